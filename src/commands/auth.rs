@@ -1,0 +1,54 @@
+//! `auth USER PASSWORD`: begins a session, and makes it the connection's own.
+
+use serde::Serialize;
+
+use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect};
+use crate::protocol::{
+    Secret,
+    reply::render,
+    request::{Form, Parameter},
+};
+
+pub(super) static COMMAND: Command = Command {
+    name: "auth",
+    access: Access::Anyone,
+    parameters: &[
+        Parameter {
+            name: "USER",
+            field: "username",
+            form: Form::Word,
+        },
+        Parameter {
+            name: "PASSWORD",
+            field: "password",
+            form: Form::Rest,
+        },
+    ],
+    summary: "Log in. The token in the reply proves the session, on this connection or another.",
+    success: "username {USER} logged in, token {tokenid}",
+    token: TokenEffect::Gives,
+    run,
+};
+
+#[derive(Serialize)]
+struct TokenReply {
+    status: &'static str,
+    tokenid: String,
+}
+
+fn run(call: Call<'_>) -> Answer {
+    let name = call.arguments.text(0).to_owned();
+    let password = Secret::new(call.arguments.text(1).to_owned());
+    let (service, from) = (call.service.clone(), call.from);
+    Answer::Barrier(Box::pin(async move {
+        match service.log_in(&name, password, from).await {
+            Err(refusal) => refusal.into(),
+            Ok(login) => Reply::new(render(&TokenReply {
+                status: "OK",
+                tokenid: login.token.reveal(),
+            }))
+            .at(login.position)
+            .with(Effect::Bind(login.session)),
+        }
+    }))
+}

@@ -1,0 +1,44 @@
+//! `showuseractive [token]`: who is logged in, connected or not.
+
+use serde::Serialize;
+
+use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use crate::protocol::reply::render;
+
+pub(super) static COMMAND: Command = Command {
+    name: "showuseractive",
+    access: Access::Session,
+    parameters: &[],
+    summary: "List who is logged in.",
+    success: "{messages}",
+    token: TokenEffect::Keeps,
+    run,
+};
+
+#[derive(Serialize)]
+struct ActiveReply<'a> {
+    status: &'static str,
+    messages: Users<'a>,
+}
+
+#[derive(Serialize)]
+struct Users<'a> {
+    users: Vec<Active<'a>>,
+}
+
+#[derive(Serialize)]
+struct Active<'a> {
+    username: &'a str,
+}
+
+fn run(call: Call<'_>) -> Answer {
+    let names = call.service.sessions.active(call.now);
+    // Asked for after the names were read: it covers every session among them.
+    let position = call.service.store.head();
+    let users = names.iter().map(|name| Active { username: name }).collect();
+    let body = render(&ActiveReply {
+        status: "OK",
+        messages: Users { users },
+    });
+    Answer::Now(Reply::new(body).at(position))
+}

@@ -1,0 +1,96 @@
+//! Every setting once: its flag, its environment variable, its default, and what it means.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// The port of both programs, unless told otherwise.
+pub const PORT: u16 = 8889;
+
+/// A chat server that you can drive with netcat, whose OK means that the message is stored.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "chat-server", version, args_conflicts_with_subcommands = true)]
+pub struct ServerArgs {
+    /// Something else to do than to serve.
+    #[command(subcommand)]
+    pub command: Option<ServerCommand>,
+
+    /// Address to listen on: 127.0.0.1 is reachable from this machine only, 0.0.0.0 from the network
+    #[arg(long, env = "CHAT_HOST", default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Port to listen on; 0 takes a free one and prints it
+    #[arg(long, env = "CHAT_PORT", default_value_t = PORT)]
+    pub port: u16,
+
+    /// File that says who exists
+    #[arg(long, env = "CHAT_USERS", value_name = "FILE", default_value = "users.toml")]
+    pub users: PathBuf,
+
+    /// Where messages are kept
+    #[arg(long, env = "CHAT_STORE", value_enum, default_value_t = StoreKind::Memory)]
+    pub store: StoreKind,
+
+    /// Folder for what is kept on disk; the memory store keeps nothing there
+    #[arg(long, env = "CHAT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Messages that may wait in one inbox; the next is refused
+    #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = 10_000)]
+    pub inbox_limit: usize,
+
+    /// Lift limits of rate, time and connections, for load tests; line and inbox limits stay
+    #[arg(long, env = "CHAT_NO_LIMITS")]
+    pub no_limits: bool,
+
+    /// Form of the log on standard error
+    #[arg(long, env = "CHAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Least level that is logged: error, warn, info, debug, trace or off
+    #[arg(long, env = "CHAT_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    pub log_level: tracing::level_filters::LevelFilter,
+}
+
+/// What `chat-server` does besides serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ServerCommand {
+    /// Read a password (hidden on a terminal, else a line of standard input) and print its hash for the users file
+    HashPassword,
+}
+
+/// Where messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StoreKind {
+    /// In memory: gone when the server ends
+    Memory,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line of text for each event
+    Text,
+    /// A JSON object for each event
+    Json,
+}
+
+/// The chat server's client: type commands, or pipe them in.
+///
+/// Piped in, each line is run and its reply printed. Exit status: 0 if all went well, 1 if the server refused
+/// anything, 2 for wrong usage, 3 if the server could not be reached or was lost.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "chat-client", version)]
+pub struct ClientArgs {
+    /// Where the server is
+    #[arg(long, env = "CHAT_HOST", default_value = "127.0.0.1")]
+    pub host: String,
+
+    /// Its port
+    #[arg(long, env = "CHAT_PORT", default_value_t = PORT)]
+    pub port: u16,
+
+    /// Print the server's JSON untouched
+    #[arg(long)]
+    pub raw: bool,
+}

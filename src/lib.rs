@@ -1,0 +1,23 @@
+//! A chat server that you can drive with netcat, whose OK means that the message is stored, and its client.
+//!
+//! A map of the crate, from the outside in; each module imports only from those below it:
+//!
+//! - [`server`]: who may connect and for how long; one connection's loop; shutdown
+//! - [`client`]: the other side
+//! - [`commands`]: the table of commands, a file each
+//! - [`service`]: what the server knows while it runs: sessions, deliveries under way
+//! - [`users`]: who exists
+//! - [`store`]: what must survive: the contract, and the store in memory
+//! - [`protocol`]: the wire, as pure functions over bytes
+//! - [`config`]: every setting once
+//!
+//! Follow one `send` through it in `docs/architecture.md`.
+
+pub mod client;
+pub mod commands;
+pub mod config;
+pub mod protocol;
+pub mod server;
+pub mod service;
+pub mod store;
+pub mod users;

@@ -1,0 +1,141 @@
+//! Why a request is refused, and why a connection is ended: the catalogue of codes and texts.
+
+/// Why a request was refused. The code never changes; the text is what both dialects show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No live session.
+    NotAuthorized,
+    /// No such user, or not this password: the two are never told apart.
+    BadCredentials,
+    /// The recipient does not exist.
+    NoSuchUser,
+    /// No command of that name.
+    UnknownCommand,
+    /// Not the form of a request, or not the parameters of its command.
+    BadRequest,
+    /// A line over [`MAX_LINE`](super::MAX_LINE).
+    LineTooLong,
+    /// Not UTF-8.
+    NotUtf8,
+    /// A text over [`MAX_MESSAGE`](super::MAX_MESSAGE).
+    MessageTooLong,
+    /// The recipient's inbox has no room.
+    InboxFull,
+    /// The idempotency key names another message already.
+    KeyReused,
+    /// No space: nothing was stored.
+    Storage,
+    /// The disk failed while it stored: the message may or may not be there.
+    Uncertain,
+    /// The disk has failed before: nothing is stored until the server is started again.
+    ReadOnly,
+    /// A fault of the server's own.
+    Internal,
+}
+
+impl Refusal {
+    /// Every refusal, in the order of the catalogue.
+    pub const ALL: [Refusal; 14] = [
+        Refusal::NotAuthorized,
+        Refusal::BadCredentials,
+        Refusal::NoSuchUser,
+        Refusal::UnknownCommand,
+        Refusal::BadRequest,
+        Refusal::LineTooLong,
+        Refusal::NotUtf8,
+        Refusal::MessageTooLong,
+        Refusal::InboxFull,
+        Refusal::KeyReused,
+        Refusal::Storage,
+        Refusal::Uncertain,
+        Refusal::ReadOnly,
+        Refusal::Internal,
+    ];
+
+    /// The stable name, for programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.entry().0
+    }
+
+    /// The text, for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        self.entry().1
+    }
+
+    fn entry(self) -> (&'static str, &'static str) {
+        match self {
+            Refusal::NotAuthorized => ("not_authorized", "not authorized"),
+            Refusal::BadCredentials => ("bad_credentials", "User Tidak Ada"),
+            Refusal::NoSuchUser => ("no_such_user", "User Tidak Ditemukan"),
+            Refusal::UnknownCommand => ("unknown_command", "Protocol Tidak Benar"),
+            Refusal::BadRequest => ("bad_request", "Protocol Tidak Benar"),
+            Refusal::LineTooLong => ("line_too_long", "line too long"),
+            Refusal::NotUtf8 => ("not_utf8", "not UTF-8"),
+            Refusal::MessageTooLong => ("message_too_long", "message too long"),
+            Refusal::InboxFull => ("inbox_full", "inbox full"),
+            Refusal::KeyReused => ("key_reused", "key already used for another message"),
+            Refusal::Storage => ("storage", "not stored, storage is full"),
+            Refusal::Uncertain => (
+                "uncertain",
+                "storage failed, may or may not be stored: repeat with the same key",
+            ),
+            Refusal::ReadOnly => ("read_only", "storage has failed, nothing can be stored"),
+            Refusal::Internal => ("internal", "internal error"),
+        }
+    }
+}
+
+/// Why the server ends a connection: its last word there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The server stops.
+    Shutdown,
+    /// A line over [`MAX_LINE`](super::MAX_LINE): where the next one begins is not known.
+    LineTooLong,
+    /// The peer does not read what it asked for.
+    SlowConsumer,
+}
+
+impl Closing {
+    /// Every reason.
+    pub const ALL: [Closing; 3] = [Closing::Shutdown, Closing::LineTooLong, Closing::SlowConsumer];
+
+    /// The stable name, for logs and programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Closing::Shutdown => "shutdown",
+            Closing::LineTooLong => "line_too_long",
+            Closing::SlowConsumer => "slow_consumer",
+        }
+    }
+
+    /// The text, for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Closing::Shutdown => "server is shutting down",
+            Closing::LineTooLong => Refusal::LineTooLong.text(),
+            Closing::SlowConsumer => "reading too slowly",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_names_one_refusal() {
+        for (i, refusal) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(
+                Refusal::ALL
+                    .iter()
+                    .position(|other| other.code() == refusal.code()),
+                Some(i)
+            );
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Requests: `command word word`, or the same as a JSON object.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+use super::{Refusal, Token};
+
+/// One parameter of a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// What usage lines call it: `USER`.
+    pub name: &'static str,
+    /// What the JSON form calls it: `to`.
+    pub field: &'static str,
+    /// How a request gives it.
+    pub form: Form,
+}
+
+/// How a request gives a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One word. Required.
+    Word,
+    /// The rest of the line, trimmed of spaces and tabs at both ends. Required, and last.
+    Rest,
+    /// A JSON field that may be left out; the line form has no place for it.
+    FieldOnly,
+}
+
+/// The most parameters that a command has.
+pub const MAX_PARAMETERS: usize = 4;
+
+/// One request: a command's name and what it was given, not yet held against the command's parameters.
+pub struct Request<'a> {
+    command: Cow<'a, str>,
+    given: Given<'a>,
+}
+
+enum Given<'a> {
+    Words(&'a str),
+    Fields(Fields<'a>),
+}
+
+impl<'a> Request<'a> {
+    /// The request on a line (without its end); `None` if the line is blank.
+    ///
+    /// # Errors
+    /// [`Refusal::NotUtf8`], or [`Refusal::BadRequest`] for a NUL and for what begins with `{` and is not a
+    /// request in JSON.
+    pub fn parse(line: &'a [u8]) -> Result<Option<Self>, Refusal> {
+        let line = std::str::from_utf8(line).map_err(|_| Refusal::NotUtf8)?;
+        if memchr::memchr(0, line.as_bytes()).is_some() {
+            return Err(Refusal::BadRequest);
+        }
+        if line.starts_with('{') {
+            return Self::parse_json(line).map(Some);
+        }
+        if line.bytes().all(is_blank) {
+            return Ok(None);
+        }
+        let (command, rest) = first_word(line);
+        Ok(Some(Request {
+            command: Cow::Borrowed(command),
+            given: Given::Words(rest),
+        }))
+    }
+
+    fn parse_json(line: &'a str) -> Result<Self, Refusal> {
+        let mut fields: Fields<'a> = serde_json::from_str(line).map_err(|_| Refusal::BadRequest)?;
+        match fields.take("command") {
+            Some(command) => Ok(Request {
+                command,
+                given: Given::Fields(fields),
+            }),
+            None => Err(Refusal::BadRequest),
+        }
+    }
+
+    /// The command's name.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Takes the token out of the request, if one was given: a first word in the form of a token, or `"token"`.
+    ///
+    /// # Errors
+    /// [`Refusal::BadRequest`] if the JSON field is not a token.
+    pub fn take_token(&mut self) -> Result<Option<Token>, Refusal> {
+        match &mut self.given {
+            Given::Words(rest) => {
+                let (word, after) = first_word(rest);
+                let token = Token::parse(word);
+                if token.is_some() {
+                    *rest = after;
+                }
+                Ok(token)
+            }
+            Given::Fields(fields) => match fields.take("token") {
+                None => Ok(None),
+                Some(text) => Token::parse(&text).ok_or(Refusal::BadRequest).map(Some),
+            },
+        }
+    }
+
+    /// Holds what was given against the parameters of the command.
+    ///
+    /// # Errors
+    /// [`Refusal::BadRequest`]: a parameter missing, empty, of a wrong type or too many.
+    pub fn bind(self, parameters: &[Parameter]) -> Result<Arguments<'a>, Refusal> {
+        let bound = match self.given {
+            Given::Words(rest) => bind_words(rest, parameters),
+            Given::Fields(fields) => fields.bind(parameters),
+        };
+        bound.ok_or(Refusal::BadRequest)
+    }
+}
+
+// Not derived: arguments are passwords, tokens and people's messages.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Request(redacted)")
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// The first word of `text`, and what stands after it.
+fn first_word(text: &str) -> (&str, &str) {
+    let text = text.trim_start_matches(' ');
+    match memchr::memchr(b' ', text.as_bytes()) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    }
+}
+
+fn bind_words<'a>(mut rest: &'a str, parameters: &[Parameter]) -> Option<Arguments<'a>> {
+    let mut arguments = Arguments::default();
+    for (slot, parameter) in arguments.0.iter_mut().zip(parameters) {
+        let given = match parameter.form {
+            Form::FieldOnly => continue,
+            Form::Word => {
+                let (word, after) = first_word(rest);
+                rest = after;
+                word
+            }
+            Form::Rest => std::mem::take(&mut rest).trim_matches([' ', '\t']),
+        };
+        if given.is_empty() {
+            return None;
+        }
+        *slot = Some(Cow::Borrowed(given));
+    }
+    rest.bytes().all(|b| b == b' ').then_some(arguments)
+}
+
+/// The values of a command's parameters, in the order of its row.
+#[derive(Default)]
+pub struct Arguments<'a>([Option<Cow<'a, str>>; MAX_PARAMETERS]);
+
+impl Arguments<'_> {
+    /// The value of a required parameter.
+    ///
+    /// # Panics
+    /// If the parameter at `index` is not required: a fault in the command's row.
+    #[must_use]
+    pub fn text(&self, index: usize) -> &str {
+        self.optional(index)
+            .expect("a required parameter is bound before its command runs")
+    }
+
+    /// The value of a parameter that may be left out.
+    #[must_use]
+    pub fn optional(&self, index: usize) -> Option<&str> {
+        self.0.get(index)?.as_deref()
+    }
+}
+
+/// The fields of a request in JSON, in the order given. No name stands twice.
+struct Fields<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Fields<'a> {
+    /// `command`, `token` and every parameter.
+    const MAX: usize = MAX_PARAMETERS + 2;
+
+    fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let at = self.0.iter().position(|(given, _)| given == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    fn bind(mut self, parameters: &[Parameter]) -> Option<Arguments<'a>> {
+        let mut arguments = Arguments::default();
+        for (slot, parameter) in arguments.0.iter_mut().zip(parameters) {
+            match self.take(parameter.field) {
+                Some(text) if !text.is_empty() => *slot = Some(text),
+                None if parameter.form == Form::FieldOnly => {}
+                _ => return None,
+            }
+        }
+        self.0.is_empty().then_some(arguments)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields: Vec<(Cow<'de, str>, Cow<'de, str>)> = Vec::new();
+                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                    if fields.len() == Fields::MAX || fields.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom("too many fields, or one twice"));
+                    }
+                    fields.push((name, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A string without NUL, borrowed from the line where it has no escapes.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    fn without_nul<E: Error>(text: Cow<'a, str>) -> Result<Self, E> {
+        match memchr::memchr(0, text.as_bytes()) {
+            None => Ok(Text(text)),
+            Some(_) => Err(E::custom("a NUL")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl<'de> Visitor<'de> for Words {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Text<'de>, E> {
+                Text::without_nul(Cow::Borrowed(value))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<Text<'de>, E> {
+                Text::without_nul(Cow::Owned(value.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_str(Words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEND: &[Parameter] = &[
+        Parameter {
+            name: "USER",
+            field: "to",
+            form: Form::Word,
+        },
+        Parameter {
+            name: "TEXT",
+            field: "message",
+            form: Form::Rest,
+        },
+        Parameter {
+            name: "KEY",
+            field: "key",
+            form: Form::FieldOnly,
+        },
+    ];
+    const TOKEN: &str = "57ea03e6-234a-439d-9602-ea8cb00fed28";
+
+    /// The command, whether a token was given, and the arguments; or the refusal's code.
+    fn parse(line: &str, parameters: &[Parameter]) -> Result<Vec<String>, &'static str> {
+        let mut request = Request::parse(line.as_bytes())
+            .map_err(Refusal::code)?
+            .ok_or("blank")?;
+        let command = request.command().to_owned();
+        let token = request.take_token().map_err(Refusal::code)?;
+        let arguments = request.bind(parameters).map_err(Refusal::code)?;
+        let given = (0..parameters.len()).filter_map(|i| arguments.optional(i).map(str::to_owned));
+        Ok([command]
+            .into_iter()
+            .chain(token.map(|t| t.reveal()))
+            .chain(given)
+            .collect())
+    }
+
+    fn check(line: &str, parameters: &[Parameter], expected: &[&str]) {
+        let expected = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(parse(line, parameters), Ok(expected), "{line:?}");
+    }
+
+    #[test]
+    fn words_are_separated_by_spaces_and_the_rest_is_kept() {
+        check("send messi haloo", SEND, &["send", "messi", "haloo"]);
+        check(
+            "  send   messi   a  b\tc \t ",
+            SEND,
+            &["send", "messi", "a  b\tc"],
+        );
+        check("send messi \t a", SEND, &["send", "messi", "a"]);
+        check(
+            &format!("send {TOKEN} messi haloo"),
+            SEND,
+            &["send", TOKEN, "messi", "haloo"],
+        );
+        check(&format!("send messi {TOKEN}"), SEND, &["send", "messi", TOKEN]);
+        check("inbox  ", &[], &["inbox"]);
+    }
+
+    #[test]
+    fn too_few_words_and_too_many() {
+        for line in [
+            "send",
+            "send messi",
+            "send messi  \t ",
+            &format!("send {TOKEN} messi"),
+        ] {
+            assert_eq!(parse(line, SEND), Err("bad_request"), "{line:?}");
+        }
+        for line in ["inbox x", "inbox \t", &format!("inbox {TOKEN} {TOKEN}")] {
+            assert_eq!(parse(line, &[]), Err("bad_request"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn blank_lines_are_no_requests() {
+        for line in ["", " ", "\t", " \t \t"] {
+            assert_eq!(parse(line, &[]), Err("blank"), "{line:?}");
+        }
+        assert_eq!(parse("\r", &[]), Ok(vec!["\r".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_not_text_is_refused() {
+        assert_eq!(parse("inbox\0", &[]), Err("bad_request"));
+        assert_eq!(parse("\0", &[]), Err("bad_request"));
+        for bytes in [&b"send messi \xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"] {
+            assert_eq!(Request::parse(bytes).err(), Some(Refusal::NotUtf8), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_json_form_takes_the_text_as_it_is() {
+        check(r#"{"command": "inbox"}"#, &[], &["inbox"]);
+        check(
+            r#"{"message":" a\nb ","to":"messi","command":"send"}"#,
+            SEND,
+            &["send", "messi", " a\nb "],
+        );
+        let line =
+            format!(r#"{{"command": "send", "token": "{TOKEN}", "to": "m", "message": "x", "key": "k"}}"#);
+        check(&line, SEND, &["send", TOKEN, "m", "x", "k"]);
+        check(
+            r#"{"c\u006fmmand": "send", "to": "m", "message": "\ud83d\udc4b"}"#,
+            SEND,
+            &["send", "m", "👋"],
+        );
+    }
+
+    #[test]
+    fn the_json_form_is_strict() {
+        for fields in [
+            r#""to": "m""#,
+            r#""to": "m", "message": """#,
+            r#""to": "m", "message": 1"#,
+            r#""to": "m", "message": null"#,
+            r#""to": "m", "message": ["x"]"#,
+            r#""to": "m", "message": "x", "extra": "y""#,
+            r#""to": "m", "message": "x", "to": "m""#,
+            r#""to": "m", "message": "x", "key": """#,
+            r#""to": "m", "message": "a\u0000b""#,
+            r#""to": "m", "message": "\ud800""#,
+            r#""to": "m", "message": "x", "token": "x""#,
+            r#""to": "m", "message": "x"} {""#,
+        ] {
+            let line = format!(r#"{{"command": "send", {fields}}}"#);
+            assert_eq!(parse(&line, SEND), Err("bad_request"), "{line}");
+        }
+        for line in [
+            "{",
+            "{}",
+            r#"{"to": "m"}"#,
+            r#"{"command": 1}"#,
+            r#"{"command": "send", "to": "m",}"#,
+        ] {
+            assert_eq!(parse(line, SEND), Err("bad_request"), "{line}");
+        }
+    }
+}

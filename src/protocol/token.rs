@@ -1,0 +1,119 @@
+//! Session tokens and other secrets: nothing here prints what it holds.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// What proves a session: a random UUID (version 4: 122 bits of the operating system's randomness).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Token(Uuid);
+
+impl Token {
+    /// How long a token is on the wire, in bytes.
+    pub const LEN: usize = 36;
+
+    /// A new one, that nobody can guess.
+    #[must_use]
+    pub fn random() -> Self {
+        Token(Uuid::new_v4())
+    }
+
+    /// The token, if `word` has the form of one: 8-4-4-4-12 hexadecimal digits of either case.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        // Of the forms that `Uuid` reads only the hyphenated one has this length.
+        if word.len() != Self::LEN {
+            return None;
+        }
+        Uuid::try_parse(word).ok().map(Token)
+    }
+
+    /// The token as the one reply to `auth` shows it. Not `Display`, so that no format string reveals one by accident.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        self.0.hyphenated().to_string()
+    }
+
+    /// What a server keeps of a token: enough to know it again, not enough to use it.
+    #[must_use]
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest(Sha256::digest(self.0.as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// SHA-256 of a token's 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest(pub [u8; 32]);
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(redacted)")
+    }
+}
+
+/// A password in clear: wiped when dropped, redacted when printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes over the text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Secret(Zeroizing::new(text))
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_36_characters_with_hyphens_are_a_token() {
+        let word = "57ea03e6-234a-439d-9602-ea8cb00fed28";
+        let token = Token::parse(word).expect("a token");
+        assert_eq!(token.reveal(), word);
+        assert_eq!(Token::parse(&word.to_uppercase()), Some(token));
+        for no in [
+            "57ea03e6234a439d9602ea8cb00fed28",
+            "{57ea03e6-234a-439d-9602-ea8cb00fed28}",
+            "57ea03e6-234a-439d-9602-ea8cb00fed2g",
+            "57ea03e6-234a-439d-9602-ea8cb00fed2",
+            "57ea03e-6234a-439d-9602-ea8cb00fed28",
+            "messi",
+            "",
+        ] {
+            assert_eq!(Token::parse(no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_redacted() {
+        let token = Token::random();
+        let shown = format!(
+            "{token:?} {:?} {:?}",
+            token.digest(),
+            Secret::new("surabaya".into())
+        );
+        assert_eq!(shown, "Token(redacted) TokenDigest(redacted) Secret(redacted)");
+    }
+}

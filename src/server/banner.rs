@@ -1,0 +1,136 @@
+//! What the server says at start.
+
+use std::{fmt, net::SocketAddr, path::Path};
+
+use crate::users::{Password, Users};
+
+/// The hashes in the users file that the project ships, and what they are of: whoever still has them can be shown a
+/// line that works as it stands.
+const SAMPLE_HASHES: [&str; 3] = [
+    "$argon2id$v=19$m=19456,t=2,p=1$R/Fzm0gX1lk+sRRlJJyT4g$xY1ew/yy0vKT3K7JZPgji7V/0YbZRoU5uTITzDVTYys",
+    "$argon2id$v=19$m=19456,t=2,p=1$S68Q3vgkYkxo794XHJtAnw$EbDT1ptiAL246mlGvsWdKzcP5KUNKgaXeqTx7+DIvgg",
+    "$argon2id$v=19$m=19456,t=2,p=1$pJKx8xPv1W1lQXVtmOZLEA$VIe2BNSe+21bU2lJTj3uIVAAqDLtkgUm250uLs4Lb5c",
+];
+const SAMPLE_PASSWORD: &str = "surabaya";
+
+pub(super) struct Banner<'a> {
+    pub(super) address: SocketAddr,
+    pub(super) users: &'a Users,
+    pub(super) users_file: &'a Path,
+    pub(super) store: String,
+}
+
+impl Banner<'_> {
+    /// A line that talks to this server from another terminal.
+    fn try_it(&self) -> String {
+        let (name, password) = self.login();
+        let (host, port) = (self.address.ip(), self.address.port());
+        let host = if host.is_unspecified() {
+            "127.0.0.1".to_owned()
+        } else {
+            host.to_string()
+        };
+        format!("printf 'auth {name} {password}\\nshowuseractive\\n' | nc -N {host} {port}")
+    }
+
+    fn login(&self) -> (&str, &str) {
+        let mut users: Vec<_> = self.users.iter().collect();
+        users.sort_by_key(|user| &user.username);
+        let sample = users.iter().find(|user| match &user.password {
+            Password::Hashed(hash) => SAMPLE_HASHES.contains(&hash.as_str()),
+            Password::Plain(_) => false,
+        });
+        match (sample, users.first()) {
+            (Some(user), _) => (&user.username, SAMPLE_PASSWORD),
+            (None, Some(user)) => (&user.username, "PASSWORD"),
+            (None, None) => ("USER", "PASSWORD"),
+        }
+    }
+}
+
+impl fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Banner {
+            address,
+            users,
+            users_file,
+            store,
+        } = self;
+        writeln!(
+            f,
+            "chat-server {} listens on {address}",
+            env!("CARGO_PKG_VERSION")
+        )?;
+        if address.ip().is_loopback() {
+            writeln!(
+                f,
+                "  reach:  from this machine only; --host 0.0.0.0 opens it to the network"
+            )?;
+        } else {
+            writeln!(
+                f,
+                "  reach:  from the network; --host 127.0.0.1 closes it to this machine"
+            )?;
+            writeln!(
+                f,
+                "  WARNING: not encrypted: passwords and messages can be read on their way"
+            )?;
+        }
+        writeln!(f, "  users:  {} in {}", users.len(), users_file.display())?;
+        writeln!(f, "  store:  {store}")?;
+        writeln!(f, "  try it: {}", self.try_it())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::users;
+
+    const SAMPLE: &str = include_str!("../../users.toml");
+
+    fn banner(users: &str, address: &str) -> String {
+        let users = users::parse(users, "users.toml").expect("users").users;
+        let address = address.parse().expect("an address");
+        let users_file = Path::new("users.toml");
+        Banner {
+            address,
+            users: &users,
+            users_file,
+            store: "memory".into(),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn the_sample_gets_a_line_that_works_as_it_stands() {
+        let told = banner(SAMPLE, "127.0.0.1:8889");
+        assert!(
+            told.contains("listens on 127.0.0.1:8889\n  reach:  from this machine only; --host"),
+            "{told}"
+        );
+        assert!(
+            told.contains("users:  3 in users.toml\n  store:  memory\n"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("'auth henderson surabaya\\nshowuseractive\\n' | nc -N 127.0.0.1 8889\n"),
+            "{told}"
+        );
+        assert!(!told.contains("WARNING"), "{told}");
+    }
+
+    #[test]
+    fn an_open_server_warns_and_shows_no_password_of_its_own() {
+        let told = banner(
+            "[users.ann]\nname = \"Ann\"\npassword = \"secret\"\n",
+            "0.0.0.0:9000",
+        );
+        assert!(told.contains("WARNING: not encrypted"), "{told}");
+        assert!(
+            told.contains("'auth ann PASSWORD\\nshowuseractive\\n' | nc -N 127.0.0.1 9000"),
+            "{told}"
+        );
+        assert!(!told.contains("secret"), "{told}");
+    }
+}

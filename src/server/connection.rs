@@ -1,0 +1,339 @@
+//! One connection: read, answer, write, in that order, as far as the peer and the disk let it.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    Server,
+    input::{Input, Progress},
+    output::Output,
+    registry::Phase,
+    stall::Stall,
+};
+use crate::{
+    commands::{Answer, Effect, Reply, Speaker},
+    protocol::{Closing, codec::Lines},
+    store::BoxFuture,
+};
+
+/// A peer that sends without end is read this many times after the server was told to stop, and not again.
+const LAST_READS: u32 = 64;
+
+/// Reads in one turn of the task, before others have theirs.
+const READS_PER_TURN: u32 = 2;
+
+/// How long a last word may take to be written to a peer that was too slow for everything else.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// A peer that was told goodbye is drained until it has been silent for this long,
+const DRAIN_SILENCE: Duration = Duration::from_secs(1);
+
+/// or has talked for this long.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves one connection to its end.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, from: IpAddr, server: Arc<Server>) {
+    let mut connection = Connection::new(stream, from, server);
+    let ending = poll_fn(|cx| connection.poll(cx)).await;
+    let (from, reason) = (connection.talk.speaker.from(), ending.reason());
+    tracing::debug!(%from, reason, "connection ended");
+    if let Ending::Told(closing) = ending {
+        // Rare, and large: it does not have to make every connection larger.
+        Box::pin(connection.part(closing)).await;
+    }
+}
+
+/// How a connection came to its end.
+enum Ending {
+    /// The peer has sent everything and has been answered everything.
+    Finished,
+    /// The peer is gone, or the server goes without a word.
+    Lost,
+    /// The server ends it, and says why.
+    Told(Closing),
+}
+
+impl Ending {
+    fn reason(&self) -> &'static str {
+        match self {
+            Ending::Finished => "end of input",
+            Ending::Lost => "lost",
+            Ending::Told(closing) => closing.reason(),
+        }
+    }
+}
+
+struct Connection<S> {
+    stream: S,
+    entry: Entry,
+    input: Input,
+    talk: Talk,
+    stall: Option<Box<Stall>>,
+    reads_after_closing: u32,
+}
+
+/// The place in the registry, given back however the connection ends.
+struct Entry {
+    server: Arc<Server>,
+    key: usize,
+    has_waker: bool,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.server.registry.leave(self.key);
+    }
+}
+
+/// What goes on between input and output.
+struct Talk {
+    speaker: Speaker,
+    output: Output,
+    /// A reply that has to be known before the next line is looked at.
+    answering: Option<BoxFuture<'static, Reply>>,
+    /// The server has had enough; the last word is in the output.
+    closing: Option<Closing>,
+}
+
+impl Talk {
+    /// Answers the lines in `bytes` until one has to be waited for.
+    fn consume(&mut self, bytes: &[u8], ended: bool) -> Progress {
+        let mut lines = Lines::new(bytes, ended);
+        let mut stopped = false;
+        loop {
+            if self.answering.is_some() || self.closing.is_some() || self.output.is_full() {
+                stopped = true;
+                break;
+            }
+            match lines.next() {
+                None => break,
+                Some(Ok(line)) => self.answer(line),
+                Some(Err(_)) => self.close(Closing::LineTooLong),
+            }
+        }
+        Progress {
+            used: bytes.len() - lines.rest().len(),
+            stopped,
+        }
+    }
+
+    fn answer(&mut self, line: &[u8]) {
+        match self.speaker.dispatch(line) {
+            None => {}
+            Some(Answer::Now(reply)) => self.take(reply),
+            Some(Answer::Later(reply)) => self.output.push_late(reply),
+            Some(Answer::Barrier(reply)) => self.answering = Some(reply),
+        }
+    }
+
+    fn take(&mut self, mut reply: Reply) {
+        if let Effect::Bind(session) = reply.effect {
+            self.speaker.bind(session);
+            reply.effect = Effect::None;
+        }
+        self.output.push(reply);
+    }
+
+    /// Asks for the reply that everything waits for. Returns whether it has come.
+    fn poll_answering(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(Poll::Ready(reply)) = self.answering.as_mut().map(|reply| reply.as_mut().poll(cx)) else {
+            return false;
+        };
+        self.answering = None;
+        self.take(reply);
+        true
+    }
+
+    fn close(&mut self, reason: Closing) {
+        self.output.push_closing(reason);
+        self.closing = Some(reason);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(stream: S, from: IpAddr, server: Arc<Server>) -> Self {
+        let talk = Talk {
+            speaker: Speaker::new(server.service.clone(), from),
+            output: Output::default(),
+            answering: None,
+            closing: None,
+        };
+        let key = server.registry.enter();
+        let entry = Entry {
+            server,
+            key,
+            has_waker: false,
+        };
+        Connection {
+            stream,
+            entry,
+            input: Input::default(),
+            talk,
+            stall: None,
+            reads_after_closing: 0,
+        }
+    }
+
+    /// Does all that can be done now; `Pending` when there is nothing, with a wake-up asked for everything awaited.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        if !self.entry.has_waker {
+            self.entry.server.registry.set_waker(self.entry.key, cx.waker());
+            self.entry.has_waker = true;
+        }
+        let mut reads = 0;
+        loop {
+            let phase = self.entry.server.registry.phase();
+            if phase == Phase::Aborting {
+                return Poll::Ready(Ending::Lost);
+            }
+            let mut progress = self.talk.poll_answering(cx);
+            progress |= self.talk.output.poll_late(cx);
+            progress |= self.input.resume(|bytes, ended| self.talk.consume(bytes, ended));
+            match self.poll_write(cx) {
+                Ok(wrote) => progress |= wrote,
+                Err(ending) => return Poll::Ready(ending),
+            }
+            if let Some(ending) = self.ending() {
+                return Poll::Ready(ending);
+            }
+            if self.may_read() && reads == READS_PER_TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.may_read() {
+                let exhausted = phase == Phase::Closing && self.reads_after_closing == LAST_READS;
+                let read = if exhausted {
+                    Poll::Pending
+                } else {
+                    self.poll_read(cx)
+                };
+                match read {
+                    Poll::Ready(Ok(())) => {
+                        reads += 1;
+                        self.reads_after_closing += u32::from(phase == Phase::Closing);
+                        progress = true;
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Ending::Lost),
+                    Poll::Pending if phase == Phase::Closing => {
+                        // Everything that has arrived is answered.
+                        self.talk.close(Closing::Shutdown);
+                        progress = true;
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.input.wants_more()
+            && self.talk.answering.is_none()
+            && self.talk.closing.is_none()
+            && !self.talk.output.is_full()
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        if !self.talk.output.is_empty() {
+            return None;
+        }
+        match self.talk.closing {
+            Some(reason) => Some(Ending::Told(reason)),
+            None => (self.input.is_exhausted() && self.talk.answering.is_none()).then_some(Ending::Finished),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let talk = &mut self.talk;
+        self.input
+            .poll_fill(Pin::new(&mut self.stream), cx, |bytes, ended| {
+                talk.consume(bytes, ended)
+            })
+            .map_ok(drop)
+    }
+
+    /// Writes as much as the disk and the peer allow. Returns whether that was anything.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        let durability = self.entry.server.service.store.durability();
+        let output = &mut self.talk.output;
+        let mut wrote = false;
+        loop {
+            match output.poll_write(Pin::new(&mut self.stream), durability, cx) {
+                Poll::Ready(Ok(0)) => {
+                    self.stall = None;
+                    if !output.poll_gate(durability, cx) {
+                        return Ok(wrote);
+                    }
+                }
+                Poll::Ready(Ok(taken)) => {
+                    wrote = true;
+                    if let Some(stall) = &mut self.stall {
+                        stall.took(taken);
+                    }
+                }
+                Poll::Ready(Err(_)) => return Err(Ending::Lost),
+                Poll::Pending => break,
+            }
+        }
+        if let Some(limits) = &self.entry.server.limits.slow_consumer {
+            let stall = self.stall.get_or_insert_with(|| Box::new(Stall::begin(limits)));
+            if stall.poll_too_slow(cx).is_ready() {
+                tracing::warn!(from = %self.talk.speaker.from(), "reads too slowly, cut off");
+                return Err(Ending::Told(Closing::SlowConsumer));
+            }
+        }
+        Ok(wrote)
+    }
+
+    /// Parts from a peer that is told why, so that a reset does not eat the last word: the server's side is closed
+    /// first, and what still comes is thrown away for a while.
+    async fn part(mut self, reason: Closing) {
+        let server = self.entry.server.clone();
+        if reason == Closing::SlowConsumer {
+            self.talk.output.abandon();
+            self.talk.output.push_closing(reason);
+            let durability = server.service.store.durability();
+            let written = poll_fn(|cx| {
+                while !self.talk.output.is_empty() {
+                    match self
+                        .talk
+                        .output
+                        .poll_write(Pin::new(&mut self.stream), durability, cx)
+                    {
+                        Poll::Ready(Ok(_)) => {}
+                        Poll::Ready(Err(_)) => break,
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+                Poll::Ready(())
+            });
+            timeout(LAST_WORD, written).await.ok();
+        }
+        if timeout(LAST_WORD, self.stream.shutdown()).await.is_err() {
+            return;
+        }
+        let (all, silence) = match reason {
+            Closing::Shutdown => (DRAIN_SILENCE, DRAIN_SILENCE),
+            Closing::LineTooLong | Closing::SlowConsumer => (DRAIN, DRAIN_SILENCE),
+        };
+        let deadline = Instant::now() + all;
+        let mut chunk = vec![0; 4096];
+        while let Ok(Ok(Ok(1..))) = timeout_at(deadline, timeout(silence, self.stream.read(&mut chunk))).await
+        {
+        }
+    }
+}

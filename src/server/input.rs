@@ -1,0 +1,98 @@
+//! What has been read and not carried out. A connection that waits for its peer holds no buffer: it borrows the
+//! thread's when there is something to read, and keeps only what is left over.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::protocol::MAX_LINE;
+
+/// Room for an unfinished line before the bytes that are read after it: the longest, with the CR of its end.
+const CARRY: usize = MAX_LINE + 1;
+
+/// The most that one read takes.
+const READ: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CARRY + READ].into_boxed_slice());
+}
+
+/// Bytes left over from a read.
+#[derive(Default)]
+pub(super) struct Input {
+    left: Vec<u8>,
+    start: usize,
+    /// There may be a complete line in what is left.
+    stopped: bool,
+    ended: bool,
+}
+
+/// How far somebody got with the bytes that they were given.
+pub(super) struct Progress {
+    /// They are through with this many.
+    pub(super) used: usize,
+    /// They stopped before they had seen all complete lines.
+    pub(super) stopped: bool,
+}
+
+impl Input {
+    /// What is left is at most the beginning of a line: nothing can be done but read.
+    pub(super) fn wants_more(&self) -> bool {
+        !self.stopped && !self.ended
+    }
+
+    /// Everything has been carried out.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.ended && !self.stopped
+    }
+
+    /// Goes on where the last `consume` stopped, if it did. Returns whether it got anywhere.
+    pub(super) fn resume(&mut self, consume: impl FnOnce(&[u8], bool) -> Progress) -> bool {
+        if !self.stopped {
+            return false;
+        }
+        let progress = consume(&self.left[self.start..], self.ended);
+        self.start += progress.used;
+        self.stopped = progress.stopped;
+        if !self.stopped {
+            // Give back the memory of what is through.
+            self.left = self.left.split_off(self.start);
+            self.start = 0;
+        }
+        progress.used > 0
+    }
+
+    /// Reads once and hands all that there is to `consume`. `Ready` with the number of bytes read; after 0 the
+    /// input has ended, and what is left is to be consumed by `resume`.
+    pub(super) fn poll_fill(
+        &mut self,
+        stream: Pin<&mut impl AsyncRead>,
+        cx: &mut Context<'_>,
+        consume: impl FnOnce(&[u8], bool) -> Progress,
+    ) -> Poll<io::Result<usize>> {
+        debug_assert!(!self.stopped && self.left.len() <= CARRY);
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[CARRY..]);
+            ready!(stream.poll_read(cx, &mut buffer))?;
+            let read = buffer.filled().len();
+            if read == 0 {
+                self.ended = true;
+                self.stopped = !self.left.is_empty();
+                return Poll::Ready(Ok(0));
+            }
+            let begin = CARRY - self.left.len();
+            scratch[begin..CARRY].copy_from_slice(&self.left);
+            let bytes = &scratch[begin..CARRY + read];
+            let progress = consume(bytes, false);
+            self.stopped = progress.stopped;
+            self.start = 0;
+            self.left = bytes[progress.used..].to_vec();
+            Poll::Ready(Ok(read))
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Accepting connections, and stopping.
+
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Server, connection::serve, registry::Phase};
+
+/// After an error that will not pass by itself (no file descriptor is free) the next try waits this long.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
+
+/// Such errors are logged this often.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Connections that have not ended this long after the server was told to stop are dropped,
+const GOODBYE: Duration = Duration::from_secs(4);
+
+/// for which they have this long.
+const ABORT: Duration = Duration::from_millis(500);
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Connections that had to be dropped.
+    pub dropped: usize,
+    /// Connections that ended by a panic, of all time.
+    pub panicked: usize,
+}
+
+/// Serves the connections of `listener` until `shutdown` completes; then accepts no more, answers what has arrived,
+/// says goodbye, and returns within 5 seconds.
+pub async fn run(listener: TcpListener, server: Arc<Server>, shutdown: impl Future<Output = ()>) -> Summary {
+    let mut shutdown = pin!(shutdown);
+    let mut logged: Option<Instant> = None;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tracing::debug!(from = %peer.ip(), "connected");
+                spawn(stream, peer.ip(), &server);
+            }
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+                    logged = Some(Instant::now());
+                    tracing::error!(%error, connections = server.connections(), "cannot accept connections, will go on trying");
+                }
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    () = sleep(ACCEPT_BACKOFF) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    stop(&server).await
+}
+
+fn spawn(stream: TcpStream, from: std::net::IpAddr, server: &Arc<Server>) {
+    // A reply is written whole: there is nothing that waiting could add to it. An error means that the peer is gone.
+    stream.set_nodelay(true).ok();
+    tokio::spawn(serve(stream, from, server.clone()));
+}
+
+/// The connection failed before it was accepted; the next one need not.
+fn is_the_peers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+async fn stop(server: &Server) -> Summary {
+    let registry = &server.registry;
+    tracing::info!(connections = registry.open(), "stopping");
+    registry.set_phase(Phase::Closing);
+    let mut dropped = 0;
+    if timeout(GOODBYE, registry.empty()).await.is_err() {
+        dropped = registry.open();
+        tracing::warn!(connections = dropped, "dropping connections that did not end");
+        registry.set_phase(Phase::Aborting);
+        timeout(ABORT, registry.empty()).await.ok();
+    }
+    Summary {
+        dropped,
+        panicked: registry.panicked(),
+    }
+}

@@ -1,0 +1,225 @@
+//! Replies on their way out. The one gate: a reply leaves when the position that it rests on is durable.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::AsyncWrite;
+
+use crate::{
+    commands::{Effect, Reply},
+    protocol::{Closing, reply, reply::Body},
+    service::Delivery,
+    store::{BoxFuture, Durability, Fate, Position},
+};
+
+/// A connection that holds this many unwritten bytes is not read further,
+const MAX_BYTES: usize = 256 * 1024;
+
+/// nor one that holds this many unwritten replies.
+const MAX_REPLIES: usize = 1024;
+
+/// Written bytes stay in front of the buffer until there are so many of them.
+const COMPACT: usize = 64 * 1024;
+
+/// One reply's bytes.
+struct Segment {
+    /// How many of them are not written.
+    len: usize,
+    position: Position,
+    delivery: Option<Box<Delivery>>,
+}
+
+/// A reply behind one that is not known yet, or that one.
+enum Queued {
+    Known(Reply),
+    Late(BoxFuture<'static, Reply>),
+}
+
+/// The replies that have not been written, in order.
+#[derive(Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    written: usize,
+    /// Of the bytes after `written`, how many may leave: those of the first `released` segments.
+    ready: usize,
+    segments: VecDeque<Segment>,
+    released: usize,
+    /// The first segment was written in part.
+    mid_reply: bool,
+    /// Empty, or its first is late.
+    queue: VecDeque<Queued>,
+    /// The position that the task has asked to be woken for.
+    awaited: Position,
+}
+
+impl Output {
+    /// There is nothing left to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.queue.is_empty()
+    }
+
+    /// There is so much that no further request is to be answered before some of it was written.
+    pub(super) fn is_full(&self) -> bool {
+        self.segments.len() + self.queue.len() >= MAX_REPLIES || self.bytes.len() - self.written >= MAX_BYTES
+    }
+
+    /// Appends a reply.
+    pub(super) fn push(&mut self, reply: Reply) {
+        if self.queue.is_empty() {
+            self.append(reply);
+        } else {
+            self.queue.push_back(Queued::Known(reply));
+        }
+    }
+
+    /// Appends a reply that becomes known later.
+    pub(super) fn push_late(&mut self, reply: BoxFuture<'static, Reply>) {
+        self.queue.push_back(Queued::Late(reply));
+    }
+
+    /// Appends the last word of a connection.
+    pub(super) fn push_closing(&mut self, reason: Closing) {
+        let mut word = Vec::new();
+        reply::write_closing(reason, &mut word);
+        self.push(Reply::new(Body::Rendered(word)));
+    }
+
+    /// Drops everything but the rest of a reply that was written in part.
+    pub(super) fn abandon(&mut self) {
+        let kept = usize::from(self.mid_reply);
+        self.queue.clear();
+        self.segments.truncate(kept);
+        self.released = kept;
+        self.ready = self.segments.front().map_or(0, |begun| begun.len);
+        self.bytes.truncate(self.written + self.ready);
+    }
+
+    /// Asks the late replies at the front of the queue. Returns whether one became known.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.queue.len();
+        while let Some(mut first) = self.queue.pop_front() {
+            match &mut first {
+                Queued::Known(_) => {}
+                Queued::Late(reply) => match reply.as_mut().poll(cx) {
+                    Poll::Ready(reply) => first = Queued::Known(reply),
+                    Poll::Pending => {
+                        self.queue.push_front(first);
+                        break;
+                    }
+                },
+            }
+            if let Queued::Known(reply) = first {
+                self.append(reply);
+            }
+        }
+        self.queue.len() < before
+    }
+
+    /// Writes once what may leave. `Ready` with the number of bytes: 0 if none may; `Pending` if the socket is full.
+    pub(super) fn poll_write(
+        &mut self,
+        stream: Pin<&mut impl AsyncWrite>,
+        durability: &Durability,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.release(durability);
+        if self.ready == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let offered = &self.bytes[self.written..self.written + self.ready];
+        let taken = ready!(stream.poll_write(cx, offered))?;
+        if taken == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(taken);
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Asks to be woken when more may leave. Returns whether more may leave already.
+    pub(super) fn poll_gate(&mut self, durability: &Durability, cx: &mut Context<'_>) -> bool {
+        let Some(held) = self.segments.get(self.released) else {
+            return false;
+        };
+        if held.position == self.awaited {
+            return false;
+        }
+        self.awaited = held.position;
+        durability.poll_settled(held.position, cx).is_ready()
+    }
+
+    /// Lets the replies leave whose positions are durable. One that rests on what failed says so instead.
+    fn release(&mut self, durability: &Durability) {
+        while let Some(segment) = self.segments.get_mut(self.released) {
+            match durability.fate(segment.position) {
+                Fate::Open => break,
+                Fate::Durable => {
+                    self.ready += segment.len;
+                    self.released += 1;
+                }
+                Fate::Failed(refusal) => {
+                    let at = self.written + self.ready;
+                    let mut error = Vec::new();
+                    Body::Refused(refusal).write(&mut error);
+                    let bytes = at..at + segment.len;
+                    *segment = Segment {
+                        len: error.len(),
+                        position: Position::START,
+                        delivery: None,
+                    };
+                    self.bytes.splice(bytes, error);
+                }
+            }
+        }
+    }
+
+    /// `taken` bytes were written.
+    fn advance(&mut self, mut taken: usize) {
+        self.written += taken;
+        self.ready -= taken;
+        while let Some(first) = self.segments.front_mut() {
+            if first.len > taken {
+                first.len -= taken;
+                self.mid_reply |= taken > 0;
+                break;
+            }
+            taken -= first.len;
+            let delivery = first.delivery.take();
+            self.segments.pop_front();
+            self.released -= 1;
+            self.mid_reply = false;
+            if let Some(delivery) = delivery {
+                delivery.written();
+            }
+            if taken == 0 {
+                break;
+            }
+        }
+        if self.segments.is_empty() {
+            // A connection without replies under way holds no memory for them.
+            self.bytes = Vec::new();
+            self.segments = VecDeque::new();
+            self.written = 0;
+        } else if self.written >= COMPACT {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    fn append(&mut self, reply: Reply) {
+        let before = self.bytes.len();
+        reply.body.write(&mut self.bytes);
+        let delivery = match reply.effect {
+            Effect::Deliver(delivery) => Some(Box::new(delivery)),
+            Effect::Bind(_) | Effect::None => None,
+        };
+        self.segments.push_back(Segment {
+            len: self.bytes.len() - before,
+            position: reply.position,
+            delivery,
+        });
+    }
+}

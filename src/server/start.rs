@@ -1,0 +1,173 @@
+//! From settings to a running server, and to its end.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
+use zeroize::Zeroizing;
+
+use super::{Limits, Server, banner::Banner, run};
+use crate::{
+    config::{LogFormat, ServerArgs, StoreKind},
+    protocol::Secret,
+    service::{Clock, Service},
+    store::{self, Store},
+    users::{self, UsersFileError},
+};
+
+/// After everybody was told goodbye, work off the runtime's threads has this long to end.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Why the server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The users file.
+    #[error(transparent)]
+    Users(#[from] UsersFileError),
+    /// The address.
+    #[error("cannot listen on {host}:{port}: {cause}\n  remedy: {remedy}")]
+    Listen {
+        /// As it was given.
+        host: String,
+        /// As it was given.
+        port: u16,
+        /// The system's reason.
+        cause: io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The system.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Serves until SIGINT or SIGTERM. A second signal ends the process at once.
+///
+/// # Errors
+/// If the server cannot start.
+pub fn start(args: &ServerArgs) -> Result<(), StartError> {
+    log_to_stderr(args);
+    let loaded = users::load(&args.users)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let store: Arc<dyn Store> = match args.store {
+        StoreKind::Memory => Arc::new(store::Memory::new(args.inbox_limit)),
+    };
+    let described = store.describe();
+    let service = Arc::new(Service::new(loaded.users, store, Clock::default()));
+    let limits = if args.no_limits {
+        Limits::NONE
+    } else {
+        Limits::default()
+    };
+    let server = Server::new(service.clone(), limits);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended: Result<(), StartError> = runtime.block_on(async {
+        let listener = listen(args).await?;
+        let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let banner = Banner {
+            address: listener.local_addr()?,
+            users: &service.users,
+            users_file: &args.users,
+            store: described,
+        };
+        // Whoever started the server may have closed its output: no reason not to serve.
+        write!(io::stdout(), "{banner}")
+            .and_then(|()| io::stdout().flush())
+            .ok();
+        let summary = run(listener, server, stop_on(signals)).await;
+        tracing::info!(dropped = summary.dropped, "stopped");
+        Ok(())
+    });
+    runtime.shutdown_timeout(LINGER);
+    ended
+}
+
+async fn listen(args: &ServerArgs) -> Result<TcpListener, StartError> {
+    TcpListener::bind((args.host.as_str(), args.port))
+        .await
+        .map_err(|cause| StartError::Listen {
+            host: args.host.clone(),
+            port: args.port,
+            remedy: match cause.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "another program has this port; end it, or take another with --port"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 need privileges; take another with --port"
+                }
+                _ => "name an address of this machine with --host",
+            },
+            cause,
+        })
+}
+
+/// Completes at the first signal; the second one ends the process.
+async fn stop_on((mut interrupt, mut terminate): (Signal, Signal)) {
+    let first = Arc::new(Notify::new());
+    let told = first.clone();
+    tokio::spawn(async move {
+        next_signal(&mut interrupt, &mut terminate).await;
+        told.notify_one();
+        let number = next_signal(&mut interrupt, &mut terminate).await;
+        tracing::warn!("a second signal: ending at once");
+        std::process::exit(128 + number);
+    });
+    first.notified().await;
+}
+
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
+    tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+    }
+}
+
+fn log_to_stderr(args: &ServerArgs) {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(args.log_level)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    // An error is that somebody has set a logger up already: it is theirs to log.
+    match args.log_format {
+        LogFormat::Text => log.try_init().ok(),
+        LogFormat::Json => log.json().try_init().ok(),
+    };
+}
+
+/// Reads a password, hidden on a terminal, and prints its hash.
+///
+/// # Errors
+/// If there is no password to read, or its hash cannot be printed.
+pub fn hash_password() -> io::Result<()> {
+    let password = if io::stdin().is_terminal() {
+        Zeroizing::new(rpassword::prompt_password("Password: ")?)
+    } else {
+        let mut line = Zeroizing::new(String::new());
+        io::stdin().lock().read_line(&mut line)?;
+        line
+    };
+    let password = password.trim_end_matches(['\r', '\n']);
+    // As `auth` reads it: what it cannot be given must not become a password.
+    if password.is_empty()
+        || password != password.trim_matches([' ', '\t'])
+        || password.contains(['\0', '\n'])
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a password is not empty, and has no space or tab at its ends",
+        ));
+    }
+    writeln!(io::stdout(), "{}", users::hash(&Secret::new(password.to_owned())))
+}

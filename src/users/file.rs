@@ -1,0 +1,258 @@
+//! The users file: `[users.NAME]` with `name`, `country`, `password`.
+
+use std::{collections::BTreeMap, ops::Range, path::Path};
+
+use serde::Deserialize;
+use thiserror::Error;
+use toml::Spanned;
+
+use super::{Password, PasswordHash, User, Users};
+use crate::protocol::{Secret, UserName};
+
+/// Why a users file cannot be used: where, and what to do. Never shows a line of the file, which may be a password.
+#[derive(Debug, Error)]
+pub enum UsersFileError {
+    /// It cannot be read.
+    #[error(
+        "{file}: {cause}\n  remedy: name the users file with --users FILE, or make one like the sample users.toml"
+    )]
+    Read {
+        /// As it was named.
+        file: String,
+        /// The system's reason.
+        cause: std::io::Error,
+    },
+    /// It can be read, and line `line` is wrong.
+    #[error("{file}:{line}: {problem}\n  remedy: {remedy}")]
+    Line {
+        /// As it was named.
+        file: String,
+        /// From 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+/// A users file that can be used, if not all in it is as it should be.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Everybody in it.
+    pub users: Users,
+    /// What the operator should be told, a line each.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    users: BTreeMap<Spanned<String>, Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: Spanned<String>,
+    #[serde(default)]
+    country: String,
+    password: Spanned<String>,
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+/// If it cannot be read or anything in it is not understood.
+pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, &file),
+        Err(cause) => Err(UsersFileError::Read { file, cause }),
+    }
+}
+
+/// Reads the text of a users file; `file` is what errors call it.
+///
+/// # Errors
+/// If anything in it is not understood.
+pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
+    let line = |span: Range<usize>| {
+        1 + text.as_bytes()[..span.start.min(text.len())]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    };
+    let wrong = |span: Range<usize>, problem: String, remedy: &str| UsersFileError::Line {
+        file: file.to_owned(),
+        line: line(span),
+        problem,
+        remedy: remedy.to_owned(),
+    };
+    let document: Document = toml::from_str(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        wrong(
+            span,
+            error.message().to_owned(),
+            "each user is a table [users.NAME] with name = \"…\", country = \"…\" (may be left out) and password = \"…\"",
+        )
+    })?;
+    let mut warnings = Vec::new();
+    let mut users = Vec::with_capacity(document.users.len());
+    for (key, entry) in document.users {
+        let Some(username) = UserName::parse(key.get_ref()) else {
+            let problem = format!("{:?} is not a user name", key.get_ref());
+            return Err(wrong(
+                key.span(),
+                problem,
+                "use 1 to 32 of a-z, 0-9, '.', '_' and '-'",
+            ));
+        };
+        if entry.name.get_ref().trim().is_empty() {
+            return Err(wrong(
+                entry.name.span(),
+                format!("{username} has an empty name"),
+                "write what others are to be shown",
+            ));
+        }
+        let span = entry.password.span();
+        let password = match entry.password.into_inner() {
+            text if text.is_empty() => {
+                let problem = format!("{username} has an empty password");
+                return Err(wrong(
+                    span,
+                    problem,
+                    "make a hash with: chat-server hash-password",
+                ));
+            }
+            text if text.starts_with('$') => {
+                PasswordHash::parse(&text)
+                    .map(Password::Hashed)
+                    .map_err(|error| {
+                        wrong(
+                            span,
+                            format!("{username}'s password is {error}"),
+                            "make a hash with: chat-server hash-password",
+                        )
+                    })?
+            }
+            text => {
+                warnings.push(format!(
+                    "{file}:{}: {username}'s password is stored in clear; make a hash with `chat-server hash-password` and put it there",
+                    line(span)
+                ));
+                Password::Plain(Secret::new(text))
+            }
+        };
+        users.push(User {
+            username,
+            name: entry.name.into_inner(),
+            country: entry.country,
+            password,
+        });
+    }
+    if users.is_empty() {
+        warnings.push(format!(
+            "{file}: no users: nobody can log in; add a table [users.NAME] for each"
+        ));
+    }
+    Ok(Loaded {
+        users: users.into_iter().collect(),
+        warnings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str =
+        "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
+
+    fn refused(text: &str) -> String {
+        parse(text, "users.toml").expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn users_have_a_name_a_country_and_a_password() {
+        let text = format!(
+            "[users.messi]\nname = \"Lionel Messi\"\ncountry = \"Argentina\"\npassword = \"{HASH}\"\n"
+        );
+        let loaded = parse(&text, "users.toml").expect("understood");
+        let messi = loaded.users.get("messi").expect("there");
+        assert_eq!(
+            (messi.name.as_str(), messi.country.as_str()),
+            ("Lionel Messi", "Argentina")
+        );
+        assert!(matches!(&messi.password, Password::Hashed(hash) if hash.as_str() == HASH));
+        assert_eq!(loaded.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_plain_password_is_taken_with_a_warning_that_does_not_show_it() {
+        let loaded = parse(
+            "[users.messi]\nname = \"M\"\npassword = \"surabaya\"\n",
+            "users.toml",
+        )
+        .expect("understood");
+        assert_eq!(
+            loaded.warnings,
+            [
+                "users.toml:3: messi's password is stored in clear; make a hash with `chat-server hash-password` and put it there"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_line_and_remedy() {
+        let check = |text: &str, start: &str| {
+            let told = refused(text);
+            assert!(told.starts_with(start) && told.contains("\n  remedy: "), "{told}");
+        };
+        check(
+            "[users.messi]\nname = \"M\"\npasword = \"x\"\n",
+            "users.toml:3: unknown field `pasword`",
+        );
+        check(
+            "[users.messi]\nname = \"M\"\n",
+            "users.toml:1: missing field `password`",
+        );
+        check(
+            "\n[users.Messi]\nname = \"M\"\npassword = \"x\"\n",
+            "users.toml:2: \"Messi\" is not a user name",
+        );
+        check(
+            "[users.messi]\nname = \" \"\npassword = \"x\"\n",
+            "users.toml:2: messi has an empty name",
+        );
+        check(
+            "[users.messi]\nname = \"M\"\npassword = \"\"\n",
+            "users.toml:3: messi has an empty password",
+        );
+        check(
+            "[users.messi]\nname = \"M\"\npassword = \"$2b$x\"\n",
+            "users.toml:3: messi's password is not a password hash",
+        );
+        check("[users.messi]\nname = \"M\n", "users.toml:2: ");
+        check("[people.messi]\n", "users.toml:1: unknown field `people`");
+        check(
+            "[users.a]\nname = \"M\"\npassword = \"x\"\n[users.a]\n",
+            "users.toml:4: duplicate key",
+        );
+    }
+
+    #[test]
+    fn an_error_shows_no_password() {
+        let told = refused("[users.messi]\nname = \"M\"\npassword = \"surabaya\n");
+        assert!(!told.contains("surabaya"), "{told}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let told = load(Path::new("/nowhere/users.toml"))
+            .expect_err("refused")
+            .to_string();
+        assert!(told.starts_with("/nowhere/users.toml: No such file"), "{told}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Who exists: the users file and its passwords. Who is logged in is not known here.
+
+mod file;
+mod password;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+pub use file::{Loaded, UsersFileError, load, parse};
+pub use password::{PasswordHash, PasswordHashError, hash, verify};
+
+use crate::protocol::UserName;
+
+/// One person or device.
+#[derive(Debug)]
+pub struct User {
+    /// What they log in with and are sent to by.
+    pub username: UserName,
+    /// What others are shown: `Lionel Messi`.
+    pub name: String,
+    /// Where they are from; may be empty.
+    pub country: String,
+    /// What proves a login.
+    pub password: Password,
+}
+
+/// A password as the users file holds it.
+pub enum Password {
+    /// An argon2id hash.
+    Hashed(PasswordHash),
+    /// The password itself. Works, with a warning at start.
+    Plain(crate::protocol::Secret),
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(redacted)")
+    }
+}
+
+/// Everybody who exists.
+#[derive(Debug, Default)]
+pub struct Users(HashMap<UserName, Arc<User>>);
+
+impl Users {
+    /// The user of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<User>> {
+        self.0.get(name)
+    }
+
+    /// Everybody, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.0.values()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<User> for Users {
+    fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
+        Users(
+            users
+                .into_iter()
+                .map(|user| (user.username.clone(), Arc::new(user)))
+                .collect(),
+        )
+    }
+}

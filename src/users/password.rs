@@ -1,0 +1,148 @@
+//! Password hashes: argon2id, in the PHC string format.
+
+use argon2::{ARGON2ID_IDENT, Argon2, Params, PasswordHasher, PasswordVerifier, password_hash::phc};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+
+use super::Password;
+use crate::protocol::Secret;
+
+/// An argon2id hash that was checked to be one.
+#[derive(PartialEq, Eq)]
+pub struct PasswordHash(Box<str>);
+
+/// Why a text is not a password hash.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PasswordHashError {
+    /// Not in the PHC format.
+    #[error("not a password hash in the PHC format")]
+    Format,
+    /// Another algorithm.
+    #[error("a {0} hash; only argon2id is supported")]
+    Algorithm(String),
+    /// Parameters that argon2 does not have, or no salt, or no hash.
+    #[error("not a complete argon2id hash")]
+    Incomplete,
+}
+
+impl PasswordHash {
+    /// Reads a PHC string such as `$argon2id$v=19$m=19456,t=2,p=1$…$…`.
+    ///
+    /// # Errors
+    /// If it is not a complete argon2id hash.
+    pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
+        let hash = phc::PasswordHash::new(text).map_err(|_| PasswordHashError::Format)?;
+        if hash.algorithm.as_str() != ARGON2ID_IDENT.as_str() {
+            return Err(PasswordHashError::Algorithm(hash.algorithm.to_string()));
+        }
+        if Params::try_from(&hash).is_err() || hash.salt.is_none() || hash.hash.is_none() {
+            return Err(PasswordHashError::Incomplete);
+        }
+        Ok(PasswordHash(text.into()))
+    }
+
+    /// The PHC string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn verify(&self, password: &Secret) -> bool {
+        Argon2::default()
+            .verify_password(password.reveal().as_bytes(), &*self.0)
+            .is_ok()
+    }
+
+    /// Whether a try against it costs less than one against a hash of today.
+    fn is_cheap(&self) -> bool {
+        let params = phc::PasswordHash::new(&self.0)
+            .ok()
+            .and_then(|hash| Params::try_from(&hash).ok());
+        params.is_none_or(|params| {
+            params.m_cost() < Params::DEFAULT_M_COST || params.t_cost() < Params::DEFAULT_T_COST
+        })
+    }
+}
+
+/// A new hash of `password`: argon2id, 19 MiB, t=2, p=1 (OWASP's password storage recommendation), random salt.
+///
+/// # Panics
+/// If the operating system gives no randomness: there is nothing safe to do then.
+#[must_use]
+pub fn hash(password: &Secret) -> String {
+    Argon2::default()
+        .hash_password(password.reveal().as_bytes())
+        .expect("argon2's own parameters and the system's randomness")
+        .to_string()
+}
+
+/// Whether `password` is the user's; `None` is a user that does not exist.
+///
+/// Whatever the reason, a no takes the time of one full hash at least, so that time tells nobody which names exist.
+/// Blocks for about 20 ms: not for a runtime thread.
+#[must_use]
+pub fn verify(user: Option<&Password>, password: &Secret) -> bool {
+    let (right, full_price) = match user {
+        Some(Password::Hashed(hash)) => (hash.verify(password), !hash.is_cheap()),
+        Some(Password::Plain(plain)) => (
+            plain
+                .reveal()
+                .as_bytes()
+                .ct_eq(password.reveal().as_bytes())
+                .into(),
+            false,
+        ),
+        None => (false, false),
+    };
+    if !right && !full_price {
+        // The work is the point; what comes out is dropped.
+        let mut out = [0; 32];
+        let salt = b"nobody's salt";
+        Argon2::default()
+            .hash_password_into(password.reveal().as_bytes(), salt, &mut out)
+            .ok();
+        std::hint::black_box(out);
+    }
+    right
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    #[test]
+    fn a_new_hash_verifies_and_costs_the_full_price() {
+        let hash = PasswordHash::parse(&hash(&secret("surabaya"))).expect("a hash");
+        assert!(!hash.is_cheap());
+        let user = Password::Hashed(hash);
+        assert!(verify(Some(&user), &secret("surabaya")));
+        assert!(!verify(Some(&user), &secret("Surabaya")));
+        assert!(!verify(None, &secret("surabaya")));
+    }
+
+    #[test]
+    fn a_plain_password_verifies() {
+        let user = Password::Plain(secret("surabaya"));
+        assert!(verify(Some(&user), &secret("surabaya")));
+        assert!(!verify(Some(&user), &secret("surabay")));
+    }
+
+    #[test]
+    fn what_is_no_argon2id_hash_is_refused() {
+        let check =
+            |text: &str, expected| assert_eq!(PasswordHash::parse(text).err(), Some(expected), "{text}");
+        check("$2b$12$abc", PasswordHashError::Format);
+        check(
+            "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ",
+            PasswordHashError::Incomplete,
+        );
+        check(
+            "$argon2i$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g",
+            PasswordHashError::Algorithm("argon2i".into()),
+        );
+    }
+}
