@@ -1,1 +1,14 @@
+//! All integration tests: one binary, real sockets on free ports, no sleeps, no order.
 
+mod client;
+mod codec;
+mod delivery;
+mod durability;
+mod hostile;
+mod layering;
+mod login;
+mod pipelining;
+mod programs;
+mod readme;
+mod support;
+mod transcripts;

@@ -14,9 +14,7 @@ impl Connection {
     pub(super) fn open(host: &str, port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((host, port))?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream: BufReader::new(stream),
-        })
+        Ok(Connection { stream: BufReader::new(stream) })
     }
 
     /// Sends a line (without its end) and waits for its reply: the JSON object, without the empty line after it.
@@ -28,18 +26,25 @@ impl Connection {
     }
 
     fn read_reply(&mut self) -> io::Result<String> {
-        let mut reply = String::new();
         // No reply has a raw line end inside: strings escape them.
-        while reply.trim_end().is_empty() {
-            reply.clear();
-            if self.stream.read_line(&mut reply)? == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "it closed the connection",
-                ));
-            }
+        let mut reply = self.read_line()?;
+        if !reply.starts_with('{') {
+            let told = format!("it is no chat server: it said {:?}", reply.trim_end());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, told));
         }
+        // A reply that was cut is none.
+        self.read_line()?;
         reply.truncate(reply.trim_end().len());
         Ok(reply)
+    }
+
+    /// The next line, with its end.
+    fn read_line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
+        }
+        Ok(line)
     }
 }

@@ -50,13 +50,7 @@ pub fn run(args: &ClientArgs) -> Ended {
         }
     };
     let prompt = io::stdin().is_terminal();
-    run_lines(
-        Session::new(connection),
-        io::stdin().lock(),
-        &mut io::stdout().lock(),
-        prompt,
-        args.raw,
-    )
+    run_lines(Session::new(connection), io::stdin().lock(), &mut io::stdout().lock(), prompt, args.raw)
 }
 
 fn run_lines(
@@ -70,11 +64,7 @@ fn run_lines(
     let mut line = Vec::new();
     loop {
         // A reader that has seen enough and went away is no error.
-        if prompt
-            && write!(output, "Command {}:", session.token())
-                .and_then(|()| output.flush())
-                .is_err()
-        {
+        if prompt && write!(output, "Command {}:", session.token()).and_then(|()| output.flush()).is_err() {
             return ended;
         }
         line.clear();

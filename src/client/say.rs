@@ -17,10 +17,7 @@ pub(super) struct Reply<'a> {
 
 impl<'a> Reply<'a> {
     pub(super) fn parse(json: &'a str) -> Self {
-        Reply {
-            json,
-            fields: serde_json::from_str(json).unwrap_or_default(),
-        }
+        Reply { json, fields: serde_json::from_str(json).unwrap_or_default() }
     }
 
     /// Whether it is anything but an OK.
@@ -49,15 +46,10 @@ impl<'a> Reply<'a> {
         let mut rest = command.success;
         while let Some((before, after)) = rest.split_once('{') {
             let (name, after) = after.split_once('}')?;
-            let parameter = command
-                .parameters
-                .iter()
-                .position(|parameter| parameter.name == name);
+            let parameter = command.parameters.iter().position(|parameter| parameter.name == name);
             let value = match parameter {
                 Some(index) => arguments.optional(index).map(str::to_owned),
-                None => self
-                    .text(name)
-                    .or_else(|| Some(self.fields.get(name)?.get().to_owned())),
+                None => self.text(name).or_else(|| Some(self.fields.get(name)?.get().to_owned())),
             };
             line.push_str(before);
             line.push_str(&value?);
@@ -90,14 +82,10 @@ mod tests {
     use crate::{commands, protocol::request::Request};
 
     fn check(line: &str, reply: &str, expected: &str) {
-        let mut request = Request::parse(line.as_bytes())
-            .expect("a request")
-            .expect("not blank");
+        let mut request = Request::parse(line.as_bytes()).expect("a request").expect("not blank");
         let command = commands::find(request.command());
         request.take_token().expect("no bad token");
-        let arguments = command
-            .and_then(|command| request.bind(command.parameters).ok())
-            .unwrap_or_default();
+        let arguments = command.and_then(|command| request.bind(command.parameters).ok()).unwrap_or_default();
         assert_eq!(Reply::parse(reply).say(command, &arguments), expected);
     }
 
@@ -108,33 +96,17 @@ mod tests {
             r#"{"status": "OK", "tokenid": "57ea03e6-234a-439d-9602-ea8cb00fed28"}"#,
             "username messi logged in, token 57ea03e6-234a-439d-9602-ea8cb00fed28",
         );
-        check(
-            "send messi haloo",
-            r#"{"status": "OK", "message": "Message Sent"}"#,
-            "Message sent to messi",
-        );
+        check("send messi haloo", r#"{"status": "OK", "message": "Message Sent"}"#, "Message sent to messi");
         check("inbox", r#"{"status": "OK", "messages": {}}"#, "{}");
         check("logout", r#"{"status": "OK"}"#, "logged out");
-        check(
-            "auth x y",
-            r#"{"status": "ERROR", "message": "User Tidak Ada"}"#,
-            "Error, User Tidak Ada",
-        );
+        check("auth x y", r#"{"status": "ERROR", "message": "User Tidak Ada"}"#, "Error, User Tidak Ada");
     }
 
     #[test]
     fn what_is_not_understood_is_shown_as_it_is() {
-        check(
-            "dance",
-            r#"{"status": "OK", "steps": 3}"#,
-            r#"{"status": "OK", "steps": 3}"#,
-        );
+        check("dance", r#"{"status": "OK", "steps": 3}"#, r#"{"status": "OK", "steps": 3}"#);
         check("inbox", r#"{"status": "OK"}"#, r#"{"status": "OK"}"#);
         check("inbox", "220 mail.example ESMTP", "220 mail.example ESMTP");
-        check(
-            "inbox",
-            "{\"status\": \"ERROR\", \"message\": \"\\u001b[2J\"}",
-            "Error, \\u001b[2J",
-        );
+        check("inbox", "{\"status\": \"ERROR\", \"message\": \"\\u001b[2J\"}", "Error, \\u001b[2J");
     }
 }

@@ -31,10 +31,7 @@ pub(super) struct Said {
 
 impl Session {
     pub(super) fn new(connection: Connection) -> Self {
-        Session {
-            connection,
-            token: None,
-        }
+        Session { connection, token: None }
     }
 
     /// The token as text; empty without one.
@@ -52,28 +49,18 @@ impl Session {
             Ok(Some(request)) => Some(request),
             Err(_) => None,
         };
-        let command = request
-            .as_ref()
-            .and_then(|request| commands::find(request.command()));
-        let given = request
-            .as_mut()
-            .and_then(|request| request.take_token().ok().flatten());
+        let command = request.as_ref().and_then(|request| commands::find(request.command()));
+        let given = request.as_mut().and_then(|request| request.take_token().ok().flatten());
         let reply = match (self.token, command) {
             (Some(token), Some(command)) if given.is_none() && command.access == Access::Session => {
                 self.connection.ask(&with_token(line, command, &token))?
             }
             _ => self.connection.ask(line)?,
         };
-        let arguments = request
-            .zip(command)
-            .and_then(|(request, command)| request.bind(command.parameters).ok());
+        let arguments =
+            request.zip(command).and_then(|(request, command)| request.bind(command.parameters).ok());
         let own = given.is_none_or(|given| Some(given) == self.token);
-        Ok(Some(self.read(
-            reply,
-            command,
-            &arguments.unwrap_or_default(),
-            own,
-        )))
+        Ok(Some(self.read(reply, command, &arguments.unwrap_or_default(), own)))
     }
 
     fn read(
@@ -101,12 +88,7 @@ impl Session {
                     && parsed.text("message").is_some_and(|text| text == reason.text())
             });
         let text = parsed.say(command, arguments);
-        Said {
-            text,
-            refused,
-            goodbye,
-            reply,
-        }
+        Said { text, refused, goodbye, reply }
     }
 }
 
@@ -130,17 +112,10 @@ mod tests {
         let token = Token::parse("57ea03e6-234a-439d-9602-ea8cb00fed28").expect("a token");
         let check = |line: &str, name: &str, expected: &str| {
             let command = commands::find(name).expect("a command");
-            assert_eq!(
-                String::from_utf8_lossy(&with_token(line.as_bytes(), command, &token)),
-                expected
-            );
+            assert_eq!(String::from_utf8_lossy(&with_token(line.as_bytes(), command, &token)), expected);
         };
         check("inbox", "inbox", "inbox 57ea03e6-234a-439d-9602-ea8cb00fed28");
-        check(
-            "  send  messi  a b",
-            "send",
-            "send 57ea03e6-234a-439d-9602-ea8cb00fed28  messi  a b",
-        );
+        check("  send  messi  a b", "send", "send 57ea03e6-234a-439d-9602-ea8cb00fed28  messi  a b");
         check(
             "{\"command\": \"inbox\"}",
             "inbox",

@@ -42,11 +42,7 @@ impl Reply {
     /// A reply that rests on nothing.
     #[must_use]
     pub fn new(body: Body) -> Self {
-        Reply {
-            body,
-            position: Position::START,
-            effect: Effect::None,
-        }
+        Reply { body, position: Position::START, effect: Effect::None }
     }
 
     /// To be written when `position` is durable.

@@ -13,16 +13,8 @@ pub(super) static COMMAND: Command = Command {
     name: "auth",
     access: Access::Anyone,
     parameters: &[
-        Parameter {
-            name: "USER",
-            field: "username",
-            form: Form::Word,
-        },
-        Parameter {
-            name: "PASSWORD",
-            field: "password",
-            form: Form::Rest,
-        },
+        Parameter { name: "USER", field: "username", form: Form::Word },
+        Parameter { name: "PASSWORD", field: "password", form: Form::Rest },
     ],
     summary: "Log in. The token in the reply proves the session, on this connection or another.",
     success: "username {USER} logged in, token {tokenid}",
@@ -43,12 +35,9 @@ fn run(call: Call<'_>) -> Answer {
     Answer::Barrier(Box::pin(async move {
         match service.log_in(&name, password, from).await {
             Err(refusal) => refusal.into(),
-            Ok(login) => Reply::new(render(&TokenReply {
-                status: "OK",
-                tokenid: login.token.reveal(),
-            }))
-            .at(login.position)
-            .with(Effect::Bind(login.session)),
+            Ok(login) => Reply::new(render(&TokenReply { status: "OK", tokenid: login.token.reveal() }))
+                .at(login.position)
+                .with(Effect::Bind(login.session)),
         }
     }))
 }

@@ -118,8 +118,5 @@ fn body(entries: &[Entry<'_>]) -> Body {
         });
         groups[at].1.push(entry);
     }
-    render(&InboxReply {
-        status: "OK",
-        messages: Grouped(groups),
-    })
+    render(&InboxReply { status: "OK", messages: Grouped(groups) })
 }

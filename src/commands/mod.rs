@@ -25,13 +25,8 @@ use crate::{
 };
 
 /// Every command, in the order in which help lists them.
-pub static COMMANDS: [&Command; 5] = [
-    &auth::COMMAND,
-    &send::COMMAND,
-    &inbox::COMMAND,
-    &showuseractive::COMMAND,
-    &logout::COMMAND,
-];
+pub static COMMANDS: [&Command; 5] =
+    [&auth::COMMAND, &send::COMMAND, &inbox::COMMAND, &showuseractive::COMMAND, &logout::COMMAND];
 
 /// One row of the table.
 pub struct Command {
@@ -81,11 +76,7 @@ impl Command {
     #[must_use]
     pub fn usage(&self) -> String {
         let token = (self.access == Access::Session).then_some("[token]");
-        let words = self
-            .parameters
-            .iter()
-            .filter(|p| p.form != Form::FieldOnly)
-            .map(|p| p.name);
+        let words = self.parameters.iter().filter(|p| p.form != Form::FieldOnly).map(|p| p.name);
         let parts: Vec<_> = [self.name].into_iter().chain(token).chain(words).collect();
         parts.join(" ")
     }
@@ -104,7 +95,6 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     /// The session of a command that needs one.
     fn session(&self) -> &'a Arc<Session> {
-        self.session
-            .expect("a row with Access::Session is not called without one")
+        self.session.expect("a row with Access::Session is not called without one")
     }
 }

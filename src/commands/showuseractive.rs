@@ -36,9 +36,6 @@ fn run(call: Call<'_>) -> Answer {
     // Asked for after the names were read: it covers every session among them.
     let position = call.service.store.head();
     let users = names.iter().map(|name| Active { username: name }).collect();
-    let body = render(&ActiveReply {
-        status: "OK",
-        messages: Users { users },
-    });
+    let body = render(&ActiveReply { status: "OK", messages: Users { users } });
     Answer::Now(Reply::new(body).at(position))
 }

@@ -28,11 +28,7 @@ impl Speaker {
     /// Somebody from that address who has not said anything yet.
     #[must_use]
     pub fn new(service: Arc<Service>, from: IpAddr) -> Self {
-        Speaker {
-            service,
-            from,
-            sessions: Held::default(),
-        }
+        Speaker { service, from, sessions: Held::default() }
     }
 
     /// From now on the connection's own session is this one.
@@ -63,11 +59,7 @@ impl Speaker {
 
     /// The order of checks: command, session, parameters; what comes after them is the command's own.
     fn run(&mut self, mut request: Request<'_>) -> Result<Answer, Reply> {
-        let Speaker {
-            service,
-            from,
-            sessions,
-        } = self;
+        let Speaker { service, from, sessions } = self;
         let command = find(request.command()).ok_or(Refusal::UnknownCommand)?;
         let now = service.now();
         let session = match command.access {
@@ -79,13 +71,7 @@ impl Speaker {
             }
         };
         let arguments = request.bind(command.parameters)?;
-        Ok((command.run)(Call {
-            service,
-            from: *from,
-            now,
-            session,
-            arguments,
-        }))
+        Ok((command.run)(Call { service, from: *from, now, session, arguments }))
     }
 }
 

@@ -100,11 +100,7 @@ mod tests {
         let mut input = vec![b'x'; MAX_LINE];
         assert_eq!(Lines::new(&input, false).next(), None);
         input.push(b'\r');
-        assert_eq!(
-            Lines::new(&input, false).next(),
-            None,
-            "the CR may be half of the line end"
-        );
+        assert_eq!(Lines::new(&input, false).next(), None, "the CR may be half of the line end");
         input.push(b'x');
         assert_eq!(Lines::new(&input, false).next(), Some(Err(TooLong)));
     }

@@ -77,10 +77,9 @@ impl Refusal {
             Refusal::InboxFull => ("inbox_full", "inbox full"),
             Refusal::KeyReused => ("key_reused", "key already used for another message"),
             Refusal::Storage => ("storage", "not stored, storage is full"),
-            Refusal::Uncertain => (
-                "uncertain",
-                "storage failed, may or may not be stored: repeat with the same key",
-            ),
+            Refusal::Uncertain => {
+                ("uncertain", "storage failed, may or may not be stored: repeat with the same key")
+            }
             Refusal::ReadOnly => ("read_only", "storage has failed, nothing can be stored"),
             Refusal::Internal => ("internal", "internal error"),
         }
@@ -130,12 +129,7 @@ mod tests {
     #[test]
     fn a_code_names_one_refusal() {
         for (i, refusal) in Refusal::ALL.iter().enumerate() {
-            assert_eq!(
-                Refusal::ALL
-                    .iter()
-                    .position(|other| other.code() == refusal.code()),
-                Some(i)
-            );
+            assert_eq!(Refusal::ALL.iter().position(|other| other.code() == refusal.code()), Some(i));
         }
     }
 }

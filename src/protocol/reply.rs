@@ -160,32 +160,20 @@ mod tests {
     #[test]
     fn strings_are_escaped_as_the_wire_has_it() {
         assert_eq!(json(&"a\"b\\c\nd\re\tf/g"), r#""a\"b\\c\nd\re\tf/g""#);
-        assert_eq!(
-            json(&"\0\u{8}\u{c}\u{1b}[31m"),
-            r#""\u0000\u0008\u000c\u001b[31m""#
-        );
-        assert_eq!(
-            json(&"\u{7f}\u{85}\u{9f}\u{a0}"),
-            "\"\\u007f\\u0085\\u009f\u{a0}\""
-        );
+        assert_eq!(json(&"\0\u{8}\u{c}\u{1b}[31m"), r#""\u0000\u0008\u000c\u001b[31m""#);
+        assert_eq!(json(&"\u{7f}\u{85}\u{9f}\u{a0}"), "\"\\u007f\\u0085\\u009f\u{a0}\"");
         assert_eq!(
             json(&"\u{61c}\u{200d}\u{200e}\u{200f}\u{2010}"),
             "\"\\u061c\u{200d}\\u200e\\u200f\u{2010}\""
         );
-        assert_eq!(
-            json(&"\u{2027}\u{2028}\u{202e}\u{202f}"),
-            "\"\u{2027}\\u2028\\u202e\u{202f}\""
-        );
+        assert_eq!(json(&"\u{2027}\u{2028}\u{202e}\u{202f}"), "\"\u{2027}\\u2028\\u202e\u{202f}\"");
         assert_eq!(json(&"\u{2066}\u{2069}\u{feff}"), r#""\u2066\u2069\ufeff""#);
         assert_eq!(json(&"selamat pagi 👋 שלום"), "\"selamat pagi 👋 שלום\"");
     }
 
     #[test]
     fn objects_have_a_space_after_colon_and_comma() {
-        assert_eq!(
-            json(&serde_json::json!({"a": [1, 2], "b": {}})),
-            r#"{"a": [1, 2], "b": {}}"#
-        );
+        assert_eq!(json(&serde_json::json!({"a": [1, 2], "b": {}})), r#"{"a": [1, 2], "b": {}}"#);
     }
 
     #[test]

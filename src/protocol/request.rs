@@ -60,19 +60,13 @@ impl<'a> Request<'a> {
             return Ok(None);
         }
         let (command, rest) = first_word(line);
-        Ok(Some(Request {
-            command: Cow::Borrowed(command),
-            given: Given::Words(rest),
-        }))
+        Ok(Some(Request { command: Cow::Borrowed(command), given: Given::Words(rest) }))
     }
 
     fn parse_json(line: &'a str) -> Result<Self, Refusal> {
         let mut fields: Fields<'a> = serde_json::from_str(line).map_err(|_| Refusal::BadRequest)?;
         match fields.take("command") {
-            Some(command) => Ok(Request {
-                command,
-                given: Given::Fields(fields),
-            }),
+            Some(command) => Ok(Request { command, given: Given::Fields(fields) }),
             None => Err(Refusal::BadRequest),
         }
     }
@@ -168,8 +162,7 @@ impl Arguments<'_> {
     /// If the parameter at `index` is not required: a fault in the command's row.
     #[must_use]
     pub fn text(&self, index: usize) -> &str {
-        self.optional(index)
-            .expect("a required parameter is bound before its command runs")
+        self.optional(index).expect("a required parameter is bound before its command runs")
     }
 
     /// The value of a parameter that may be left out.
@@ -272,38 +265,20 @@ mod tests {
     use super::*;
 
     const SEND: &[Parameter] = &[
-        Parameter {
-            name: "USER",
-            field: "to",
-            form: Form::Word,
-        },
-        Parameter {
-            name: "TEXT",
-            field: "message",
-            form: Form::Rest,
-        },
-        Parameter {
-            name: "KEY",
-            field: "key",
-            form: Form::FieldOnly,
-        },
+        Parameter { name: "USER", field: "to", form: Form::Word },
+        Parameter { name: "TEXT", field: "message", form: Form::Rest },
+        Parameter { name: "KEY", field: "key", form: Form::FieldOnly },
     ];
     const TOKEN: &str = "57ea03e6-234a-439d-9602-ea8cb00fed28";
 
     /// The command, whether a token was given, and the arguments; or the refusal's code.
     fn parse(line: &str, parameters: &[Parameter]) -> Result<Vec<String>, &'static str> {
-        let mut request = Request::parse(line.as_bytes())
-            .map_err(Refusal::code)?
-            .ok_or("blank")?;
+        let mut request = Request::parse(line.as_bytes()).map_err(Refusal::code)?.ok_or("blank")?;
         let command = request.command().to_owned();
         let token = request.take_token().map_err(Refusal::code)?;
         let arguments = request.bind(parameters).map_err(Refusal::code)?;
         let given = (0..parameters.len()).filter_map(|i| arguments.optional(i).map(str::to_owned));
-        Ok([command]
-            .into_iter()
-            .chain(token.map(|t| t.reveal()))
-            .chain(given)
-            .collect())
+        Ok([command].into_iter().chain(token.map(|t| t.reveal())).chain(given).collect())
     }
 
     fn check(line: &str, parameters: &[Parameter], expected: &[&str]) {
@@ -314,29 +289,16 @@ mod tests {
     #[test]
     fn words_are_separated_by_spaces_and_the_rest_is_kept() {
         check("send messi haloo", SEND, &["send", "messi", "haloo"]);
-        check(
-            "  send   messi   a  b\tc \t ",
-            SEND,
-            &["send", "messi", "a  b\tc"],
-        );
+        check("  send   messi   a  b\tc \t ", SEND, &["send", "messi", "a  b\tc"]);
         check("send messi \t a", SEND, &["send", "messi", "a"]);
-        check(
-            &format!("send {TOKEN} messi haloo"),
-            SEND,
-            &["send", TOKEN, "messi", "haloo"],
-        );
+        check(&format!("send {TOKEN} messi haloo"), SEND, &["send", TOKEN, "messi", "haloo"]);
         check(&format!("send messi {TOKEN}"), SEND, &["send", "messi", TOKEN]);
         check("inbox  ", &[], &["inbox"]);
     }
 
     #[test]
     fn too_few_words_and_too_many() {
-        for line in [
-            "send",
-            "send messi",
-            "send messi  \t ",
-            &format!("send {TOKEN} messi"),
-        ] {
+        for line in ["send", "send messi", "send messi  \t ", &format!("send {TOKEN} messi")] {
             assert_eq!(parse(line, SEND), Err("bad_request"), "{line:?}");
         }
         for line in ["inbox x", "inbox \t", &format!("inbox {TOKEN} {TOKEN}")] {
@@ -364,11 +326,7 @@ mod tests {
     #[test]
     fn the_json_form_takes_the_text_as_it_is() {
         check(r#"{"command": "inbox"}"#, &[], &["inbox"]);
-        check(
-            r#"{"message":" a\nb ","to":"messi","command":"send"}"#,
-            SEND,
-            &["send", "messi", " a\nb "],
-        );
+        check(r#"{"message":" a\nb ","to":"messi","command":"send"}"#, SEND, &["send", "messi", " a\nb "]);
         let line =
             format!(r#"{{"command": "send", "token": "{TOKEN}", "to": "m", "message": "x", "key": "k"}}"#);
         check(&line, SEND, &["send", TOKEN, "m", "x", "k"]);
@@ -398,13 +356,7 @@ mod tests {
             let line = format!(r#"{{"command": "send", {fields}}}"#);
             assert_eq!(parse(&line, SEND), Err("bad_request"), "{line}");
         }
-        for line in [
-            "{",
-            "{}",
-            r#"{"to": "m"}"#,
-            r#"{"command": 1}"#,
-            r#"{"command": "send", "to": "m",}"#,
-        ] {
+        for line in ["{", "{}", r#"{"to": "m"}"#, r#"{"command": 1}"#, r#"{"command": "send", "to": "m",}"#] {
             assert_eq!(parse(line, SEND), Err("bad_request"), "{line}");
         }
     }

@@ -109,11 +109,7 @@ mod tests {
     #[test]
     fn secrets_are_redacted() {
         let token = Token::random();
-        let shown = format!(
-            "{token:?} {:?} {:?}",
-            token.digest(),
-            Secret::new("surabaya".into())
-        );
+        let shown = format!("{token:?} {:?} {:?}", token.digest(), Secret::new("surabaya".into()));
         assert_eq!(shown, "Token(redacted) TokenDigest(redacted) Secret(redacted)");
     }
 }

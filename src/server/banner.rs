@@ -25,11 +25,7 @@ impl Banner<'_> {
     fn try_it(&self) -> String {
         let (name, password) = self.login();
         let (host, port) = (self.address.ip(), self.address.port());
-        let host = if host.is_unspecified() {
-            "127.0.0.1".to_owned()
-        } else {
-            host.to_string()
-        };
+        let host = if host.is_unspecified() { "127.0.0.1".to_owned() } else { host.to_string() };
         format!("printf 'auth {name} {password}\\nshowuseractive\\n' | nc -N {host} {port}")
     }
 
@@ -50,31 +46,13 @@ impl Banner<'_> {
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Banner {
-            address,
-            users,
-            users_file,
-            store,
-        } = self;
-        writeln!(
-            f,
-            "chat-server {} listens on {address}",
-            env!("CARGO_PKG_VERSION")
-        )?;
+        let Banner { address, users, users_file, store } = self;
+        writeln!(f, "chat-server {} listens on {address}", env!("CARGO_PKG_VERSION"))?;
         if address.ip().is_loopback() {
-            writeln!(
-                f,
-                "  reach:  from this machine only; --host 0.0.0.0 opens it to the network"
-            )?;
+            writeln!(f, "  reach:  from this machine only; --host 0.0.0.0 opens it to the network")?;
         } else {
-            writeln!(
-                f,
-                "  reach:  from the network; --host 127.0.0.1 closes it to this machine"
-            )?;
-            writeln!(
-                f,
-                "  WARNING: not encrypted: passwords and messages can be read on their way"
-            )?;
+            writeln!(f, "  reach:  from the network; --host 127.0.0.1 closes it to this machine")?;
+            writeln!(f, "  WARNING: not encrypted: passwords and messages can be read on their way")?;
         }
         writeln!(f, "  users:  {} in {}", users.len(), users_file.display())?;
         writeln!(f, "  store:  {store}")?;
@@ -93,13 +71,7 @@ mod tests {
         let users = users::parse(users, "users.toml").expect("users").users;
         let address = address.parse().expect("an address");
         let users_file = Path::new("users.toml");
-        Banner {
-            address,
-            users: &users,
-            users_file,
-            store: "memory".into(),
-        }
-        .to_string()
+        Banner { address, users: &users, users_file, store: "memory".into() }.to_string()
     }
 
     #[test]
@@ -109,10 +81,7 @@ mod tests {
             told.contains("listens on 127.0.0.1:8889\n  reach:  from this machine only; --host"),
             "{told}"
         );
-        assert!(
-            told.contains("users:  3 in users.toml\n  store:  memory\n"),
-            "{told}"
-        );
+        assert!(told.contains("users:  3 in users.toml\n  store:  memory\n"), "{told}");
         assert!(
             told.ends_with("'auth henderson surabaya\\nshowuseractive\\n' | nc -N 127.0.0.1 8889\n"),
             "{told}"
@@ -122,15 +91,9 @@ mod tests {
 
     #[test]
     fn an_open_server_warns_and_shows_no_password_of_its_own() {
-        let told = banner(
-            "[users.ann]\nname = \"Ann\"\npassword = \"secret\"\n",
-            "0.0.0.0:9000",
-        );
+        let told = banner("[users.ann]\nname = \"Ann\"\npassword = \"secret\"\n", "0.0.0.0:9000");
         assert!(told.contains("WARNING: not encrypted"), "{told}");
-        assert!(
-            told.contains("'auth ann PASSWORD\\nshowuseractive\\n' | nc -N 127.0.0.1 9000"),
-            "{told}"
-        );
+        assert!(told.contains("'auth ann PASSWORD\\nshowuseractive\\n' | nc -N 127.0.0.1 9000"), "{told}");
         assert!(!told.contains("secret"), "{told}");
     }
 }

@@ -123,10 +123,7 @@ impl Talk {
                 Some(Err(_)) => self.close(Closing::LineTooLong),
             }
         }
-        Progress {
-            used: bytes.len() - lines.rest().len(),
-            stopped,
-        }
+        Progress { used: bytes.len() - lines.rest().len(), stopped }
     }
 
     fn answer(&mut self, line: &[u8]) {
@@ -171,19 +168,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             closing: None,
         };
         let key = server.registry.enter();
-        let entry = Entry {
-            server,
-            key,
-            has_waker: false,
-        };
-        Connection {
-            stream,
-            entry,
-            input: Input::default(),
-            talk,
-            stall: None,
-            reads_after_closing: 0,
-        }
+        let entry = Entry { server, key, has_waker: false };
+        Connection { stream, entry, input: Input::default(), talk, stall: None, reads_after_closing: 0 }
     }
 
     /// Does all that can be done now; `Pending` when there is nothing, with a wake-up asked for everything awaited.
@@ -214,11 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if self.may_read() {
                 let exhausted = phase == Phase::Closing && self.reads_after_closing == LAST_READS;
-                let read = if exhausted {
-                    Poll::Pending
-                } else {
-                    self.poll_read(cx)
-                };
+                let read = if exhausted { Poll::Pending } else { self.poll_read(cx) };
                 match read {
                     Poll::Ready(Ok(())) => {
                         reads += 1;
@@ -260,9 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let talk = &mut self.talk;
         self.input
-            .poll_fill(Pin::new(&mut self.stream), cx, |bytes, ended| {
-                talk.consume(bytes, ended)
-            })
+            .poll_fill(Pin::new(&mut self.stream), cx, |bytes, ended| talk.consume(bytes, ended))
             .map_ok(drop)
     }
 
@@ -309,11 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let durability = server.service.store.durability();
             let written = poll_fn(|cx| {
                 while !self.talk.output.is_empty() {
-                    match self
-                        .talk
-                        .output
-                        .poll_write(Pin::new(&mut self.stream), durability, cx)
-                    {
+                    match self.talk.output.poll_write(Pin::new(&mut self.stream), durability, cx) {
                         Poll::Ready(Ok(_)) => {}
                         Poll::Ready(Err(_)) => break,
                         Poll::Pending => return Poll::Pending,

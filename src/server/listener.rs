@@ -72,10 +72,7 @@ fn spawn(stream: TcpStream, from: std::net::IpAddr, server: &Arc<Server>) {
 /// The connection failed before it was accepted; the next one need not.
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 async fn stop(server: &Server) -> Summary {
@@ -89,8 +86,5 @@ async fn stop(server: &Server) -> Summary {
         registry.set_phase(Phase::Aborting);
         timeout(ABORT, registry.empty()).await.ok();
     }
-    Summary {
-        dropped,
-        panicked: registry.panicked(),
-    }
+    Summary { dropped, panicked: registry.panicked() }
 }

@@ -32,11 +32,7 @@ impl Server {
     /// A server without connections.
     #[must_use]
     pub fn new(service: Arc<Service>, limits: Limits) -> Arc<Self> {
-        Arc::new(Server {
-            service,
-            limits,
-            registry: Registry::default(),
-        })
+        Arc::new(Server { service, limits, registry: Registry::default() })
     }
 
     /// How many connections are open.
@@ -65,9 +61,7 @@ impl Default for Limits {
             window: Duration::from_secs(30),
             bytes_per_window: 30 * 4 * 1024,
         };
-        Limits {
-            slow_consumer: Some(slow_consumer),
-        }
+        Limits { slow_consumer: Some(slow_consumer) }
     }
 }
 

@@ -165,11 +165,7 @@ impl Output {
                     let mut error = Vec::new();
                     Body::Refused(refusal).write(&mut error);
                     let bytes = at..at + segment.len;
-                    *segment = Segment {
-                        len: error.len(),
-                        position: Position::START,
-                        delivery: None,
-                    };
+                    *segment = Segment { len: error.len(), position: Position::START, delivery: None };
                     self.bytes.splice(bytes, error);
                 }
             }

@@ -64,11 +64,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     };
     let described = store.describe();
     let service = Arc::new(Service::new(loaded.users, store, Clock::default()));
-    let limits = if args.no_limits {
-        Limits::NONE
-    } else {
-        Limits::default()
-    };
+    let limits = if args.no_limits { Limits::NONE } else { Limits::default() };
     let server = Server::new(service.clone(), limits);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -82,9 +78,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
             store: described,
         };
         // Whoever started the server may have closed its output: no reason not to serve.
-        write!(io::stdout(), "{banner}")
-            .and_then(|()| io::stdout().flush())
-            .ok();
+        write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush()).ok();
         let summary = run(listener, server, stop_on(signals)).await;
         tracing::info!(dropped = summary.dropped, "stopped");
         Ok(())
@@ -94,22 +88,16 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 }
 
 async fn listen(args: &ServerArgs) -> Result<TcpListener, StartError> {
-    TcpListener::bind((args.host.as_str(), args.port))
-        .await
-        .map_err(|cause| StartError::Listen {
-            host: args.host.clone(),
-            port: args.port,
-            remedy: match cause.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "another program has this port; end it, or take another with --port"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 need privileges; take another with --port"
-                }
-                _ => "name an address of this machine with --host",
-            },
-            cause,
-        })
+    TcpListener::bind((args.host.as_str(), args.port)).await.map_err(|cause| StartError::Listen {
+        host: args.host.clone(),
+        port: args.port,
+        remedy: match cause.kind() {
+            io::ErrorKind::AddrInUse => "another program has this port; end it, or take another with --port",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; take another with --port",
+            _ => "name an address of this machine with --host",
+        },
+        cause,
+    })
 }
 
 /// Completes at the first signal; the second one ends the process.

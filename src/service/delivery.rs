@@ -24,11 +24,7 @@ impl Inboxes {
         };
         // An async mutex, because this wait lasts as long as another connection's write; it is fair.
         let turn = turn.lock_owned().await;
-        Lease {
-            turn,
-            store,
-            user: user.clone(),
-        }
+        Lease { turn, store, user: user.clone() }
     }
 }
 

@@ -27,11 +27,8 @@ impl Hashing {
         password: Secret,
     ) -> Result<Option<Arc<User>>, Refusal> {
         let _permit = self.0.acquire().await.map_err(|_| Refusal::Internal)?;
-        let check = move || {
-            verify(user.as_ref().map(|user| &user.password), &password)
-                .then_some(user)
-                .flatten()
-        };
+        let check =
+            move || verify(user.as_ref().map(|user| &user.password), &password).then_some(user).flatten();
         task::spawn_blocking(check).await.map_err(|_| Refusal::Internal)
     }
 }

@@ -86,11 +86,7 @@ impl Service {
             created: session.created(),
         });
         tracing::info!(%from, user = %user.username, "logged in");
-        Ok(LoggedIn {
-            token,
-            session,
-            position,
-        })
+        Ok(LoggedIn { token, session, position })
     }
 
     /// Ends a session. Returns what must be durable before its end is confirmed.
@@ -108,8 +104,6 @@ impl Service {
     /// What others are shown as the name of a user; the user name if there is no such user any more.
     #[must_use]
     pub fn display_name<'a>(&'a self, username: &'a UserName) -> &'a str {
-        self.users
-            .get(username)
-            .map_or(username, |user: &Arc<User>| &user.name)
+        self.users.get(username).map_or(username, |user: &Arc<User>| &user.name)
     }
 }

@@ -97,24 +97,14 @@ impl Sessions {
         });
         let mut table = self.lock();
         table.forget_expired(&user.username, now);
-        let displaced = table
-            .by_user
-            .get(&user.username)
-            .filter(|own| own.len() >= MAX_SESSIONS);
-        let displaced = displaced.and_then(|own| {
-            own.iter()
-                .min_by_key(|s| s.used_ms.load(Ordering::Relaxed))
-                .cloned()
-        });
+        let displaced = table.by_user.get(&user.username).filter(|own| own.len() >= MAX_SESSIONS);
+        let displaced =
+            displaced.and_then(|own| own.iter().min_by_key(|s| s.used_ms.load(Ordering::Relaxed)).cloned());
         if let Some(displaced) = &displaced {
             table.end(displaced);
         }
         table.by_token.insert(session.digest, session.clone());
-        table
-            .by_user
-            .entry(user.username.clone())
-            .or_default()
-            .push(session.clone());
+        table.by_user.entry(user.username.clone()).or_default().push(session.clone());
         (token, session, displaced)
     }
 
@@ -139,10 +129,7 @@ impl Sessions {
     #[must_use]
     pub fn active(&self, now: Timestamp) -> Vec<UserName> {
         let table = self.lock();
-        let live = table
-            .by_user
-            .iter()
-            .filter(|(_, own)| own.iter().any(|session| session.is_live(now)));
+        let live = table.by_user.iter().filter(|(_, own)| own.iter().any(|session| session.is_live(now)));
         live.map(|(name, _)| name.clone()).collect()
     }
 
@@ -231,10 +218,7 @@ mod tests {
         assert!(held[0].1.touch(Timestamp(500)));
         let (.., displaced) = sessions.open(&messi, Timestamp(1000));
         assert!(Arc::ptr_eq(&displaced.expect("one"), &held[1].1));
-        let live = held
-            .iter()
-            .filter(|(token, ..)| sessions.find(token, Timestamp(1000)).is_some())
-            .count();
+        let live = held.iter().filter(|(token, ..)| sessions.find(token, Timestamp(1000)).is_some()).count();
         assert_eq!(live, 99);
         assert!(sessions.open(&user("henderson"), Timestamp(1000)).2.is_none());
         assert_eq!(active(&sessions, Timestamp(1000)), ["henderson", "messi"]);

@@ -59,11 +59,7 @@ impl Durability {
             return Fate::Durable;
         }
         let inner = self.lock();
-        let cause = inner
-            .failed
-            .iter()
-            .rev()
-            .find(|(after, upto, _)| *after < position && position <= *upto);
+        let cause = inner.failed.iter().rev().find(|(after, upto, _)| *after < position && position <= *upto);
         cause.map_or(Fate::Durable, |&(.., refusal)| Fate::Failed(refusal))
     }
 
@@ -105,11 +101,7 @@ impl Durability {
         }
         self.settled.store(position.0, Ordering::Release);
         let mut woken = Vec::new();
-        while inner
-            .waiting
-            .peek()
-            .is_some_and(|waiting| waiting.0.0 <= position)
-        {
+        while inner.waiting.peek().is_some_and(|waiting| waiting.0.0 <= position) {
             woken.extend(inner.waiting.pop().map(|waiting| waiting.1));
         }
         drop(inner);
@@ -185,23 +177,10 @@ mod tests {
         let (full, broken) = (Fate::Failed(Refusal::Storage), Fate::Failed(Refusal::Uncertain));
         assert_eq!(
             fates,
-            [
-                Fate::Durable,
-                full,
-                full,
-                full,
-                Fate::Durable,
-                Fate::Durable,
-                broken,
-                Fate::Open
-            ]
+            [Fate::Durable, full, full, full, Fate::Durable, Fate::Durable, broken, Fate::Open]
         );
         log.advance(Position(2));
-        assert_eq!(
-            log.fate(Position(9)),
-            broken,
-            "a report about the past changes nothing"
-        );
+        assert_eq!(log.fate(Position(9)), broken, "a report about the past changes nothing");
     }
 
     #[test]
@@ -209,10 +188,7 @@ mod tests {
         let log = Durability::default();
         let (early, late) = (Arc::new(Count::default()), Arc::new(Count::default()));
         let poll = |position, count: &Arc<Count>| {
-            log.poll_settled(
-                Position(position),
-                &mut Context::from_waker(&Waker::from(count.clone())),
-            )
+            log.poll_settled(Position(position), &mut Context::from_waker(&Waker::from(count.clone())))
         };
         assert!(poll(5, &late).is_pending());
         assert!(poll(2, &early).is_pending());

@@ -33,11 +33,7 @@ impl Memory {
     /// An empty store that refuses a message when `inbox_limit` wait in its recipient's inbox.
     #[must_use]
     pub fn new(inbox_limit: usize) -> Self {
-        Memory {
-            state: Mutex::default(),
-            durability: Durability::default(),
-            inbox_limit,
-        }
+        Memory { state: Mutex::default(), durability: Durability::default(), inbox_limit }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -59,11 +55,7 @@ impl State {
         if known.to != *new.to || *known.text != *new.text {
             return Err(Refusal::KeyReused);
         }
-        Ok(Some(Stored {
-            id: known.id,
-            at: known.at,
-            duplicate: true,
-        }))
+        Ok(Some(Stored { id: known.id, at: known.at, duplicate: true }))
     }
 
     fn append(
@@ -85,32 +77,16 @@ impl State {
             }
         }
         if let Some(key) = new.key {
-            self.keys
-                .entry(new.from.clone())
-                .or_default()
-                .insert(key.into(), id);
+            self.keys.entry(new.from.clone()).or_default().insert(key.into(), id);
         }
-        self.messages.push(Message {
-            id,
-            at: new.at,
-            from: new.from.clone(),
-            to: new.to.clone(),
-            text,
-        });
-        Ok(Stored {
-            id,
-            at: new.at,
-            duplicate: false,
-        })
+        self.messages.push(Message { id, at: new.at, from: new.from.clone(), to: new.to.clone(), text });
+        Ok(Stored { id, at: new.at, duplicate: false })
     }
 }
 
 /// Nothing in memory waits for a disk.
 fn known<T>(result: Result<T, Refusal>) -> Receipt<T> {
-    Receipt::Known(Outcome {
-        result,
-        position: Position::START,
-    })
+    Receipt::Known(Outcome { result, position: Position::START })
 }
 
 impl Store for Memory {
@@ -128,10 +104,7 @@ impl Store for Memory {
         let state = self.lock();
         let ids = state.inboxes.get(user).into_iter().flatten().take(limit);
         let messages = ids.filter_map(|id| state.message(*id)).cloned().collect();
-        Box::pin(std::future::ready(Ok(Page {
-            messages,
-            position: Position::START,
-        })))
+        Box::pin(std::future::ready(Ok(Page { messages, position: Position::START })))
     }
 
     fn acknowledge(&self, user: &UserName, upto: MessageId) -> Position {

@@ -79,10 +79,7 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
 /// If anything in it is not understood.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
     let line = |span: Range<usize>| {
-        1 + text.as_bytes()[..span.start.min(text.len())]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
+        1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count()
     };
     let wrong = |span: Range<usize>, problem: String, remedy: &str| UsersFileError::Line {
         file: file.to_owned(),
@@ -100,14 +97,13 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
     })?;
     let mut warnings = Vec::new();
     let mut users = Vec::with_capacity(document.users.len());
-    for (key, entry) in document.users {
+    let mut entries: Vec<_> = document.users.into_iter().collect();
+    // In the order of the file, so that the first mistake in it is the one that is told.
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, entry) in entries {
         let Some(username) = UserName::parse(key.get_ref()) else {
             let problem = format!("{:?} is not a user name", key.get_ref());
-            return Err(wrong(
-                key.span(),
-                problem,
-                "use 1 to 32 of a-z, 0-9, '.', '_' and '-'",
-            ));
+            return Err(wrong(key.span(), problem, "use 1 to 32 of a-z, 0-9, '.', '_' and '-'"));
         };
         if entry.name.get_ref().trim().is_empty() {
             return Err(wrong(
@@ -120,22 +116,16 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
         let password = match entry.password.into_inner() {
             text if text.is_empty() => {
                 let problem = format!("{username} has an empty password");
-                return Err(wrong(
-                    span,
-                    problem,
-                    "make a hash with: chat-server hash-password",
-                ));
+                return Err(wrong(span, problem, "make a hash with: chat-server hash-password"));
             }
             text if text.starts_with('$') => {
-                PasswordHash::parse(&text)
-                    .map(Password::Hashed)
-                    .map_err(|error| {
-                        wrong(
-                            span,
-                            format!("{username}'s password is {error}"),
-                            "make a hash with: chat-server hash-password",
-                        )
-                    })?
+                PasswordHash::parse(&text).map(Password::Hashed).map_err(|error| {
+                    wrong(
+                        span,
+                        format!("{username}'s password is {error}"),
+                        "make a hash with: chat-server hash-password",
+                    )
+                })?
             }
             text => {
                 warnings.push(format!(
@@ -145,22 +135,12 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
                 Password::Plain(Secret::new(text))
             }
         };
-        users.push(User {
-            username,
-            name: entry.name.into_inner(),
-            country: entry.country,
-            password,
-        });
+        users.push(User { username, name: entry.name.into_inner(), country: entry.country, password });
     }
     if users.is_empty() {
-        warnings.push(format!(
-            "{file}: no users: nobody can log in; add a table [users.NAME] for each"
-        ));
+        warnings.push(format!("{file}: no users: nobody can log in; add a table [users.NAME] for each"));
     }
-    Ok(Loaded {
-        users: users.into_iter().collect(),
-        warnings,
-    })
+    Ok(Loaded { users: users.into_iter().collect(), warnings })
 }
 
 #[cfg(test)]
@@ -181,21 +161,15 @@ mod tests {
         );
         let loaded = parse(&text, "users.toml").expect("understood");
         let messi = loaded.users.get("messi").expect("there");
-        assert_eq!(
-            (messi.name.as_str(), messi.country.as_str()),
-            ("Lionel Messi", "Argentina")
-        );
+        assert_eq!((messi.name.as_str(), messi.country.as_str()), ("Lionel Messi", "Argentina"));
         assert!(matches!(&messi.password, Password::Hashed(hash) if hash.as_str() == HASH));
         assert_eq!(loaded.warnings, [""; 0]);
     }
 
     #[test]
     fn a_plain_password_is_taken_with_a_warning_that_does_not_show_it() {
-        let loaded = parse(
-            "[users.messi]\nname = \"M\"\npassword = \"surabaya\"\n",
-            "users.toml",
-        )
-        .expect("understood");
+        let loaded = parse("[users.messi]\nname = \"M\"\npassword = \"surabaya\"\n", "users.toml")
+            .expect("understood");
         assert_eq!(
             loaded.warnings,
             [
@@ -210,36 +184,21 @@ mod tests {
             let told = refused(text);
             assert!(told.starts_with(start) && told.contains("\n  remedy: "), "{told}");
         };
-        check(
-            "[users.messi]\nname = \"M\"\npasword = \"x\"\n",
-            "users.toml:3: unknown field `pasword`",
-        );
-        check(
-            "[users.messi]\nname = \"M\"\n",
-            "users.toml:1: missing field `password`",
-        );
+        check("[users.messi]\nname = \"M\"\npasword = \"x\"\n", "users.toml:3: unknown field `pasword`");
+        check("[users.messi]\nname = \"M\"\n", "users.toml:1: missing field `password`");
         check(
             "\n[users.Messi]\nname = \"M\"\npassword = \"x\"\n",
             "users.toml:2: \"Messi\" is not a user name",
         );
-        check(
-            "[users.messi]\nname = \" \"\npassword = \"x\"\n",
-            "users.toml:2: messi has an empty name",
-        );
-        check(
-            "[users.messi]\nname = \"M\"\npassword = \"\"\n",
-            "users.toml:3: messi has an empty password",
-        );
+        check("[users.messi]\nname = \" \"\npassword = \"x\"\n", "users.toml:2: messi has an empty name");
+        check("[users.messi]\nname = \"M\"\npassword = \"\"\n", "users.toml:3: messi has an empty password");
         check(
             "[users.messi]\nname = \"M\"\npassword = \"$2b$x\"\n",
             "users.toml:3: messi's password is not a password hash",
         );
         check("[users.messi]\nname = \"M\n", "users.toml:2: ");
         check("[people.messi]\n", "users.toml:1: unknown field `people`");
-        check(
-            "[users.a]\nname = \"M\"\npassword = \"x\"\n[users.a]\n",
-            "users.toml:4: duplicate key",
-        );
+        check("[users.a]\nname = \"M\"\npassword = \"x\"\n[users.a]\n", "users.toml:4: duplicate key");
     }
 
     #[test]
@@ -250,9 +209,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let told = load(Path::new("/nowhere/users.toml"))
-            .expect_err("refused")
-            .to_string();
+        let told = load(Path::new("/nowhere/users.toml")).expect_err("refused").to_string();
         assert!(told.starts_with("/nowhere/users.toml: No such file"), "{told}");
     }
 }

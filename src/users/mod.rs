@@ -68,11 +68,6 @@ impl Users {
 
 impl FromIterator<User> for Users {
     fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
-        Users(
-            users
-                .into_iter()
-                .map(|user| (user.username.clone(), Arc::new(user)))
-                .collect(),
-        )
+        Users(users.into_iter().map(|user| (user.username.clone(), Arc::new(user))).collect())
     }
 }

@@ -48,16 +48,12 @@ impl PasswordHash {
     }
 
     fn verify(&self, password: &Secret) -> bool {
-        Argon2::default()
-            .verify_password(password.reveal().as_bytes(), &*self.0)
-            .is_ok()
+        Argon2::default().verify_password(password.reveal().as_bytes(), &*self.0).is_ok()
     }
 
     /// Whether a try against it costs less than one against a hash of today.
     fn is_cheap(&self) -> bool {
-        let params = phc::PasswordHash::new(&self.0)
-            .ok()
-            .and_then(|hash| Params::try_from(&hash).ok());
+        let params = phc::PasswordHash::new(&self.0).ok().and_then(|hash| Params::try_from(&hash).ok());
         params.is_none_or(|params| {
             params.m_cost() < Params::DEFAULT_M_COST || params.t_cost() < Params::DEFAULT_T_COST
         })
@@ -84,23 +80,16 @@ pub fn hash(password: &Secret) -> String {
 pub fn verify(user: Option<&Password>, password: &Secret) -> bool {
     let (right, full_price) = match user {
         Some(Password::Hashed(hash)) => (hash.verify(password), !hash.is_cheap()),
-        Some(Password::Plain(plain)) => (
-            plain
-                .reveal()
-                .as_bytes()
-                .ct_eq(password.reveal().as_bytes())
-                .into(),
-            false,
-        ),
+        Some(Password::Plain(plain)) => {
+            (plain.reveal().as_bytes().ct_eq(password.reveal().as_bytes()).into(), false)
+        }
         None => (false, false),
     };
     if !right && !full_price {
         // The work is the point; what comes out is dropped.
         let mut out = [0; 32];
         let salt = b"nobody's salt";
-        Argon2::default()
-            .hash_password_into(password.reveal().as_bytes(), salt, &mut out)
-            .ok();
+        Argon2::default().hash_password_into(password.reveal().as_bytes(), salt, &mut out).ok();
         std::hint::black_box(out);
     }
     right
@@ -136,10 +125,7 @@ mod tests {
         let check =
             |text: &str, expected| assert_eq!(PasswordHash::parse(text).err(), Some(expected), "{text}");
         check("$2b$12$abc", PasswordHashError::Format);
-        check(
-            "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ",
-            PasswordHashError::Incomplete,
-        );
+        check("$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ", PasswordHashError::Incomplete);
         check(
             "$argon2i$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g",
             PasswordHashError::Algorithm("argon2i".into()),

@@ -1,0 +1,212 @@
+//! Peers that mean harm or are broken: a clear error or a clean close, memory flat, others unhurt.
+
+use std::{
+    io::{ErrorKind, Write},
+    time::Duration,
+};
+
+use tokio::{io::AsyncReadExt, time::Instant};
+
+use crate::support::{
+    SENT, SOON, Setup, TestServer, duplex,
+    program::{Program, read_reply},
+};
+
+const TOO_LONG: &str = "{\"status\": \"ERROR\", \"message\": \"line too long\"}\r\n\r\n";
+
+/// Somebody else is still served.
+fn others_are_unhurt(server: &Program) {
+    let answers = server.talk("auth messi surabaya\nsend messi haloo\ninbox\nlogout\n");
+    assert!(answers.contains(SENT) && answers.contains("haloo"), "{answers}");
+}
+
+#[test]
+fn a_line_of_four_mebibytes_is_refused_and_the_refusal_arrives() {
+    let server = Program::start(&[]);
+    others_are_unhurt(&server);
+    let before = server.memory_kib("VmHWM");
+    // The whole line is sent before anything is read: a reset would lose the answer.
+    assert_eq!(server.talk(vec![b'x'; 4 << 20]), TOO_LONG);
+    assert_eq!(
+        server.talk(format!("haloo\n{}\ninbox\n", "x".repeat(4 << 20))).matches("\r\n\r\n").count(),
+        2
+    );
+    others_are_unhurt(&server);
+    let grown = server.memory_kib("VmHWM").saturating_sub(before);
+    assert!(grown <= 1024, "{grown} KiB");
+    server.stop();
+}
+
+#[test]
+fn hanging_up_in_mid_line_harms_nobody() {
+    let server = Program::start(&[]);
+    for part in ["", "a", "auth messi", "auth messi surabaya\nsend messi half a mess"] {
+        let mut stream = server.connect();
+        stream.write_all(part.as_bytes()).expect("taken");
+    }
+    others_are_unhurt(&server);
+    server.stop();
+}
+
+#[test]
+fn a_thousand_silent_connections_cost_little() {
+    let server = Program::start(&[]);
+    others_are_unhurt(&server);
+    let before = server.memory_kib("VmRSS");
+    let silent: Vec<_> = (0..1000).map(|_| server.connect()).collect();
+    // Accepted in order: whoever is served now comes after them.
+    others_are_unhurt(&server);
+    let each = (server.memory_kib("VmRSS").saturating_sub(before)) as f64 / 1000.0;
+    assert!(each <= 4.0, "{each} KiB for each");
+    drop(silent);
+    others_are_unhurt(&server);
+    server.stop();
+}
+
+#[test]
+fn who_sends_and_never_reads_is_not_read_any_more() {
+    let server = Program::start(&[]);
+    others_are_unhurt(&server);
+    let before = server.memory_kib("VmRSS");
+    let mut flood = server.connect();
+    flood.set_nonblocking(true).expect("set");
+    let lines = "showuseractive\n".repeat(4096);
+    let (began, mut blocked) = (std::time::Instant::now(), 0);
+    // It has stopped reading when nothing was taken for a while.
+    while blocked < 100 {
+        match flood.write(lines.as_bytes()) {
+            Ok(_) => blocked = 0,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                blocked += 1;
+                others_are_unhurt(&server);
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(began.elapsed() < SOON, "it reads for ever");
+    }
+    let grown = server.memory_kib("VmRSS").saturating_sub(before);
+    assert!(grown <= 4096, "{grown} KiB");
+    drop(flood);
+    others_are_unhurt(&server);
+    server.stop();
+}
+
+#[test]
+fn what_is_not_text_is_refused_and_the_connection_goes_on() {
+    let server = Program::start(&[]);
+    let answers = server.talk(b"auth \xff\xfe x\n\0\0\0\nauth messi surabaya\n");
+    let answers: Vec<_> = answers.split("\r\n\r\n").collect();
+    assert_eq!(answers[0], r#"{"status": "ERROR", "message": "not UTF-8"}"#);
+    assert_eq!(answers[1], r#"{"status": "ERROR", "message": "Protocol Tidak Benar"}"#);
+    assert!(answers[2].starts_with(r#"{"status": "OK", "tokenid": "#), "{answers:?}");
+    server.stop();
+}
+
+#[test]
+fn random_bytes_are_answered_or_the_connection_is_closed() {
+    let server = Program::start(&[]);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut byte = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    for _ in 0..20 {
+        let bytes: Vec<u8> = (0..20_000).map(|_| byte()).collect();
+        let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
+        assert_eq!(server.talk(&bytes).matches("\r\n\r\n").count(), lines);
+    }
+    others_are_unhurt(&server);
+    server.stop();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_for_ten_seconds_is_cut_off_with_a_word() {
+    let server = Setup::default().server();
+    let (mut peer, serving) = duplex(&server, 4096);
+    peer.log_in("messi").await;
+    let began = Instant::now();
+    peer.send("showuseractive\n".repeat(200)).await;
+    let mut rest = String::new();
+    tokio::time::sleep(Duration::from_millis(10_001)).await;
+    peer.stream.read_to_string(&mut rest).await.expect("a clean end");
+    serving.await.expect("no panic");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let words: Vec<_> = rest.split_terminator("\r\n\r\n").collect();
+    assert_eq!(words.last(), Some(&r#"{"status": "ERROR", "message": "reading too slowly"}"#));
+    assert!(words.len() < 200, "{}", words.len());
+    let whole = r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#;
+    assert!(words[..words.len() - 1].iter().all(|word| *word == whole), "no reply is cut in half");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_a_little_now_and_then_is_cut_off_after_thirty_seconds() {
+    let server = Setup::default().server();
+    let (mut peer, serving) = duplex(&server, 512);
+    peer.log_in("messi").await;
+    let (began, mut taken) = (Instant::now(), 0);
+    let sending = tokio::spawn(async move {
+        peer.send("showuseractive\n".repeat(1000)).await;
+        let mut chunk = [0; 512];
+        // Half a kibibyte a second.
+        while let Ok(n @ 1..) = peer.stream.read(&mut chunk).await {
+            taken += n;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        taken
+    });
+    serving.await.expect("no panic");
+    let after = began.elapsed();
+    assert!((Duration::from_secs(29)..Duration::from_secs(45)).contains(&after), "{after:?}");
+    sending.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_steadily_is_not_cut_off_however_much_there_is() {
+    let server = Setup::default().server();
+    let (mut peer, serving) = duplex(&server, 8192);
+    peer.log_in("messi").await;
+    let lines = 8000;
+    let (mut reader, mut writer) = tokio::io::split(peer.stream);
+    tokio::spawn(async move {
+        let all = "showuseractive\n".repeat(lines);
+        tokio::io::AsyncWriteExt::write_all(&mut writer, all.as_bytes()).await.expect("taken");
+        tokio::io::AsyncWriteExt::shutdown(&mut writer).await.expect("shut down");
+    });
+    let (mut taken, mut chunk) = (0, [0; 8192]);
+    while let Ok(n @ 1..) = reader.read(&mut chunk).await {
+        taken += n;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    serving.await.expect("no panic");
+    let reply = "{\"status\": \"OK\", \"messages\": {\"users\": [{\"username\": \"messi\"}]}}\r\n\r\n";
+    assert_eq!(taken, lines * reply.len());
+}
+
+#[tokio::test]
+async fn a_peer_that_resets_is_gone() {
+    let server = TestServer::start().await;
+    let mut peer = server.log_in("messi").await;
+    peer.send("showuseractive\n".repeat(100)).await;
+    // Closing with unread replies resets the connection.
+    drop(peer);
+    server.log_in("henderson").await;
+    server.stop().await;
+}
+
+#[test]
+fn a_server_without_file_descriptors_survives_and_recovers() {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_chat-server")]);
+    let server = Program::start_by(command, &[]);
+    let mut old = server.connect();
+    old.write_all(b"auth messi surabaya\n").expect("taken");
+    read_reply(&mut old);
+    // Those that it cannot accept wait in the listener's queue, which is 128 long on some systems.
+    let many: Vec<_> = (0..150).map(|_| server.connect()).collect();
+    old.write_all(b"send messi haloo\n").expect("taken");
+    assert_eq!(read_reply(&mut old), SENT, "an old connection is served");
+    drop(many);
+    others_are_unhurt(&server);
+    let log = server.stop();
+    assert_eq!(log.matches("cannot accept").count(), 1, "logged, and not again and again: {log}");
+}

@@ -1,0 +1,101 @@
+//! Sessions from outside: who is logged in, and for how long.
+
+use std::time::{Duration, Instant};
+
+use chat_service::{
+    protocol::Secret,
+    service::Clock,
+    users::{Password, PasswordHash, hash, verify},
+};
+
+use crate::support::{CHEAP_HASH, Setup, TestServer};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
+const EMPTY: &str = r#"{"status": "OK", "messages": {}}"#;
+
+#[tokio::test]
+async fn a_session_ends_after_30_days_unused_and_90_days_in_all() {
+    let clock = Clock::default();
+    let server = Setup { clock: clock.clone(), ..Setup::default() }.start().await;
+    let mut messi = server.log_in("messi").await;
+    let mut henderson = server.log_in("henderson").await;
+    for _ in 0..3 {
+        clock.advance(29 * DAY);
+        assert_eq!(messi.ask("inbox").await, EMPTY);
+    }
+    assert_eq!(henderson.ask("inbox").await, NOT_AUTHORIZED);
+    assert_eq!(
+        messi.ask("showuseractive").await,
+        r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#
+    );
+    clock.advance(4 * DAY);
+    assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
+    messi.log_in("messi").await;
+    assert_eq!(messi.ask("inbox").await, EMPTY);
+    drop((messi, henderson));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_hundred_and_first_session_ends_the_longest_unused() {
+    let clock = Clock::default();
+    let server = Setup { clock: clock.clone(), ..Setup::default() }.start().await;
+    let mut peer = server.connect().await;
+    let mut tokens = Vec::new();
+    for _ in 0..100 {
+        tokens.push(peer.log_in("messi").await);
+        clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(peer.ask(format!("inbox {}", tokens[0])).await, EMPTY);
+    peer.log_in("messi").await;
+    assert_eq!(peer.ask(format!("inbox {}", tokens[0])).await, EMPTY);
+    assert_eq!(peer.ask(format!("inbox {}", tokens[1])).await, NOT_AUTHORIZED);
+    assert_eq!(peer.ask(format!("inbox {}", tokens[2])).await, EMPTY);
+    drop(peer);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn logging_in_keeps_nobody_waiting() {
+    let server = TestServer::start().await;
+    let mut messi = server.log_in("messi").await;
+    let mut guessers = Vec::new();
+    for _ in 0..20 {
+        let mut guesser = server.connect().await;
+        guesser.send("auth messi wrong\n").await;
+        guessers.push(guesser);
+    }
+    // 20 hashes take 20 times what one takes; a send takes none of it.
+    let began = Instant::now();
+    messi.ask("send messi a").await;
+    let send = began.elapsed();
+    for mut guesser in guessers {
+        assert_eq!(guesser.reply().await, r#"{"status": "ERROR", "message": "User Tidak Ada"}"#);
+    }
+    let all = began.elapsed();
+    assert!(send < all / 4, "a send took {send:?} while 20 logins took {all:?}");
+    drop(messi);
+    server.stop().await;
+}
+
+#[test]
+fn a_failed_login_takes_the_work_of_a_full_hash_whoever_it_names() {
+    let wrong = Secret::new("wrong".into());
+    let hashed = |phc: &str| Password::Hashed(PasswordHash::parse(phc).expect("a hash"));
+    let right = Secret::new("surabaya".into());
+    let users = [None, Some(hashed(&hash(&right))), Some(hashed(CHEAP_HASH)), Some(Password::Plain(right))];
+    // The least of some tries is what the work takes; the rest is other programs.
+    let mut least = [Duration::MAX; 4];
+    for _ in 0..7 {
+        for (user, least) in users.iter().zip(&mut least) {
+            let began = Instant::now();
+            assert!(!verify(user.as_ref(), &wrong));
+            *least = began.elapsed().min(*least);
+        }
+    }
+    for other in &least[1..] {
+        let ratio = other.as_secs_f64() / least[0].as_secs_f64();
+        assert!((0.75..1.33).contains(&ratio), "{least:?}");
+    }
+}

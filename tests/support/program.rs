@@ -1,0 +1,151 @@
+//! The programs as a user runs them.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    thread::{self, JoinHandle},
+};
+
+use super::{SOON, users_toml};
+
+/// A running `chat-server` of its own folder, ended when dropped.
+pub(crate) struct Program {
+    pub(crate) address: SocketAddr,
+    pub(crate) banner: String,
+    child: Child,
+    log: Option<JoinHandle<String>>,
+    _folder: tempfile::TempDir,
+}
+
+/// A command without the environment variables that the programs read.
+pub(crate) fn command(path: &str) -> Command {
+    let mut command = Command::new(path);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHAT_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+pub(crate) fn chat_server() -> Command {
+    command(env!("CARGO_BIN_EXE_chat-server"))
+}
+
+impl Program {
+    /// Starts the server with the sample users on a free port, and waits until it says where.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_by(chat_server(), args)
+    }
+
+    /// The same by a command that runs the server with the arguments that follow.
+    pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let users = folder.path().join("users.toml");
+        std::fs::write(&users, users_toml()).expect("written");
+        if !args.contains(&"--users") {
+            command.arg("--users").arg(users);
+        }
+        command.args(["--port", "0"]).args(args).current_dir(folder.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let log = collect(child.stderr.take().expect("piped"));
+        let mut banner = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        while !banner.contains("try it:") {
+            if lines.read_line(&mut banner).expect("UTF-8") == 0 {
+                panic!("it ended after saying {banner:?}: {}", log.join().expect("its log"));
+            }
+        }
+        let log = Some(log);
+        let address = banner.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a first line");
+        let address = address.parse().expect("an address");
+        Program { address, banner, child, log, _folder: folder }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(SOON)).expect("set");
+        stream.set_write_timeout(Some(SOON)).expect("set");
+        stream
+    }
+
+    /// Sends `input` on a connection of its own, ends it, and returns everything that comes back.
+    pub(crate) fn talk(&self, input: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect();
+        stream.write_all(input.as_ref()).expect("taken");
+        stream.shutdown(std::net::Shutdown::Write).expect("shut down");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// A line of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM`.
+    pub(crate) fn memory_kib(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill");
+        assert!(sent.success());
+    }
+
+    /// Waits until it ends; its exit status and its log.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("it ran");
+        let log = self.log.take().expect("not taken yet").join().expect("UTF-8");
+        (status.code(), log)
+    }
+
+    /// Ends it as an operator does; its log.
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        let (code, log) = self.wait();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(!log.contains("panicked"), "{log}");
+        log
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn collect(mut stderr: ChildStderr) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).expect("UTF-8");
+        log
+    })
+}
+
+/// Reads one reply, without its end.
+pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
+    let mut reply = Vec::new();
+    while !reply.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a reply");
+        reply.push(byte[0]);
+    }
+    reply.truncate(reply.len() - 4);
+    String::from_utf8(reply).expect("UTF-8")
+}
+
+/// Runs a command to its end with `input` as its standard input.
+pub(crate) fn run(mut command: Command, input: impl AsRef<[u8]>) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    // It may end before it has read everything.
+    child.stdin.take().expect("piped").write_all(input.as_ref()).ok();
+    child.wait_with_output().expect("it ends")
+}
+
+/// Standard output of a run, and its exit status.
+pub(crate) fn said(output: &Output) -> (String, Option<i32>) {
+    (String::from_utf8(output.stdout.clone()).expect("UTF-8"), output.status.code())
+}

@@ -1,0 +1,269 @@
+//! Conversations in `tests/transcripts/*.txt`, each run in several ways.
+//!
+//! - `A> text`: client A sends a line; `A>| text` without its end; `A>. ` ends A's input
+//! - `A< {…}`: A's next reply; `A<.`: the server has closed A's connection
+//! - `# text`: a comment
+//!
+//! `<name>` stands for a token: bound where a reply first shows it, the same from then on. `<x*N>` stands for N
+//! times x, `\xHH` in a request for a byte. `UPDATE_TRANSCRIPTS=1 cargo test transcripts` writes the replies anew.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use chat_service::server::Server;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::sleep,
+};
+
+use crate::support::{Peer, Setup, TestServer, duplex};
+
+enum Step {
+    Send { text: String, end: bool },
+    EndInput,
+    Reply { text: String, line: usize },
+    Closed,
+}
+
+struct Transcript {
+    path: PathBuf,
+    text: String,
+    steps: Vec<(String, Step)>,
+}
+
+fn transcripts() -> Vec<Transcript> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.into_iter().map(Transcript::read).collect()
+}
+
+impl Transcript {
+    fn read(path: PathBuf) -> Self {
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        let mut steps = Vec::new();
+        for (line, content) in text.lines().enumerate().filter(|(_, c)| !c.is_empty() && !c.starts_with('#'))
+        {
+            let (who, what) = content.split_at(content.find(['<', '>']).expect("A> or A<"));
+            let step = match what {
+                ">." => Step::EndInput,
+                "<." => Step::Closed,
+                _ if what.starts_with(">| ") => Step::Send { text: what[3..].to_owned(), end: false },
+                _ if what.starts_with("> ") => Step::Send { text: what[2..].to_owned(), end: true },
+                ">" => Step::Send { text: String::new(), end: true },
+                _ if what.starts_with("< ") => Step::Reply { text: what[2..].to_owned(), line },
+                _ => panic!("{}:{}: {content:?}", path.display(), line + 1),
+            };
+            steps.push((who.to_owned(), step));
+        }
+        Transcript { path, text, steps }
+    }
+
+    fn fail(&self, line: usize, what: &str) -> ! {
+        panic!("{}:{}: {what}", self.path.display(), line + 1)
+    }
+}
+
+/// Which token each name stands for.
+#[derive(Default)]
+struct Names(HashMap<String, String>);
+
+impl Names {
+    /// The bytes to send; `None` if a token in them is not known yet.
+    fn fill(&self, text: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['<', '\\']) {
+            bytes.extend_from_slice(&rest.as_bytes()[..at]);
+            rest = &rest[at..];
+            if let Some(hex) = rest.strip_prefix("\\x") {
+                bytes.push(u8::from_str_radix(&hex[..2], 16).expect("two hexadecimal digits"));
+                rest = &hex[2..];
+            } else if let Some((name, after)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+                match name.split_once('*') {
+                    Some((what, times)) => {
+                        bytes.extend(what.repeat(times.parse().expect("a number")).bytes())
+                    }
+                    None => bytes.extend_from_slice(self.0.get(name)?.as_bytes()),
+                }
+                rest = after;
+            } else {
+                bytes.push(rest.as_bytes()[0]);
+                rest = &rest[1..];
+            }
+        }
+        bytes.extend_from_slice(rest.as_bytes());
+        Some(bytes)
+    }
+
+    /// Whether `reply` is as `expected`; binds the names that are new.
+    fn accept(&mut self, expected: &str, reply: &str) -> bool {
+        let Some((before, rest)) = expected.split_once("\"<") else {
+            return expected == reply;
+        };
+        let (name, after) = rest.split_once(">\"").expect("the end of a name");
+        let Some((token, reply_after)) = reply
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_prefix('"'))
+            .and_then(|rest| rest.split_once('"'))
+        else {
+            return false;
+        };
+        let bound = self.0.entry(name.to_owned()).or_insert_with(|| token.to_owned());
+        token.len() == 36 && bound == token && self.accept(after, reply_after)
+    }
+
+    /// The reply with names for the tokens.
+    fn hide(&self, reply: &str) -> String {
+        self.0
+            .iter()
+            .fold(reply.to_owned(), |reply, (name, token)| reply.replace(token, &format!("<{name}>")))
+    }
+}
+
+/// How requests are written.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// One after the other, with this line end.
+    OneByOne(&'static [u8]),
+    /// All requests of a client that follow each other at once, then their replies.
+    Pipelined,
+    /// Each request in two parts, cut at this position, the second sent when the first has been digested.
+    Cut(usize),
+}
+
+/// Runs a transcript. Returns its text with the replies that came.
+async fn play<S: AsyncRead + AsyncWrite + Unpin>(
+    transcript: &Transcript,
+    manner: Manner,
+    mut connect: impl AsyncFnMut() -> Peer<S>,
+) -> String {
+    let mut names = Names::default();
+    let mut peers: BTreeMap<&str, Peer<S>> = BTreeMap::new();
+    let mut lines: Vec<_> = transcript.text.lines().map(str::to_owned).collect();
+    let mut sent = vec![false; transcript.steps.len()];
+    for (at, (who, step)) in transcript.steps.iter().enumerate() {
+        if !peers.contains_key(who.as_str()) {
+            peers.insert(who, connect().await);
+        }
+        let peer = peers.get_mut(who.as_str()).expect("connected");
+        match step {
+            Step::Send { .. } | Step::EndInput if sent[at] => {}
+            Step::Send { .. } | Step::EndInput => {
+                let together = match manner {
+                    Manner::Pipelined => {
+                        transcript.steps[at..].iter().take_while(|(other, _)| other == who).count()
+                    }
+                    _ => 1,
+                };
+                for next in at..at + together {
+                    if !write(peer, &transcript.steps[next].1, &names, manner).await {
+                        break;
+                    }
+                    sent[next] = true;
+                }
+                assert!(sent[at], "a token in {at} is not known");
+            }
+            Step::Reply { text, line } => {
+                let reply = peer.try_reply().await.unwrap_or_else(|| transcript.fail(*line, "closed"));
+                if names.accept(text, &reply) {
+                    continue;
+                }
+                if std::env::var_os("UPDATE_TRANSCRIPTS").is_none() {
+                    transcript.fail(*line, &format!("\nexpected {text}\n     got {reply}"));
+                }
+                lines[*line] = format!("{who}< {}", names.hide(&reply));
+            }
+            Step::Closed => assert_eq!(peer.try_reply().await, None, "{}", transcript.path.display()),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Writes a step's bytes, if all tokens in them are known. Steps that write nothing count as written.
+async fn write<S: AsyncRead + AsyncWrite + Unpin>(
+    peer: &mut Peer<S>,
+    step: &Step,
+    names: &Names,
+    manner: Manner,
+) -> bool {
+    match step {
+        Step::Reply { .. } | Step::Closed => true,
+        Step::EndInput => {
+            peer.stream.shutdown().await.ok();
+            true
+        }
+        Step::Send { text, end } => {
+            let Some(mut bytes) = names.fill(text) else {
+                return false;
+            };
+            if *end {
+                bytes.extend_from_slice(match manner {
+                    Manner::OneByOne(end) => end,
+                    Manner::Pipelined => b"\n",
+                    Manner::Cut(_) => b"\r\n",
+                });
+            }
+            if let Manner::Cut(at) = manner
+                && at < bytes.len()
+            {
+                peer.send(&bytes[..at]).await;
+                // The clock stands still while anybody has something to do.
+                sleep(Duration::from_millis(1)).await;
+                bytes.drain(..at);
+            }
+            peer.send(bytes).await;
+            true
+        }
+    }
+}
+
+#[tokio::test]
+async fn transcripts_line_by_line() {
+    for transcript in transcripts() {
+        for end in [b"\r\n".as_slice(), b"\n"] {
+            let server = TestServer::start().await;
+            let text = play(&transcript, Manner::OneByOne(end), || server.connect()).await;
+            if std::env::var_os("UPDATE_TRANSCRIPTS").is_some() {
+                fs::write(&transcript.path, text).expect("written");
+            }
+            server.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn transcripts_pipelined() {
+    for transcript in transcripts() {
+        let server = TestServer::start().await;
+        play(&transcript, Manner::Pipelined, || server.connect()).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn transcripts_cut_at_every_position() {
+    for transcript in transcripts() {
+        for at in cuts(&transcript) {
+            let server: Arc<Server> = Setup::default().server();
+            play(&transcript, Manner::Cut(at), async || duplex(&server, 1 << 20).0).await;
+        }
+    }
+}
+
+/// Every position in a line; of very long lines those at their ends, and some between.
+fn cuts(transcript: &Transcript) -> Vec<usize> {
+    let sends = transcript.steps.iter().filter_map(|(_, step)| match step {
+        // A token is longer than its name.
+        Step::Send { text, .. } => Some(text.len() + 40 + text.matches('*').count() * 17_000),
+        _ => None,
+    });
+    let longest = sends.max().unwrap_or(0);
+    (1..longest).filter(|at| *at < 300 || (16_300..16_480).contains(at) || at % 997 == 0).collect()
+}
