@@ -7,22 +7,12 @@ use std::{
     thread,
 };
 
-use crate::support::program::{Program, command, run, said};
+use crate::support::program::{Program, command, run, said, without_tokens};
 
 fn client(server: &Program, args: &[&str]) -> Command {
     let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
     client.args(["--port", &server.address.port().to_string()]).args(args);
     client
-}
-
-/// Output with tokens replaced, since nobody knows them beforehand.
-fn without_tokens(text: &str) -> String {
-    let is_token = |word: &str| word.len() == 36 && word.matches('-').count() == 4;
-    let words = text.split_inclusive([' ', '\n', '"', ':']).map(|word| {
-        let end = word.len() - word.ends_with([' ', '\n', '"', ':']) as usize;
-        if is_token(&word[..end]) { format!("TOKEN{}", &word[end..]) } else { word.to_owned() }
-    });
-    words.collect()
 }
 
 #[test]

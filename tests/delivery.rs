@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use chat_service::{server::Limits, store::Memory};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{SENT, Setup, TestServer, duplex, texts};
+use crate::support::{SENT, Setup, TestServer, duplex, lines, texts};
+
+const KEYED: &str = r#"{"command": "send", "to": "messi", "message": "c", "key": "k"}"#;
 
 #[tokio::test]
 async fn two_devices_that_read_at_once_get_each_message_exactly_once() {
@@ -29,7 +31,7 @@ async fn two_devices_that_read_at_once_get_each_message_exactly_once() {
     let mut sent = Vec::new();
     for round in 0..50 {
         let batch: Vec<_> = (0..40).map(|i| format!("message {round}.{i}")).collect();
-        messi.send(batch.iter().map(|text| format!("send henderson {text}\n")).collect::<String>()).await;
+        messi.send(lines(batch.iter().map(|text| format!("send henderson {text}\n")))).await;
         for _ in &batch {
             assert_eq!(messi.reply().await, SENT);
         }
@@ -150,7 +152,6 @@ async fn a_full_inbox_refuses_and_loses_nothing() {
     let store = Arc::new(Memory::new(3));
     let server = Setup { store, limits: Limits::NONE, ..Setup::default() }.start().await;
     let mut messi = server.log_in("messi").await;
-    const KEYED: &str = r#"{"command": "send", "to": "messi", "message": "c", "key": "k"}"#;
     for line in ["send messi a", "send messi b", KEYED] {
         assert_eq!(messi.ask(line).await, SENT);
     }

@@ -127,7 +127,7 @@ async fn waiting_for_our_own_disk_is_not_reading_too_slowly() {
     let store = Held::new();
     let mut messi = messi(&store).await;
     messi.send("send messi a\n".repeat(3000)).await;
-    sleep(Duration::from_secs(120)).await;
+    sleep(Duration::from_mins(2)).await;
     quiet(&mut messi).await;
     let mut answered = 0;
     while answered < 3000 {

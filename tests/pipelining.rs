@@ -1,12 +1,12 @@
 //! Many lines at once: every line is one request, whoever else is sending.
 
-use crate::support::{SENT, TestServer};
+use crate::support::{SENT, TestServer, lines};
 
 #[tokio::test]
 async fn five_thousand_pipelined_sends_come_out_in_order() {
     let server = TestServer::start().await;
     let mut messi = server.log_in("messi").await;
-    let lines: String = (0..5000).map(|i| format!("send henderson number {i}\n")).collect();
+    let lines = lines((0..5000).map(|i| format!("send henderson number {i}\n")));
     messi.send(lines).await;
     for _ in 0..5000 {
         assert_eq!(messi.reply().await, SENT);
@@ -25,7 +25,7 @@ async fn pipelined_lines_of_two_clients_never_mix() {
     for (name, piece) in [("messi", 7), ("henderson", 1013)] {
         let mut peer = server.log_in(name).await;
         senders.push(tokio::spawn(async move {
-            let lines: String = (0..2000).map(|i| format!("send lineker {name} {i}\r\n")).collect();
+            let lines = lines((0..2000).map(|i| format!("send lineker {name} {i}\r\n")));
             // Pieces that never end where a line does, and a chance for the other after each.
             for piece in lines.as_bytes().chunks(piece) {
                 peer.send(piece).await;

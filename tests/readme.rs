@@ -1,1 +1,189 @@
-//! Nothing in the README yet.
+//! What the README and the other pages say, held against the programs.
+//!
+//! With `CHAT_TEST_NC=1` the lines that show `nc` are run by a shell with the real one; without, over a socket.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use chat_service::{
+    commands::COMMANDS,
+    protocol::{Closing, Refusal},
+};
+
+use crate::support::program::{Program, command, run, said, without_tokens};
+
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a page")
+}
+
+/// The commands of the README's console blocks, each with what it shows.
+fn console(text: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    for block in text.split("```console\n").skip(1) {
+        let block = block.split("```").next().expect("a block");
+        for line in block.lines() {
+            match (line.strip_prefix("$ "), commands.last_mut()) {
+                (Some(command), _) => commands.push((command.to_owned(), String::new())),
+                (None, Some((_, shown))) => push_line(shown, line),
+                (None, None) => panic!("{line:?} before any command"),
+            }
+        }
+    }
+    commands
+}
+
+fn push_line(text: &mut String, line: &str) {
+    text.extend([line, "\n"]);
+}
+
+/// What `printf 'TEXT'` prints.
+fn printf(text: &str) -> String {
+    let text = text.strip_prefix("printf '").and_then(|rest| rest.strip_suffix('\'')).expect("printf '…'");
+    text.replace("\\n", "\n")
+}
+
+fn netcat(server: &Program, line: &str, input: &str) -> String {
+    if std::env::var_os("CHAT_TEST_NC").is_none() {
+        return server.talk(printf(input));
+    }
+    let line = line.replace("8889", &server.address.port().to_string());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]);
+    let (text, code) = said(&run(shell, ""));
+    assert_eq!(code, Some(0), "{line}");
+    text
+}
+
+fn client(server: &Program) -> Command {
+    let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
+    client.env("CHAT_PORT", server.address.port().to_string());
+    client
+}
+
+/// What the client shows on a terminal where these lines are typed.
+fn type_in(server: &Program, lines: &str) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).expect("granted");
+    unlockpt(&ours).expect("unlocked");
+    let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let theirs = File::options().read(true).write(true).open(name).expect("its other end");
+    let mut child = client(server).stdin(theirs).stdout(Stdio::piped()).spawn().expect("it starts");
+    // Ctrl-D at the beginning of a line ends the input.
+    File::from(ours.try_clone().expect("another"))
+        .write_all(format!("{lines}\u{4}").as_bytes())
+        .expect("typed");
+    let mut shown = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut shown).expect("UTF-8");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    shown
+}
+
+/// What was typed after the prompts of a session, and what the session shows without that.
+fn typed(session: &str) -> (String, String) {
+    let (mut lines, mut shown) = (String::new(), String::new());
+    for line in session.lines() {
+        match line.strip_prefix("Command ").and_then(|rest| rest.split_once(':')) {
+            Some((token, input)) => {
+                push_line(&mut lines, input);
+                shown.extend(["Command ", token, ":"]);
+            }
+            None => push_line(&mut shown, line),
+        }
+    }
+    (lines, shown)
+}
+
+#[test]
+fn the_sessions_of_the_readme_go_as_it_says() {
+    let users = Path::new(env!("CARGO_MANIFEST_DIR")).join("users.toml");
+    let server = Program::start(&["--users", users.to_str().expect("UTF-8")]);
+    let mut seen = [0; 3];
+    for (line, expected) in console(&page("README.md")) {
+        let (got, expected) = if let Some((input, _)) = line.split_once(" | nc -N 127.0.0.1 8889") {
+            seen[0] += 1;
+            (netcat(&server, &line, input), expected.replace('\n', "\r\n"))
+        } else if let Some(input) = line.strip_suffix(" | cargo run -q --release --bin chat-client") {
+            seen[1] += 1;
+            (said(&run(client(&server), printf(input))).0, expected)
+        } else if line == "cargo run -q --release --bin chat-client" {
+            seen[2] += 1;
+            let (lines, shown) = typed(&expected);
+            // The last prompt, and the line break that ends it.
+            let got = type_in(&server, &lines);
+            (got.strip_suffix("Command :\n").expect("a prompt at the end").to_owned(), shown)
+        } else {
+            panic!("no test knows how to run {line:?}")
+        };
+        assert_eq!(without_tokens(&got), without_tokens(&expected), "{line}");
+    }
+    assert_eq!(seen, [2, 1, 1]);
+    server.stop();
+}
+
+#[test]
+fn every_command_is_in_the_readme_and_on_the_protocol_page() {
+    let (readme, protocol) = (page("README.md"), page("docs/protocol.md"));
+    for command in COMMANDS {
+        let row = format!("| `{}` | {} |", command.usage(), command.summary);
+        assert!(readme.contains(&row), "not in the README: {row}");
+        assert!(protocol.contains(&format!("| `{}` |", command.usage())), "{}", command.usage());
+        for parameter in command.parameters {
+            assert!(protocol.contains(&format!("`{}`", parameter.field)), "{}", parameter.field);
+        }
+    }
+}
+
+#[test]
+fn every_error_is_on_the_protocol_page() {
+    let protocol = page("docs/protocol.md");
+    for refusal in Refusal::ALL {
+        let row = format!("| `{}` | {} |", refusal.code(), refusal.text());
+        assert!(protocol.contains(&row), "{row}");
+    }
+    for reason in Closing::ALL {
+        assert!(protocol.contains(&format!("`{}`", reason.text())), "{reason:?}");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let (manifest, reasons) = (page("Cargo.toml"), page("docs/dependencies.md"));
+    let manifest: toml::Table = toml::from_str(&manifest).expect("TOML");
+    let mut seen = 0;
+    for table in ["dependencies", "dev-dependencies"] {
+        for name in manifest[table].as_table().expect("a table").keys() {
+            let rows = reasons.lines().filter(|line| line.starts_with('|'));
+            let named = rows.filter(|row| {
+                row.split('|').nth(1).is_some_and(|cell| cell.split([',', ' ']).any(|n| n == name))
+            });
+            assert_eq!(named.count(), 1, "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10);
+}
+
+#[test]
+fn the_sample_users_are_those_of_the_readme() {
+    let loaded = chat_service::users::parse(&page("users.toml"), "users.toml").expect("understood");
+    let mut people: Vec<_> = loaded
+        .users
+        .iter()
+        .map(|user| (user.username.as_ref(), user.name.as_str(), user.country.as_str()))
+        .collect();
+    people.sort_unstable();
+    assert_eq!(
+        people,
+        [
+            ("henderson", "Jordan Henderson", "Inggris"),
+            ("lineker", "Gary Lineker", "Inggris"),
+            ("messi", "Lionel Messi", "Argentina")
+        ]
+    );
+    assert_eq!(loaded.warnings, [""; 0]);
+}

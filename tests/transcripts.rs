@@ -1,4 +1,4 @@
-//! Conversations in `tests/transcripts/*.txt`, each run in several ways.
+//! Conversations in `tests/transcripts/*.txt` and on the protocol page, each run in several ways.
 //!
 //! - `A> text`: client A sends a line; `A>| text` without its end; `A>. ` ends A's input
 //! - `A< {…}`: A's next reply; `A<.`: the server has closed A's connection
@@ -10,7 +10,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -32,7 +32,6 @@ enum Step {
 
 struct Transcript {
     path: PathBuf,
-    text: String,
     steps: Vec<(String, Step)>,
 }
 
@@ -41,15 +40,29 @@ fn transcripts() -> Vec<Transcript> {
     let mut paths: Vec<_> =
         fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
-    paths.into_iter().map(Transcript::read).collect()
+    paths.push(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol.md")));
+    let all: Vec<_> = paths.iter().flat_map(|path| Transcript::read(path)).collect();
+    assert!(all.len() > 10 && all.iter().all(|transcript| !transcript.steps.is_empty()));
+    all
 }
 
 impl Transcript {
-    fn read(path: PathBuf) -> Self {
-        let text = fs::read_to_string(&path).expect("UTF-8");
+    /// The conversations of a file: all of a text file, each block of a page.
+    fn read(path: &Path) -> Vec<Self> {
+        let text = fs::read_to_string(path).expect("UTF-8");
+        let lines: Vec<_> = text.lines().map(str::to_owned).enumerate().collect();
+        let blocks: Vec<&[(usize, String)]> = if path.extension().is_some_and(|kind| kind == "md") {
+            let fenced = lines.split(|(_, line)| line.starts_with("```transcript")).skip(1);
+            fenced.map(|block| block.split(|(_, line)| line == "```").next().expect("its lines")).collect()
+        } else {
+            vec![&lines]
+        };
+        blocks.into_iter().map(|lines| Self::parse(path, lines)).collect()
+    }
+
+    fn parse(path: &Path, lines: &[(usize, String)]) -> Self {
         let mut steps = Vec::new();
-        for (line, content) in text.lines().enumerate().filter(|(_, c)| !c.is_empty() && !c.starts_with('#'))
-        {
+        for (line, content) in lines.iter().filter(|(_, c)| !c.is_empty() && !c.starts_with('#')) {
             let (who, what) = content.split_at(content.find(['<', '>']).expect("A> or A<"));
             let step = match what {
                 ">." => Step::EndInput,
@@ -57,12 +70,12 @@ impl Transcript {
                 _ if what.starts_with(">| ") => Step::Send { text: what[3..].to_owned(), end: false },
                 _ if what.starts_with("> ") => Step::Send { text: what[2..].to_owned(), end: true },
                 ">" => Step::Send { text: String::new(), end: true },
-                _ if what.starts_with("< ") => Step::Reply { text: what[2..].to_owned(), line },
+                _ if what.starts_with("< ") => Step::Reply { text: what[2..].to_owned(), line: *line },
                 _ => panic!("{}:{}: {content:?}", path.display(), line + 1),
             };
             steps.push((who.to_owned(), step));
         }
-        Transcript { path, text, steps }
+        Transcript { path: path.to_owned(), steps }
     }
 
     fn fail(&self, line: usize, what: &str) -> ! {
@@ -88,7 +101,7 @@ impl Names {
             } else if let Some((name, after)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
                 match name.split_once('*') {
                     Some((what, times)) => {
-                        bytes.extend(what.repeat(times.parse().expect("a number")).bytes())
+                        bytes.extend(what.repeat(times.parse().expect("a number")).bytes());
                     }
                     None => bytes.extend_from_slice(self.0.get(name)?.as_bytes()),
                 }
@@ -138,15 +151,15 @@ enum Manner {
     Cut(usize),
 }
 
-/// Runs a transcript. Returns its text with the replies that came.
+/// Runs a transcript. Returns the replies that differ, each with the number of its line.
 async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     transcript: &Transcript,
     manner: Manner,
     mut connect: impl AsyncFnMut() -> Peer<S>,
-) -> String {
+) -> Vec<(usize, String)> {
     let mut names = Names::default();
     let mut peers: BTreeMap<&str, Peer<S>> = BTreeMap::new();
-    let mut lines: Vec<_> = transcript.text.lines().map(str::to_owned).collect();
+    let mut different = Vec::new();
     let mut sent = vec![false; transcript.steps.len()];
     for (at, (who, step)) in transcript.steps.iter().enumerate() {
         if !peers.contains_key(who.as_str()) {
@@ -162,11 +175,11 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                     }
                     _ => 1,
                 };
-                for next in at..at + together {
-                    if !write(peer, &transcript.steps[next].1, &names, manner).await {
+                for ((_, step), sent) in transcript.steps[at..].iter().zip(&mut sent[at..]).take(together) {
+                    if !write(peer, step, &names, manner).await {
                         break;
                     }
-                    sent[next] = true;
+                    *sent = true;
                 }
                 assert!(sent[at], "a token in {at} is not known");
             }
@@ -178,12 +191,12 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
                 if std::env::var_os("UPDATE_TRANSCRIPTS").is_none() {
                     transcript.fail(*line, &format!("\nexpected {text}\n     got {reply}"));
                 }
-                lines[*line] = format!("{who}< {}", names.hide(&reply));
+                different.push((*line, format!("{who}< {}", names.hide(&reply))));
             }
             Step::Closed => assert_eq!(peer.try_reply().await, None, "{}", transcript.path.display()),
         }
     }
-    lines.join("\n") + "\n"
+    different
 }
 
 /// Writes a step's bytes, if all tokens in them are known. Steps that write nothing count as written.
@@ -224,15 +237,26 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// Puts the replies that came in the place of those that were expected.
+fn rewrite(path: &Path, different: Vec<(usize, String)>) {
+    if different.is_empty() {
+        return;
+    }
+    let text = fs::read_to_string(path).expect("UTF-8");
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    for (line, reply) in different {
+        lines[line] = reply;
+    }
+    fs::write(path, lines.join("\n") + "\n").expect("written");
+}
+
 #[tokio::test]
 async fn transcripts_line_by_line() {
     for transcript in transcripts() {
         for end in [b"\r\n".as_slice(), b"\n"] {
             let server = TestServer::start().await;
-            let text = play(&transcript, Manner::OneByOne(end), || server.connect()).await;
-            if std::env::var_os("UPDATE_TRANSCRIPTS").is_some() {
-                fs::write(&transcript.path, text).expect("written");
-            }
+            let different = play(&transcript, Manner::OneByOne(end), || server.connect()).await;
+            rewrite(&transcript.path, different);
             server.stop().await;
         }
     }

@@ -40,6 +40,7 @@ impl From<Ended> for ExitCode {
 }
 
 /// Runs the commands of standard input against the server; on a terminal, with a prompt.
+#[must_use]
 pub fn run(args: &ClientArgs) -> Ended {
     let connection = match Connection::open(&args.host, args.port) {
         Ok(connection) => connection,

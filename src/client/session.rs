@@ -75,7 +75,7 @@ impl Session {
         if let (Some(command), false) = (command, refused) {
             match command.token {
                 TokenEffect::Gives => {
-                    self.token = parsed.text("tokenid").and_then(|text| Token::parse(&text))
+                    self.token = parsed.text("tokenid").and_then(|text| Token::parse(&text));
                 }
                 TokenEffect::Ends if own => self.token = None,
                 TokenEffect::Ends | TokenEffect::Keeps => {}
@@ -88,7 +88,7 @@ impl Session {
                     && parsed.text("message").is_some_and(|text| text == reason.text())
             });
         let text = parsed.say(command, arguments);
-        Said { text, refused, goodbye, reply }
+        Said { reply, text, refused, goodbye }
     }
 }
 

@@ -28,7 +28,7 @@ struct TokenReply {
     tokenid: String,
 }
 
-fn run(call: Call<'_>) -> Answer {
+fn run(call: &Call<'_>) -> Answer {
     let name = call.arguments.text(0).to_owned();
     let password = Secret::new(call.arguments.text(1).to_owned());
     let (service, from) = (call.service.clone(), call.from);

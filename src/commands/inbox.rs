@@ -24,7 +24,7 @@ pub(super) static COMMAND: Command = Command {
     run,
 };
 
-fn run(call: Call<'_>) -> Answer {
+fn run(call: &Call<'_>) -> Answer {
     let service = call.service.clone();
     let user = call.session().user().clone();
     Answer::Barrier(Box::pin(async move {

@@ -13,7 +13,7 @@ pub(super) static COMMAND: Command = Command {
     run,
 };
 
-fn run(call: Call<'_>) -> Answer {
+fn run(call: &Call<'_>) -> Answer {
     let position = call.service.log_out(call.session());
     Answer::Now(Reply::new(Body::Done).at(position))
 }

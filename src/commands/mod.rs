@@ -42,7 +42,7 @@ pub struct Command {
     pub success: &'static str,
     /// What its success means for the token that a client holds.
     pub token: TokenEffect,
-    run: fn(Call<'_>) -> Answer,
+    run: fn(&Call<'_>) -> Answer,
 }
 
 /// Who may use a command.

@@ -24,7 +24,7 @@ pub(super) static COMMAND: Command = Command {
     run,
 };
 
-fn run(call: Call<'_>) -> Answer {
+fn run(call: &Call<'_>) -> Answer {
     let (to, text, key) = (call.arguments.text(0), call.arguments.text(1), call.arguments.optional(2));
     if key.is_some_and(|key| key.len() > MAX_KEY) {
         return Refusal::BadRequest.into();

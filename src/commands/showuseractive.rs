@@ -31,7 +31,7 @@ struct Active<'a> {
     username: &'a str,
 }
 
-fn run(call: Call<'_>) -> Answer {
+fn run(call: &Call<'_>) -> Answer {
     let names = call.service.sessions.active(call.now);
     // Asked for after the names were read: it covers every session among them.
     let position = call.service.store.head();

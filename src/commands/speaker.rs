@@ -71,7 +71,7 @@ impl Speaker {
             }
         };
         let arguments = request.bind(command.parameters)?;
-        Ok((command.run)(Call { service, from: *from, now, session, arguments }))
+        Ok((command.run)(&Call { service, from: *from, now, session, arguments }))
     }
 }
 

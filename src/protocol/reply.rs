@@ -32,7 +32,7 @@ impl Body {
         match self {
             Body::Done => out.extend_from_slice(b"{\"status\": \"OK\"}\r\n\r\n"),
             Body::Sent => {
-                out.extend_from_slice(b"{\"status\": \"OK\", \"message\": \"Message Sent\"}\r\n\r\n")
+                out.extend_from_slice(b"{\"status\": \"OK\", \"message\": \"Message Sent\"}\r\n\r\n");
             }
             Body::Refused(refusal) => write_error(refusal.text(), out),
             Body::Rendered(bytes) => out.extend_from_slice(bytes),

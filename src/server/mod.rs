@@ -1,7 +1,7 @@
 //! Who may connect and for how long: the listener, one connection's loop, backpressure, shutdown.
 //!
 //! What requests mean is not known here. The invariant that all else hangs on is kept here, in
-//! [`output`]: no byte leaves the server that tells of something not yet durable.
+//! `output`: no byte leaves the server that tells of something not yet durable.
 
 mod banner;
 mod connection;

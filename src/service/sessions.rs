@@ -17,7 +17,7 @@ use crate::{
 /// The most sessions that a user has; one more ends the one that was not used for the longest time.
 pub(super) const MAX_SESSIONS: usize = 100;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A session that nobody uses ends after this time,
 pub(super) const IDLE: Duration = DAY.saturating_mul(30);
@@ -154,7 +154,9 @@ impl Table {
     fn forget_expired(&mut self, name: &UserName, now: Timestamp) {
         let own = self.by_user.get(name).into_iter().flatten();
         let expired: Vec<_> = own.filter(|session| !session.is_live(now)).cloned().collect();
-        expired.iter().for_each(|session| self.end(session));
+        for session in expired {
+            self.end(&session);
+        }
     }
 }
 
@@ -199,10 +201,10 @@ mod tests {
         let sessions = Sessions::default();
         let (token, session, _) = sessions.open(&user("messi"), Timestamp(0));
         let tick = Duration::from_millis(1);
-        assert!(session.touch(after(IDLE - tick)));
-        assert!(session.touch(after(2 * (IDLE - tick))));
-        assert!(session.touch(after(LIFETIME - 4 * tick)));
-        assert_eq!(active(&sessions, after(LIFETIME - tick)), ["messi"]);
+        assert!(session.touch(after(IDLE.checked_sub(tick).unwrap())));
+        assert!(session.touch(after(2 * IDLE.checked_sub(tick).unwrap())));
+        assert!(session.touch(after(LIFETIME.checked_sub(4 * tick).unwrap())));
+        assert_eq!(active(&sessions, after(LIFETIME.checked_sub(tick).unwrap())), ["messi"]);
         assert_eq!(active(&sessions, after(LIFETIME)), [""; 0]);
         assert!(sessions.find(&token, after(LIFETIME)).is_none());
 

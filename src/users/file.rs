@@ -79,7 +79,7 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
 /// If anything in it is not understood.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
     let line = |span: Range<usize>| {
-        1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count()
+        1 + memchr::memchr_iter(b'\n', &text.as_bytes()[..span.start.min(text.len())]).count()
     };
     let wrong = |span: Range<usize>, problem: String, remedy: &str| UsersFileError::Line {
         file: file.to_owned(),

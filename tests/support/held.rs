@@ -52,12 +52,16 @@ impl Held {
 
     /// Resolves the `index`th of the appends that have not resolved.
     pub(crate) fn resolve(&self, index: usize) {
-        self.unresolved.lock().unwrap().remove(index).send(()).expect("somebody waits");
+        self.lock().remove(index).send(()).expect("somebody waits");
     }
 
     /// How many appends have not resolved.
     pub(crate) fn unresolved(&self) -> usize {
-        self.unresolved.lock().unwrap().len()
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+        self.unresolved.lock().expect("nothing panics while it is held")
     }
 
     fn next(&self) -> Position {
@@ -75,7 +79,7 @@ impl Store for Held {
             return Receipt::Known(outcome);
         }
         let (resolve, resolved) = oneshot::channel();
-        self.unresolved.lock().unwrap().push(resolve);
+        self.lock().push(resolve);
         Receipt::Late(Box::pin(async move {
             resolved.await.expect("the test resolves it");
             outcome

@@ -179,6 +179,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
+/// Many lines as one text.
+pub(crate) fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect()
+}
+
 pub(crate) const SENT: &str = r#"{"status": "OK", "message": "Message Sent"}"#;
 
 /// The texts in an `inbox` reply, sender by sender.

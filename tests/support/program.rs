@@ -51,9 +51,11 @@ impl Program {
         let mut banner = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         while !banner.contains("try it:") {
-            if lines.read_line(&mut banner).expect("UTF-8") == 0 {
-                panic!("it ended after saying {banner:?}: {}", log.join().expect("its log"));
-            }
+            assert!(
+                lines.read_line(&mut banner).expect("UTF-8") != 0,
+                "it ended after saying {banner:?}: {}",
+                log.join().expect("its log")
+            );
         }
         let log = Some(log);
         let address = banner.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a first line");
@@ -148,4 +150,14 @@ pub(crate) fn run(mut command: Command, input: impl AsRef<[u8]>) -> Output {
 /// Standard output of a run, and its exit status.
 pub(crate) fn said(output: &Output) -> (String, Option<i32>) {
     (String::from_utf8(output.stdout.clone()).expect("UTF-8"), output.status.code())
+}
+
+/// Output with tokens replaced, since nobody knows them beforehand.
+pub(crate) fn without_tokens(text: &str) -> String {
+    let is_token = |word: &str| word.len() == 36 && word.matches('-').count() == 4;
+    let words = text.split_inclusive([' ', '\n', '"', ':']).map(|word| {
+        let end = word.len() - usize::from(word.ends_with([' ', '\n', '"', ':']));
+        if is_token(&word[..end]) { format!("TOKEN{}", &word[end..]) } else { word.to_owned() }
+    });
+    words.collect()
 }
