@@ -28,12 +28,16 @@ pub struct ServerArgs {
     pub users: PathBuf,
 
     /// Where messages are kept
-    #[arg(long, env = "CHAT_STORE", value_enum, default_value_t = StoreKind::Memory)]
+    #[arg(long, env = "CHAT_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
     pub store: StoreKind,
 
-    /// Folder for what is kept on disk; the memory store keeps nothing there
+    /// Folder for what is kept on disk [default: chat-data beside the users file]
     #[arg(long, env = "CHAT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+
+    /// What an OK promises
+    #[arg(long, env = "CHAT_DURABILITY", value_enum, default_value_t = Durability::Fsync)]
+    pub durability: Durability,
 
     /// Messages that may wait in one inbox; the next is refused
     #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = 10_000)]
@@ -62,8 +66,27 @@ pub enum ServerCommand {
 /// Where messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StoreKind {
+    /// On disk, in an SQLite database
+    Sqlite,
     /// In memory: gone when the server ends
     Memory,
+}
+
+/// What an OK promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// Synced to disk: survives a power cut
+    Fsync,
+    /// Handed to the operating system: survives a crash of the server, not of the machine
+    Os,
+}
+
+impl ServerArgs {
+    /// The data folder.
+    #[must_use]
+    pub fn data_folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| self.users.with_file_name("chat-data"))
+    }
 }
 
 /// Form of the log.

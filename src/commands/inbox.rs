@@ -37,7 +37,7 @@ fn run(call: &Call<'_>) -> Answer {
         let reply = Reply::new(body(&entries)).at(page.position);
         match entries.last() {
             None => reply,
-            Some(last) => reply.with(Effect::Deliver(lease.deliver(last.message.id))),
+            Some(last) => reply.with(Effect::Deliver(lease.deliver(last.message.id, entries.len()))),
         }
     }))
 }

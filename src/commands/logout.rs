@@ -14,6 +14,12 @@ pub(super) static COMMAND: Command = Command {
 };
 
 fn run(call: &Call<'_>) -> Answer {
-    let position = call.service.log_out(call.session());
-    Answer::Now(Reply::new(Body::Done).at(position))
+    let (service, session) = (call.service.clone(), call.session().clone());
+    // The session ends when its end is stored: until then nobody, on any connection, is told that it has.
+    Answer::Barrier(Box::pin(async move {
+        match service.log_out(&session).await {
+            Ok(()) => Reply::new(Body::Done),
+            Err(refusal) => refusal.into(),
+        }
+    }))
 }

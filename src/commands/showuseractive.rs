@@ -32,9 +32,7 @@ struct Active<'a> {
 }
 
 fn run(call: &Call<'_>) -> Answer {
-    let names = call.service.sessions.active(call.now);
-    // Asked for after the names were read: it covers every session among them.
-    let position = call.service.store.head();
+    let (names, position) = call.service.sessions.active(call.now);
     let users = names.iter().map(|name| Active { username: name }).collect();
     let body = render(&ActiveReply { status: "OK", messages: Users { users } });
     Answer::Now(Reply::new(body).at(position))

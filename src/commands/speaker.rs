@@ -66,8 +66,8 @@ impl Speaker {
             Access::Anyone => None,
             Access::Session => {
                 let live = sessions.live(request.take_token()?, service, now);
-                // That a session has ended may not be durable yet.
-                Some(live.ok_or_else(|| Reply::from(Refusal::NotAuthorized).at(service.store.head()))?)
+                // That a session has made room for another may not be durable yet.
+                Some(live.ok_or_else(|| Reply::from(Refusal::NotAuthorized).at(service.sessions.position()))?)
             }
         };
         let arguments = request.bind(command.parameters)?;
@@ -87,6 +87,6 @@ impl Held {
                 &self.given.as_ref()?.1
             }
         };
-        session.touch(now).then_some(session)
+        service.touch(session, now).then_some(session)
     }
 }

@@ -194,6 +194,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Some(ending) = self.ending() {
                 return Poll::Ready(ending);
             }
+            if self.may_read() && self.is_congested(cx) {
+                // What is asked for now would only wait: woken when the store has room.
+                return Poll::Pending;
+            }
             if self.may_read() && reads == READS_PER_TURN {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -220,6 +224,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether the store has so much to write that nothing more should be asked for yet.
+    fn is_congested(&self, cx: &mut Context<'_>) -> bool {
+        let store = &self.entry.server.service.store;
+        store.congestion().is_some_and(|position| store.durability().poll_settled(position, cx).is_pending())
     }
 
     fn may_read(&self) -> bool {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{Limits, Server, banner::Banner, run};
 use crate::{
-    config::{LogFormat, ServerArgs, StoreKind},
+    config::{Durability, LogFormat, ServerArgs, StoreKind},
     protocol::Secret,
     service::{Clock, Service},
     store::{self, Store},
@@ -32,6 +32,9 @@ pub enum StartError {
     /// The users file.
     #[error(transparent)]
     Users(#[from] UsersFileError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
     /// The address.
     #[error("cannot listen on {host}:{port}: {cause}\n  remedy: {remedy}")]
     Listen {
@@ -59,11 +62,9 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let store: Arc<dyn Store> = match args.store {
-        StoreKind::Memory => Arc::new(store::Memory::new(args.inbox_limit)),
-    };
+    let store = open_store(args)?;
     let described = store.describe();
-    let service = Arc::new(Service::new(loaded.users, store, Clock::default()));
+    let service = Arc::new(Service::new(loaded.users, store.clone(), Clock::default()));
     let limits = if args.no_limits { Limits::NONE } else { Limits::default() };
     let server = Server::new(service.clone(), limits);
 
@@ -84,7 +85,23 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
         Ok(())
     });
     runtime.shutdown_timeout(LINGER);
+    // Cursors that moved with the last replies.
+    store.close();
     ended
+}
+
+fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
+    let durable = match args.durability {
+        Durability::Fsync => store::Durable::Fsync,
+        Durability::Os => store::Durable::Os,
+    };
+    Ok(match args.store {
+        StoreKind::Memory => Arc::new(store::Memory::new(args.inbox_limit)),
+        StoreKind::Sqlite => {
+            let options = store::Options { inbox_limit: args.inbox_limit, durable };
+            Arc::new(store::Sqlite::open(&args.data_folder(), &options)?)
+        }
+    })
 }
 
 async fn listen(args: &ServerArgs) -> Result<TcpListener, StartError> {

@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
+use super::Clock;
 use crate::{
     protocol::UserName,
     store::{MessageId, Store},
@@ -17,14 +18,14 @@ use crate::{
 pub(super) struct Inboxes(Mutex<HashMap<UserName, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Inboxes {
-    pub(super) async fn lease(&self, user: &UserName, store: Arc<dyn Store>) -> Lease {
+    pub(super) async fn lease(&self, user: &UserName, store: Arc<dyn Store>, clock: Clock) -> Lease {
         let turn = {
             let mut turns = self.0.lock().expect("nothing panics while it is held");
             turns.entry(user.clone()).or_default().clone()
         };
         // An async mutex, because this wait lasts as long as another connection's write; it is fair.
         let turn = turn.lock_owned().await;
-        Lease { turn, store, user: user.clone() }
+        Lease { turn, store, clock, user: user.clone() }
     }
 }
 
@@ -32,14 +33,15 @@ impl Inboxes {
 pub struct Lease {
     turn: OwnedMutexGuard<()>,
     store: Arc<dyn Store>,
+    clock: Clock,
     user: UserName,
 }
 
 impl Lease {
-    /// A reply is made of the messages up to and including `upto`.
+    /// A reply is made of the `count` messages at the front of the inbox, the last of which is `upto`.
     #[must_use]
-    pub fn deliver(self, upto: MessageId) -> Delivery {
-        Delivery { lease: self, upto }
+    pub fn deliver(self, upto: MessageId, count: usize) -> Delivery {
+        Delivery { lease: self, upto, count }
     }
 }
 
@@ -47,13 +49,14 @@ impl Lease {
 pub struct Delivery {
     lease: Lease,
     upto: MessageId,
+    count: usize,
 }
 
 impl Delivery {
     /// The last byte of the reply was written: the messages leave the inbox, and the next reader has its turn.
     pub fn written(self) {
-        let Lease { turn, store, user } = self.lease;
-        store.acknowledge(&user, self.upto);
+        let Lease { turn, store, clock, user } = self.lease;
+        store.acknowledge(&user, self.upto, self.count, clock.now());
         drop(turn);
     }
 }

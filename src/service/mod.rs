@@ -45,17 +45,17 @@ pub struct LoggedIn {
 }
 
 impl Service {
-    /// A service in which nobody is logged in yet.
+    /// A service in which those are logged in whose sessions the store has kept.
     #[must_use]
     pub fn new(users: Users, store: Arc<dyn Store>, clock: Clock) -> Self {
-        Service {
-            users,
-            sessions: Sessions::default(),
-            store,
-            clock,
-            hashing: Hashing::default(),
-            inboxes: Inboxes::default(),
+        let sessions = Sessions::default();
+        for record in store.sessions() {
+            // Who is not in the users file any more is not logged in.
+            if let Some(user) = users.get(&record.user) {
+                sessions.restore(user, &record);
+            }
         }
+        Service { users, sessions, store, clock, hashing: Hashing::default(), inboxes: Inboxes::default() }
     }
 
     /// What time it is.
@@ -76,29 +76,43 @@ impl Service {
             tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
             return Err(Refusal::BadCredentials);
         };
-        let (token, session, ended) = self.sessions.open(&user, self.now());
-        if let Some(ended) = ended {
-            self.store.end_session(ended.digest());
+        let (token, now) = (Token::random(), self.now());
+        let record =
+            SessionRecord { digest: token.digest(), user: user.username.clone(), created: now, used: now };
+        let position = self.store.open_session(record.clone());
+        let (session, displaced) = self.sessions.open(&user, &record, position, now);
+        for displaced in displaced {
+            self.store.end_session(displaced.digest());
         }
-        let position = self.store.open_session(SessionRecord {
-            digest: *session.digest(),
-            user: user.username.clone(),
-            created: session.created(),
-        });
         tracing::info!(%from, user = %user.username, "logged in");
         Ok(LoggedIn { token, session, position })
     }
 
-    /// Ends a session. Returns what must be durable before its end is confirmed.
-    pub fn log_out(&self, session: &Session) -> Position {
+    /// Ends a session, once its end is stored.
+    ///
+    /// # Errors
+    /// What kept its end from being stored: the session goes on.
+    pub async fn log_out(&self, session: &Session) -> Result<(), Refusal> {
+        let position = self.store.end_session(session.digest());
+        self.store.durability().settled(position).await?;
         self.sessions.end(session);
         tracing::info!(user = %session.user().username, "logged out");
-        self.store.end_session(session.digest())
+        Ok(())
+    }
+
+    /// Puts off a session's expiry, if it is live; returns whether it is. The store hears of it once an hour.
+    #[must_use]
+    pub fn touch(&self, session: &Session, now: Timestamp) -> bool {
+        let live = session.touch(now);
+        if live && session.is_use_news(now) {
+            self.store.touch_session(session.digest(), now);
+        }
+        live
     }
 
     /// Waits until nobody else reads the user's inbox, and keeps everybody else waiting as long as the lease lives.
     pub async fn lease_inbox(&self, user: &UserName) -> Lease {
-        self.inboxes.lease(user, self.store.clone()).await
+        self.inboxes.lease(user, self.store.clone(), self.clock.clone()).await
     }
 
     /// What others are shown as the name of a user; the user name if there is no such user any more.

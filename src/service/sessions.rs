@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     protocol::{Timestamp, Token, TokenDigest, UserName},
+    store::{Position, SessionRecord},
     users::User,
 };
 
@@ -25,6 +26,9 @@ pub(super) const IDLE: Duration = DAY.saturating_mul(30);
 /// and every session after this one.
 pub(super) const LIFETIME: Duration = DAY.saturating_mul(90);
 
+/// How exactly the store knows when a session was used last.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// One login of one user: a device.
 #[derive(Debug)]
 pub struct Session {
@@ -32,20 +36,27 @@ pub struct Session {
     user: Arc<User>,
     created: Timestamp,
     used_ms: AtomicI64,
+    /// What the store knows of that.
+    stored_used_ms: AtomicI64,
     ended: AtomicBool,
 }
 
 impl Session {
+    fn new(user: &Arc<User>, record: &SessionRecord) -> Arc<Self> {
+        Arc::new(Session {
+            digest: record.digest,
+            user: user.clone(),
+            created: record.created,
+            used_ms: AtomicI64::new(record.used.0),
+            stored_used_ms: AtomicI64::new(record.used.0),
+            ended: AtomicBool::new(false),
+        })
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn user(&self) -> &Arc<User> {
         &self.user
-    }
-
-    /// When it began.
-    #[must_use]
-    pub fn created(&self) -> Timestamp {
-        self.created
     }
 
     /// What it is kept under.
@@ -73,6 +84,18 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Whether the store should hear of its use: once an hour, for one caller of many.
+    pub(super) fn is_use_news(&self, now: Timestamp) -> bool {
+        let stored = self.stored_used_ms.load(Ordering::Relaxed);
+        now.since(Timestamp(stored)) >= HOUR
+            && self
+                .stored_used_ms
+                .compare_exchange(stored, now.0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
 /// All sessions. Those that expired go when somebody next looks at their user or their token.
 #[derive(Default)]
 pub struct Sessions(Mutex<Table>);
@@ -82,30 +105,42 @@ struct Table {
     by_token: HashMap<TokenDigest, Arc<Session>>,
     /// By name, because that is how they are listed. No list is empty.
     by_user: BTreeMap<UserName, Vec<Arc<Session>>>,
+    /// What must be durable before anybody may be told of the latest change.
+    position: Position,
 }
 
 impl Sessions {
-    /// Begins a session. Returns the one that it displaced, too, if the user had as many as there may be.
-    pub fn open(&self, user: &Arc<User>, now: Timestamp) -> (Token, Arc<Session>, Option<Arc<Session>>) {
-        let token = Token::random();
-        let session = Arc::new(Session {
-            digest: token.digest(),
-            user: user.clone(),
-            created: now,
-            used_ms: AtomicI64::new(now.0),
-            ended: AtomicBool::new(false),
-        });
+    /// Begins a session that the store keeps at `position`. Returns those that it displaced, too, if the user has more
+    /// than there may be.
+    pub(super) fn open(
+        &self,
+        user: &Arc<User>,
+        record: &SessionRecord,
+        position: Position,
+        now: Timestamp,
+    ) -> (Arc<Session>, Vec<Arc<Session>>) {
+        let session = Session::new(user, record);
         let mut table = self.lock();
         table.forget_expired(&user.username, now);
-        let displaced = table.by_user.get(&user.username).filter(|own| own.len() >= MAX_SESSIONS);
-        let displaced =
-            displaced.and_then(|own| own.iter().min_by_key(|s| s.used_ms.load(Ordering::Relaxed)).cloned());
-        if let Some(displaced) = &displaced {
-            table.end(displaced);
+        let mut displaced = Vec::new();
+        while let Some(longest_unused) = table.excess(&user.username) {
+            table.end(&longest_unused);
+            displaced.push(longest_unused);
         }
-        table.by_token.insert(session.digest, session.clone());
-        table.by_user.entry(user.username.clone()).or_default().push(session.clone());
-        (token, session, displaced)
+        table.insert(&session);
+        table.position = table.position.max(position);
+        (session, displaced)
+    }
+
+    /// A session that the store has kept.
+    pub(super) fn restore(&self, user: &Arc<User>, record: &SessionRecord) {
+        self.lock().insert(&Session::new(user, record));
+    }
+
+    /// What must be durable before anybody may be told who is logged in, or not.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.lock().position
     }
 
     /// The live session that the token proves.
@@ -125,12 +160,12 @@ impl Sessions {
         self.lock().end(session);
     }
 
-    /// The names of all who hold a live session, sorted.
+    /// The names of all who hold a live session, sorted, and what must be durable before they are told.
     #[must_use]
-    pub fn active(&self, now: Timestamp) -> Vec<UserName> {
+    pub fn active(&self, now: Timestamp) -> (Vec<UserName>, Position) {
         let table = self.lock();
         let live = table.by_user.iter().filter(|(_, own)| own.iter().any(|session| session.is_live(now)));
-        live.map(|(name, _)| name.clone()).collect()
+        (live.map(|(name, _)| name.clone()).collect(), table.position)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -139,6 +174,17 @@ impl Sessions {
 }
 
 impl Table {
+    fn insert(&mut self, session: &Arc<Session>) {
+        self.by_token.insert(session.digest, session.clone());
+        self.by_user.entry(session.user.username.clone()).or_default().push(session.clone());
+    }
+
+    /// The session that has to make room for another of the same user.
+    fn excess(&self, name: &UserName) -> Option<Arc<Session>> {
+        let own = self.by_user.get(name).filter(|own| own.len() >= MAX_SESSIONS)?;
+        own.iter().min_by_key(|session| session.used_ms.load(Ordering::Relaxed)).cloned()
+    }
+
     fn end(&mut self, session: &Session) {
         session.ended.store(true, Ordering::Release);
         self.by_token.remove(&session.digest);
@@ -174,19 +220,33 @@ mod tests {
         })
     }
 
+    /// Logs in without a store.
+    fn open(
+        sessions: &Sessions,
+        user: &Arc<User>,
+        now: Timestamp,
+    ) -> (Token, Arc<Session>, Option<Arc<Session>>) {
+        let token = Token::random();
+        let record =
+            SessionRecord { digest: token.digest(), user: user.username.clone(), created: now, used: now };
+        let (session, mut displaced) = sessions.open(user, &record, Position::START, now);
+        assert!(displaced.len() <= 1);
+        (token, session, displaced.pop())
+    }
+
     fn after(time: Duration) -> Timestamp {
         Timestamp(i64::try_from(time.as_millis()).expect("in range"))
     }
 
     fn active(sessions: &Sessions, now: Timestamp) -> Vec<String> {
-        sessions.active(now).iter().map(ToString::to_string).collect()
+        sessions.active(now).0.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_token_finds_its_session_until_it_ends() {
         let sessions = Sessions::default();
         let now = Timestamp(0);
-        let (token, session, _) = sessions.open(&user("messi"), now);
+        let (token, session, _) = open(&sessions, &user("messi"), now);
         let found = sessions.find(&token, now).expect("live");
         assert!(Arc::ptr_eq(&found, &session));
         assert!(sessions.find(&Token::random(), now).is_none());
@@ -199,7 +259,7 @@ mod tests {
     #[test]
     fn a_session_expires_when_unused_and_at_the_end_of_its_life() {
         let sessions = Sessions::default();
-        let (token, session, _) = sessions.open(&user("messi"), Timestamp(0));
+        let (token, session, _) = open(&sessions, &user("messi"), Timestamp(0));
         let tick = Duration::from_millis(1);
         assert!(session.touch(after(IDLE.checked_sub(tick).unwrap())));
         assert!(session.touch(after(2 * IDLE.checked_sub(tick).unwrap())));
@@ -208,7 +268,7 @@ mod tests {
         assert_eq!(active(&sessions, after(LIFETIME)), [""; 0]);
         assert!(sessions.find(&token, after(LIFETIME)).is_none());
 
-        let (token, ..) = sessions.open(&user("messi"), Timestamp(0));
+        let (token, ..) = open(&sessions, &user("messi"), Timestamp(0));
         assert!(sessions.find(&token, after(IDLE)).is_none());
     }
 
@@ -216,13 +276,13 @@ mod tests {
     fn the_longest_unused_session_makes_room() {
         let sessions = Sessions::default();
         let messi = user("messi");
-        let held: Vec<_> = (0..100).map(|i| sessions.open(&messi, Timestamp(i))).collect();
+        let held: Vec<_> = (0..100).map(|i| open(&sessions, &messi, Timestamp(i))).collect();
         assert!(held[0].1.touch(Timestamp(500)));
-        let (.., displaced) = sessions.open(&messi, Timestamp(1000));
+        let (.., displaced) = open(&sessions, &messi, Timestamp(1000));
         assert!(Arc::ptr_eq(&displaced.expect("one"), &held[1].1));
         let live = held.iter().filter(|(token, ..)| sessions.find(token, Timestamp(1000)).is_some()).count();
         assert_eq!(live, 99);
-        assert!(sessions.open(&user("henderson"), Timestamp(1000)).2.is_none());
+        assert!(open(&sessions, &user("henderson"), Timestamp(1000)).2.is_none());
         assert_eq!(active(&sessions, Timestamp(1000)), ["henderson", "messi"]);
     }
 
@@ -230,8 +290,8 @@ mod tests {
     fn expired_sessions_make_room_first() {
         let sessions = Sessions::default();
         let messi = user("messi");
-        let old: Vec<_> = (0..100).map(|_| sessions.open(&messi, Timestamp(0))).collect();
-        let (.., displaced) = sessions.open(&messi, after(IDLE));
+        let old: Vec<_> = (0..100).map(|_| open(&sessions, &messi, Timestamp(0))).collect();
+        let (.., displaced) = open(&sessions, &messi, after(IDLE));
         assert!(displaced.is_none());
         assert_eq!(sessions.lock().by_token.len(), 1);
         drop(old);

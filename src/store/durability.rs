@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
+    future::poll_fn,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -74,6 +75,22 @@ impl Durability {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    /// Waits until `position` is durable or has failed.
+    ///
+    /// # Errors
+    /// The refusal that it failed with.
+    pub async fn settled(&self, position: Position) -> Result<(), Refusal> {
+        poll_fn(|cx| match self.fate(position) {
+            Fate::Open => self.poll_settled(position, cx),
+            Fate::Durable | Fate::Failed(_) => Poll::Ready(()),
+        })
+        .await;
+        match self.fate(position) {
+            Fate::Failed(refusal) => Err(refusal),
+            Fate::Durable | Fate::Open => Ok(()),
+        }
     }
 
     /// Reports that everything up to `position` that has not failed is durable.

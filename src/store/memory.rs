@@ -9,7 +9,7 @@ use super::{
     BoxFuture, Durability, Message, MessageId, NewMessage, Outcome, Page, Position, Receipt, SessionRecord,
     Store, Stored,
 };
-use crate::protocol::{Refusal, TokenDigest, UserName};
+use crate::protocol::{Refusal, Timestamp, TokenDigest, UserName};
 
 /// A map of inboxes behind a mutex.
 ///
@@ -107,7 +107,7 @@ impl Store for Memory {
         Box::pin(std::future::ready(Ok(Page { messages, position: Position::START })))
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId) -> Position {
+    fn acknowledge(&self, user: &UserName, upto: MessageId, _: usize, _: Timestamp) -> Position {
         if let Some(inbox) = self.lock().inboxes.get_mut(user) {
             let taken = inbox.partition_point(|id| *id <= upto);
             inbox.drain(..taken);
@@ -120,12 +120,18 @@ impl Store for Memory {
         Position::START
     }
 
+    fn touch_session(&self, _: &TokenDigest, _: Timestamp) {}
+
     fn end_session(&self, _: &TokenDigest) -> Position {
         Position::START
     }
 
-    fn head(&self) -> Position {
-        Position::START
+    fn sessions(&self) -> Vec<SessionRecord> {
+        Vec::new()
+    }
+
+    fn congestion(&self) -> Option<Position> {
+        None
     }
 
     fn durability(&self) -> &Durability {
@@ -135,4 +141,6 @@ impl Store for Memory {
     fn describe(&self) -> String {
         "memory (messages and sessions are gone when the server ends)".into()
     }
+
+    fn close(&self) {}
 }

@@ -4,11 +4,13 @@
 
 mod durability;
 mod memory;
+mod sqlite;
 
 use std::{future::Future, pin::Pin};
 
 pub use durability::{Durability, Fate, Position};
 pub use memory::Memory;
+pub use sqlite::{Durable, OpenError, Options, Sqlite};
 
 use crate::protocol::{Refusal, Timestamp, TokenDigest, UserName};
 
@@ -77,6 +79,8 @@ pub struct SessionRecord {
     pub user: UserName,
     /// When it began.
     pub created: Timestamp,
+    /// When it was used last, to within an hour.
+    pub used: Timestamp,
 }
 
 /// The result of a write, and what must be durable before anybody may be told of it.
@@ -125,21 +129,30 @@ pub trait Store: Send + Sync + 'static {
     /// [`Refusal::Internal`] if they cannot be read.
     fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>>;
 
-    /// Takes the messages up to and including `upto` out of the user's inbox.
-    fn acknowledge(&self, user: &UserName, upto: MessageId) -> Position;
+    /// Takes the messages up to and including `upto` out of the user's inbox; there are `taken` of them.
+    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position;
 
-    /// Keeps a session.
+    /// Keeps a session. (Where there is no space for it, it lasts as long as the process: its position is durable.)
     fn open_session(&self, session: SessionRecord) -> Position;
+
+    /// Keeps when a session was used last.
+    fn touch_session(&self, digest: &TokenDigest, used: Timestamp);
 
     /// Forgets a session.
     fn end_session(&self, digest: &TokenDigest) -> Position;
 
-    /// The position of the latest write: what is read now may rest on it.
-    fn head(&self) -> Position;
+    /// The sessions that were kept when the store was opened.
+    fn sessions(&self) -> Vec<SessionRecord>;
+
+    /// So much waits to be written that no more should be asked for until this position is settled.
+    fn congestion(&self) -> Option<Position>;
 
     /// Which positions are durable.
     fn durability(&self) -> &Durability;
 
     /// How the store is called at start, and what it promises: one line.
     fn describe(&self) -> String;
+
+    /// Writes everything that is queued, and ends. Blocks.
+    fn close(&self);
 }

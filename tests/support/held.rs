@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use chat_service::{
-    protocol::{Refusal, TokenDigest, UserName},
+    protocol::{Refusal, Timestamp, TokenDigest, UserName},
     store::{
         BoxFuture, Durability, Memory, MessageId, NewMessage, Outcome, Page, Position, Receipt,
         SessionRecord, Store, Stored,
@@ -64,6 +64,10 @@ impl Held {
         self.unresolved.lock().expect("nothing panics while it is held")
     }
 
+    fn head(&self) -> Position {
+        Position(self.head.load(Ordering::Relaxed))
+    }
+
     fn next(&self) -> Position {
         Position(self.head.fetch_add(1, Ordering::Relaxed) + 1)
     }
@@ -97,8 +101,8 @@ impl Store for Held {
         })
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId) -> Position {
-        self.memory.acknowledge(user, upto);
+    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {
+        self.memory.acknowledge(user, upto, taken, at);
         self.next()
     }
 
@@ -110,9 +114,17 @@ impl Store for Held {
         self.next()
     }
 
-    fn head(&self) -> Position {
-        Position(self.head.load(Ordering::Relaxed))
+    fn touch_session(&self, _: &TokenDigest, _: Timestamp) {}
+
+    fn sessions(&self) -> Vec<SessionRecord> {
+        Vec::new()
     }
+
+    fn congestion(&self) -> Option<Position> {
+        None
+    }
+
+    fn close(&self) {}
 
     fn durability(&self) -> &Durability {
         &self.durability

@@ -45,6 +45,9 @@ impl Program {
         if !args.contains(&"--users") {
             command.arg("--users").arg(users);
         }
+        if !args.contains(&"--data") {
+            command.arg("--data").arg(folder.path().join("data"));
+        }
         command.args(["--port", "0"]).args(args).current_dir(folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let log = collect(child.stderr.take().expect("piped"));

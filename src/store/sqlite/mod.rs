@@ -1,0 +1,387 @@
+//! The store on disk: SQLite, append-only where it is written most, one writer, group commit.
+//!
+//! What is queued, waits in an inbox or is not indexed yet is in memory ([`state`]); one thread writes ([`writer`]);
+//! readers read what is indexed, each on a connection of its own, off the runtime's threads.
+
+mod checksum;
+mod folder;
+mod reader;
+mod schema;
+mod state;
+mod writer;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use thiserror::Error;
+use tokio::{sync::oneshot, task};
+
+use self::{
+    folder::Folder,
+    reader::Readers,
+    state::{Batch, Op, Plan, State},
+};
+use super::{
+    BoxFuture, Durability, MessageId, NewMessage, Outcome, Page, Position, Receipt, SessionRecord, Store,
+    Stored,
+};
+use crate::protocol::{MAX_REPLY, Refusal, Timestamp, TokenDigest, UserName};
+
+/// When so many bytes wait to be written, connections are not read until some are.
+const MAX_QUEUED: usize = 8 * 1024 * 1024;
+
+/// What an OK promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    /// It is synced to the disk: it survives a power cut.
+    Fsync,
+    /// The operating system has it: it survives a crash of the process, not of the machine.
+    Os,
+}
+
+/// How the store is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Messages that may wait in one inbox.
+    pub inbox_limit: usize,
+    /// What an OK promises.
+    pub durable: Durable,
+}
+
+/// Why a store cannot be opened. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The folder.
+    #[error("{}: {cause}\n  remedy: name a folder that can be written with --data DIR", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// Another server has it.
+    #[error("{}: another server uses this folder\n  remedy: end that one, or name another folder with --data DIR", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It was used, and its database is not there.
+    #[error("{}: the database is gone, though this folder was used\n  remedy: put a backup in its place, or name a new folder with --data DIR", path.display())]
+    Gone {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A database of another program.
+    #[error(
+        "the file is a database, but not one of chat-server\n  remedy: name another folder with --data DIR"
+    )]
+    Foreign,
+    /// Made by a later version of this program.
+    #[error(
+        "the store has version {found}, and this program knows versions up to {known}\n  remedy: use the newer program that made it"
+    )]
+    Newer {
+        /// Of the file.
+        found: i64,
+        /// Of this program.
+        known: i64,
+    },
+    /// An SQLite that could lose commits.
+    #[error(
+        "this program is linked to SQLite {linked}, which has a bug that can lose messages\n  remedy: build it with SQLite 3.51.3 or newer"
+    )]
+    Sqlite {
+        /// Its version.
+        linked: String,
+    },
+    /// SQLite cannot read it.
+    #[error(
+        "the store cannot be read: {0}\n  remedy: nothing was changed; run `chat-server check`, and put a backup in its place if it is damaged"
+    )]
+    Damaged(#[from] rusqlite::Error),
+    /// A row that cannot be.
+    #[error(
+        "the store is damaged: {0}\n  remedy: nothing was changed; run `chat-server check`, and put a backup in its place"
+    )]
+    Nonsense(String),
+}
+
+/// What the front and the writer share.
+struct Shared {
+    state: Mutex<State>,
+    wake_writer: Condvar,
+    /// The position of the last op in a queue that is too long; 0 while there is room.
+    congested: AtomicU64,
+    durability: Durability,
+    folder: Folder,
+    readers: Readers,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it is held")
+    }
+
+    /// Waits for something to write; `None` when the store is closed and there is nothing.
+    fn next_batch(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        loop {
+            let batch = state.take_batch();
+            self.congested.store(0, Ordering::Relaxed);
+            if !batch.ops.is_empty() {
+                return Some(batch);
+            }
+            if state.closing {
+                return None;
+            }
+            state.writer_idle = true;
+            state = self.wake_writer.wait(state).expect("nothing panics while it is held");
+            state.writer_idle = false;
+        }
+    }
+
+    /// Queues an op. Returns its position.
+    fn enqueue(&self, state: &mut State, op: Op) -> Position {
+        let (position, wake) = state.enqueue(op);
+        if state.queued_bytes() > MAX_QUEUED {
+            self.congested.store(position.0, Ordering::Relaxed);
+        }
+        if wake {
+            self.wake_writer.notify_one();
+        }
+        position
+    }
+
+    /// Nothing is stored any more.
+    fn break_down(&self, reason: &str) {
+        self.lock().read_only = true;
+        self.folder.note_failure(reason);
+    }
+}
+
+/// The store in a folder.
+pub struct Sqlite {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    sessions: Vec<SessionRecord>,
+    described: String,
+}
+
+impl Sqlite {
+    /// Opens the store in `folder`, or makes one.
+    ///
+    /// # Errors
+    /// If the folder is in use, or anything in it is not as this program leaves it.
+    pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
+        let locked = Folder::open(folder)?;
+        let connection = schema::open(&locked.database(), options.durable)?;
+        locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
+        locked.restock();
+        let restored = reader::restore(&connection, options.inbox_limit)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(restored.state),
+            wake_writer: Condvar::new(),
+            congested: AtomicU64::new(0),
+            durability: Durability::default(),
+            readers: Readers::new(locked.database()),
+            folder: locked,
+        });
+        let writer = writer::Writer::new(
+            shared.clone(),
+            connection,
+            restored.inboxes,
+            restored.unindexed,
+            restored.unfolded,
+            restored.cursor_seq,
+        )?;
+        let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
+        let thread = thread.map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
+        let promise = match options.durable {
+            Durable::Fsync => "every OK is synced to disk",
+            Durable::Os => "NOT synced: an OK survives a crash of the server, not of the machine",
+        };
+        Ok(Sqlite {
+            shared,
+            writer: Mutex::new(Some(thread)),
+            sessions: restored.sessions,
+            described: format!("sqlite in {} ({promise})", folder.display()),
+        })
+    }
+
+    /// Reads what a message's key names, off the runtime's threads.
+    fn read_key<T: Send + 'static>(
+        &self,
+        message: &NewMessage<'_>,
+        answer: impl FnOnce(Option<Outcome<Stored>>) -> Outcome<T> + Send + 'static,
+    ) -> Receipt<T> {
+        let shared = self.shared.clone();
+        let (from, to) = (message.from.clone(), message.to.clone());
+        let (text, key): (String, String) = (message.text.into(), message.key.unwrap_or_default().into());
+        Receipt::Late(Box::pin(async move {
+            let read = task::spawn_blocking(move || {
+                let (sender, recipient) = {
+                    let state = shared.lock();
+                    (state.name_id(&from), state.name_id(&to))
+                };
+                let Some(sender) = sender else {
+                    return Ok(None);
+                };
+                let known = shared.readers.read(|connection| reader::find_key(connection, sender, &key))?;
+                Ok::<_, rusqlite::Error>(known.map(|known| known.outcome(recipient, &text)))
+            });
+            match read.await {
+                Ok(Ok(known)) => answer(known),
+                _ => Outcome { result: Err(Refusal::Internal), position: Position::START },
+            }
+        }))
+    }
+}
+
+impl Store for Sqlite {
+    fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
+        // Allocated before the lock is taken.
+        let text = message.text.into();
+        let mut state = self.shared.lock();
+        if let Some(repeated) = state.repeated(&message) {
+            return Receipt::Known(repeated);
+        }
+        if state.read_only {
+            return Receipt::Known(Outcome { result: Err(Refusal::ReadOnly), position: Position::START });
+        }
+        if state.is_full(message.to) {
+            let full = Outcome { result: Err(Refusal::InboxFull), position: state.head() };
+            drop(state);
+            return match message.key {
+                None => Receipt::Known(full),
+                // What was stored before is answered as then.
+                Some(_) => self.read_key(&message, move |known| known.unwrap_or(full)),
+            };
+        }
+        let row = state.admit(&message, text);
+        let stored = Stored { id: row.id, at: row.at, duplicate: false };
+        if message.key.is_none() {
+            let position = self.shared.enqueue(&mut state, Op::Message(row));
+            return Receipt::Known(Outcome { result: Ok(stored), position });
+        }
+        let (resolve, resolved) = oneshot::channel();
+        self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
+        Receipt::Late(Box::pin(async move {
+            // Dropped without an answer, it was not stored.
+            resolved.await.unwrap_or(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
+        }))
+    }
+
+    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+        let some = |outcome: Outcome<Stored>| Outcome {
+            result: outcome.result.map(Some),
+            position: outcome.position,
+        };
+        let none = Outcome { result: Ok(None), position: Position::START };
+        if message.key.is_none() {
+            return Receipt::Known(none);
+        }
+        let repeated = self.shared.lock().repeated(&message);
+        match repeated {
+            Some(repeated) => Receipt::Known(some(repeated)),
+            None => self.read_key(&message, move |known| known.map_or(none, some)),
+        }
+    }
+
+    fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>> {
+        let plan = self.shared.lock().plan(user, limit, MAX_REPLY);
+        let Plan { user: Some(user), after, indexed: Some(indexed), tail, position } = plan else {
+            return Box::pin(std::future::ready(Ok(Page { messages: plan.tail, position: plan.position })));
+        };
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let read = task::spawn_blocking(move || {
+                let front = shared
+                    .readers
+                    .read(|connection| reader::inbox(connection, user, after, indexed, limit))?;
+                let state = shared.lock();
+                let messages: Result<Vec<_>, rusqlite::Error> =
+                    front.rows.into_iter().map(|row| row.message(&state)).collect();
+                Ok::<_, rusqlite::Error>((messages?, front.complete))
+            });
+            let (mut messages, complete) = match read.await {
+                Ok(Ok(read)) => read,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "an inbox cannot be read");
+                    return Err(Refusal::Internal);
+                }
+                Err(_) => return Err(Refusal::Internal),
+            };
+            // A page that was cut short for its size ends before the tail begins.
+            if complete {
+                let room = limit.saturating_sub(messages.len());
+                messages.extend(tail.into_iter().take(room));
+            }
+            Ok(Page { messages, position })
+        })
+    }
+
+    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {
+        let mut state = self.shared.lock();
+        match state.move_cursor(user, upto, taken as u64, at) {
+            Some(op) => self.shared.enqueue(&mut state, op),
+            None => Position::START,
+        }
+    }
+
+    fn open_session(&self, session: SessionRecord) -> Position {
+        let mut state = self.shared.lock();
+        let user = state.intern(&session.user);
+        self.shared.enqueue(&mut state, Op::OpenSession(user, session))
+    }
+
+    fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
+        let mut state = self.shared.lock();
+        self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
+    }
+
+    fn end_session(&self, digest: &TokenDigest) -> Position {
+        let mut state = self.shared.lock();
+        self.shared.enqueue(&mut state, Op::EndSession(*digest))
+    }
+
+    fn sessions(&self) -> Vec<SessionRecord> {
+        self.sessions.clone()
+    }
+
+    fn durability(&self) -> &Durability {
+        &self.shared.durability
+    }
+
+    fn congestion(&self) -> Option<Position> {
+        let position = self.shared.congested.load(Ordering::Relaxed);
+        (position > 0).then_some(Position(position))
+    }
+
+    fn describe(&self) -> String {
+        self.described.clone()
+    }
+
+    fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.wake_writer.notify_one();
+        let writer = self.writer.lock().expect("nothing panics while it is held").take();
+        if let Some(writer) = writer
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,114 @@
+//! The file: its tables, its versions, and how it is opened.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, ffi};
+
+use super::{Durable, OpenError};
+
+/// The version that this program writes; it is in `PRAGMA user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// In `PRAGMA application_id`: "chat".
+const APPLICATION_ID: i64 = 0x6368_6174;
+
+/// The first version without a bug that could lose a checkpointed commit (WAL reset, fixed in 3.51.3).
+const MIN_SQLITE: i32 = 3_051_003;
+
+/// What brings a file from each version to the next.
+///
+/// - `names`: users by number, so that rows are small.
+/// - `messages`: append-only, by number. `crc` is over all else in the row.
+/// - `inbox_index`, `keys`: where the messages up to `state.indexed` are; those after it are read at start.
+/// - `cursors`: append-only: who had taken messages out of the inbox up to which one, how many of all time, and when.
+/// - `inboxes`: for each user the cursor as of `state.folded`, and how many messages came in up to `state.indexed`.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
+    INSERT INTO state VALUES (0, 0);
+    CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, sender INTEGER NOT NULL, recipient INTEGER NOT NULL,
+        text TEXT NOT NULL, key TEXT, crc INTEGER NOT NULL);
+    CREATE TABLE inbox_index (recipient INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (recipient, id)) WITHOUT ROWID;
+    CREATE TABLE keys (sender INTEGER NOT NULL, key TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (sender, key)) WITHOUT ROWID;
+    CREATE TABLE cursors (
+        seq INTEGER PRIMARY KEY, user INTEGER NOT NULL, upto INTEGER NOT NULL, taken INTEGER NOT NULL, at INTEGER NOT NULL);
+    CREATE TABLE inboxes (user INTEGER PRIMARY KEY, upto INTEGER NOT NULL, taken INTEGER NOT NULL, received INTEGER NOT NULL);
+    CREATE TABLE sessions (digest BLOB PRIMARY KEY, user INTEGER NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE VIEW readable AS
+        SELECT m.id, datetime(m.at / 1000, 'unixepoch') AS at, s.name AS sender, r.name AS recipient, m.text
+        FROM messages m JOIN names s ON s.id = m.sender JOIN names r ON r.id = m.recipient;
+"];
+
+/// Opens the file for writing, making or migrating it as needed.
+pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenError> {
+    let linked = rusqlite::version_number();
+    if linked < MIN_SQLITE {
+        return Err(OpenError::Sqlite { linked: rusqlite::version().to_owned() });
+    }
+    let connection = Connection::open(path)?;
+    // A file that is no database says so here.
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if (tables > 0 || version > 0) && application != APPLICATION_ID {
+        return Err(OpenError::Foreign);
+    }
+    if version > VERSION {
+        return Err(OpenError::Newer { found: version, known: VERSION });
+    }
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(
+        None,
+        "synchronous",
+        match durable {
+            Durable::Fsync => "FULL",
+            Durable::Os => "OFF",
+        },
+    )?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    let done = usize::try_from(version).unwrap_or(0);
+    for (migration, to) in MIGRATIONS.iter().zip(1..).skip(done) {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {migration} PRAGMA user_version = {to}; PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
+        ))?;
+    }
+    Ok(connection)
+}
+
+/// Opens the file for reading. The file exists.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    // Not the read-only flag: a reader of a write-ahead log takes part in its shared index.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -1024)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// How SQLite failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// There is no space: nothing was stored.
+    Full,
+    /// Anything else: what was being stored may or may not be there.
+    Broken,
+}
+
+impl Cause {
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error() {
+            Some(error)
+                if error.code == rusqlite::ErrorCode::DiskFull
+                    || error.extended_code == ffi::SQLITE_IOERR_SHMSIZE =>
+            {
+                Cause::Full
+            }
+            _ => Cause::Broken,
+        }
+    }
+}

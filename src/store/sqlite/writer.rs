@@ -1,0 +1,377 @@
+//! The one thread that writes: takes all that is queued, writes it as one transaction, syncs, and reports.
+//!
+//! While a sync runs, the next batch grows: hundreds of sends share one sync. The index is written in large sorted
+//! batches with every few thousandth message, so that a send costs an insert at the right edge of one table.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+};
+
+use super::{
+    Shared,
+    checksum::checksum,
+    reader,
+    schema::Cause,
+    state::{Batch, Cursor, InboxCursor, NameId, Op, Row},
+};
+use crate::{
+    protocol::{Refusal, UserName},
+    store::{MessageId, Outcome, Stored},
+};
+use rusqlite::{Connection, params};
+
+/// So many messages or cursors are indexed at once.
+const INDEX_BATCH: usize = 8192;
+
+/// The log is brought into the file when it has this many pages (of 4 KiB).
+const CHECKPOINT_PAGES: i32 = 1024;
+
+/// What the index holds of one inbox: the row of `inboxes`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Indexed {
+    pub(super) upto: u64,
+    pub(super) taken: u64,
+    pub(super) received: u64,
+}
+
+/// The writer's own view: what is committed, and what of it is not indexed.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    connection: Connection,
+    inboxes: HashMap<NameId, Indexed>,
+    /// Committed messages that are not indexed, oldest first.
+    unindexed: Vec<Arc<Row>>,
+    /// Cursors that were committed since the last index batch.
+    unfolded: Vec<(NameId, InboxCursor)>,
+    cursor_seq: i64,
+    /// Names that no commit has stored yet.
+    names: Vec<(NameId, UserName)>,
+    wal_pages: Arc<AtomicI32>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        mut connection: Connection,
+        inboxes: HashMap<NameId, Indexed>,
+        unindexed: Vec<Arc<Row>>,
+        unfolded: Vec<(NameId, InboxCursor)>,
+        cursor_seq: i64,
+    ) -> rusqlite::Result<Self> {
+        let wal_pages = Arc::new(AtomicI32::new(0));
+        let pages = wal_pages.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, n| {
+            pages.store(n, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Writer {
+            shared,
+            connection,
+            inboxes,
+            unindexed,
+            unfolded,
+            cursor_seq,
+            names: Vec::new(),
+            wal_pages,
+        })
+    }
+
+    /// Writes until the store is closed and nothing is queued.
+    pub(super) fn run(mut self) {
+        while let Some(batch) = self.shared.next_batch() {
+            self.commit(batch);
+            if self.wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
+                self.checkpoint("PASSIVE");
+            }
+        }
+        if !self.shared.lock().read_only {
+            self.checkpoint("TRUNCATE");
+        }
+    }
+
+    fn commit(&mut self, mut batch: Batch) {
+        self.names.append(&mut batch.names);
+        if self.shared.lock().read_only {
+            self.give_up(&batch, Refusal::ReadOnly);
+            return;
+        }
+        if let Err(error) = self.look_up_keys(&mut batch) {
+            self.fail(batch, &error);
+            return;
+        }
+        let all: Vec<&Op> = batch.ops.iter().collect();
+        match self.write(&all) {
+            Ok(()) => {
+                let last = batch.position(batch.ops.len().saturating_sub(1));
+                self.shared.durability.advance(last);
+                self.shared.folder.restock();
+            }
+            Err(error) => self.fail(batch, &error),
+        }
+    }
+
+    /// Decides about the messages whose keys may have been used before.
+    fn look_up_keys(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
+        for index in 0..batch.ops.len() {
+            let (Op::Keyed(row, _), position) = (&batch.ops[index], batch.position(index)) else {
+                continue;
+            };
+            let key = row.key.as_deref().unwrap_or_default();
+            let known = reader::find_key(&self.connection, row.sender, key)?;
+            let mut state = self.shared.lock();
+            // In the tail it may have been confirmed since this message was admitted.
+            let known = known.or_else(|| state.known(row.sender, key));
+            match known {
+                None => state.confirm(row),
+                Some(_) => state.withdraw(row),
+            }
+            drop(state);
+            let Op::Keyed(row, resolve) = std::mem::replace(&mut batch.ops[index], Op::Nothing) else {
+                continue;
+            };
+            let outcome = match known {
+                Some(known) => known.outcome(Some(row.recipient), &row.text),
+                None => {
+                    let stored = Stored { id: row.id, at: row.at, duplicate: false };
+                    batch.ops[index] = Op::Message(row);
+                    Outcome { result: Ok(stored), position }
+                }
+            };
+            // The connection may be gone.
+            resolve.send(outcome).ok();
+        }
+        Ok(())
+    }
+
+    /// One transaction, all or nothing.
+    fn write(&mut self, ops: &[&Op]) -> rusqlite::Result<()> {
+        let inserted: Vec<_> =
+            ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
+        let cursors: Vec<_> = ops
+            .iter()
+            .filter_map(|op| if let Op::Cursor(cursor) = op { Some(cursor) } else { None })
+            .collect();
+        let index_now = self.unindexed.len() + inserted.len() >= INDEX_BATCH
+            || self.unfolded.len() + cursors.len() >= INDEX_BATCH;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        for (id, name) in &self.names {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, ?2)")?
+                .execute(params![id.0, &**name])?;
+        }
+        let mut seq = self.cursor_seq;
+        {
+            let mut message =
+                transaction.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+            for op in ops {
+                match op {
+                    Op::Message(row) => {
+                        let key = row.key.as_deref();
+                        let crc = checksum(row.id, row.at, row.sender, row.recipient, &row.text, key);
+                        message.execute(params![
+                            row.id.0.cast_signed(),
+                            row.at.0,
+                            row.sender.0,
+                            row.recipient.0,
+                            &*row.text,
+                            key,
+                            crc
+                        ])?;
+                    }
+                    Op::Cursor(Cursor { user, after, at, .. }) => {
+                        seq += 1;
+                        let sql = "INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)";
+                        let row =
+                            params![seq, user.0, after.upto.0.cast_signed(), after.taken.cast_signed(), at.0];
+                        transaction.prepare_cached(sql)?.execute(row)?;
+                    }
+                    Op::OpenSession(user, session) => {
+                        let sql = "INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4)";
+                        let row = params![session.digest.0, user.0, session.created.0, session.used.0];
+                        transaction.prepare_cached(sql)?.execute(row)?;
+                    }
+                    Op::TouchSession(digest, used) => {
+                        let sql = "UPDATE sessions SET used = ?2 WHERE digest = ?1";
+                        transaction.prepare_cached(sql)?.execute(params![digest.0, used.0])?;
+                    }
+                    Op::EndSession(digest) => {
+                        transaction
+                            .prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
+                            .execute(params![digest.0])?;
+                    }
+                    Op::Keyed(..) | Op::Nothing => {}
+                }
+            }
+        }
+        let mut changed = BTreeMap::new();
+        if index_now {
+            changed = fold(
+                &self.inboxes,
+                self.unindexed.iter().chain(inserted.iter().copied()),
+                self.unfolded.iter().copied().chain(cursors.iter().map(|cursor| (cursor.user, cursor.after))),
+            );
+            let rows = self.unindexed.iter().chain(inserted.iter().copied());
+            let indexed = rows.clone().next_back().map(|row| row.id);
+            write_index(&transaction, rows, &changed, indexed, seq)?;
+        }
+        transaction.commit()?;
+
+        self.names.clear();
+        self.cursor_seq = seq;
+        self.unindexed.extend(inserted.into_iter().cloned());
+        self.unfolded.extend(cursors.iter().map(|cursor| (cursor.user, cursor.after)));
+        if index_now {
+            self.inboxes.extend(changed);
+            self.unfolded.clear();
+            let done = std::mem::take(&mut self.unindexed);
+            if let Some(last) = done.last() {
+                let dropped = self.shared.lock().trim(last.id);
+                drop(dropped);
+            }
+        }
+        Ok(())
+    }
+
+    /// What could not be committed is taken back and reported.
+    fn fail(&mut self, batch: Batch, error: &rusqlite::Error) {
+        if Cause::of(error) == Cause::Broken {
+            tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
+            self.shared.break_down(&error.to_string());
+            self.give_up(&batch, Refusal::Uncertain);
+            return;
+        }
+        tracing::error!(%error, "the storage is full: messages are refused");
+        // Sessions, cursors and logouts go on as long as there is anything in reserve.
+        let small: Vec<&Op> =
+            batch.ops.iter().filter(|op| !matches!(op, Op::Message(_) | Op::Keyed(..))).collect();
+        let mut written = self.write(&small);
+        if written.is_err() && self.shared.folder.release_reserve() {
+            written = self.write(&small);
+        }
+        match written {
+            Ok(()) => self.settle(&batch, |op| {
+                matches!(op, Op::Message(_) | Op::Keyed(..)).then_some(Refusal::Storage)
+            }),
+            Err(error) if Cause::of(&error) == Cause::Full => {
+                // A session that cannot be kept lasts as long as the process.
+                if small.iter().any(|op| matches!(op, Op::OpenSession(..))) {
+                    self.shared.folder.warn_of_short_sessions();
+                }
+                let kept = |op: &Op| matches!(op, Op::OpenSession(..) | Op::TouchSession(..) | Op::Nothing);
+                self.settle(&batch, |op| (!kept(op)).then_some(Refusal::Storage));
+            }
+            Err(error) => {
+                tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
+                self.shared.break_down(&error.to_string());
+                self.give_up(&batch, Refusal::Uncertain);
+            }
+        }
+    }
+
+    /// Nothing of the batch can be kept, but sessions as long as the process lasts.
+    fn give_up(&self, batch: &Batch, refusal: Refusal) {
+        let kept = |op: &Op| {
+            matches!(op, Op::TouchSession(..) | Op::Nothing)
+                || (refusal == Refusal::ReadOnly && matches!(op, Op::OpenSession(..)))
+        };
+        self.settle(batch, |op| (!kept(op)).then_some(refusal));
+    }
+
+    /// Reports each op durable or failed. What failed is taken back first, the latest first: nobody may find it once
+    /// its failure is known.
+    fn settle(&self, batch: &Batch, refusal: impl Fn(&Op) -> Option<Refusal>) {
+        let mut state = self.shared.lock();
+        for op in batch.ops.iter().rev().filter(|op| refusal(op).is_some()) {
+            match op {
+                Op::Message(row) | Op::Keyed(row, _) => state.withdraw(row),
+                Op::Cursor(cursor) => state.restore_cursor(cursor),
+                Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) | Op::Nothing => {}
+            }
+        }
+        drop(state);
+        for (index, op) in batch.ops.iter().enumerate() {
+            match refusal(op) {
+                None => self.shared.durability.advance(batch.position(index)),
+                Some(refusal) => self.shared.durability.fail(batch.position(index), refusal),
+            }
+        }
+    }
+
+    /// Brings the log into the file.
+    fn checkpoint(&mut self, mode: &str) {
+        self.wal_pages.store(0, Ordering::Relaxed);
+        let done = self
+            .connection
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
+        match done {
+            // A reader may keep part of the log: the next commit tries again.
+            Ok(_) => {}
+            // The log holds everything still.
+            Err(error) if Cause::of(&error) == Cause::Full => tracing::error!(%error, "the storage is full"),
+            Err(error) => {
+                tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
+                self.shared.break_down(&error.to_string());
+            }
+        }
+    }
+}
+
+/// The rows of `inboxes` that change when these messages are indexed and these cursors folded in.
+fn fold<'a>(
+    inboxes: &HashMap<NameId, Indexed>,
+    rows: impl Iterator<Item = &'a Arc<Row>>,
+    cursors: impl Iterator<Item = (NameId, InboxCursor)>,
+) -> BTreeMap<NameId, Indexed> {
+    let mut changed = BTreeMap::new();
+    let current = |id: NameId| inboxes.get(&id).copied().unwrap_or_default();
+    for row in rows {
+        changed.entry(row.recipient).or_insert_with(|| current(row.recipient)).received += 1;
+    }
+    for (user, cursor) in cursors {
+        let inbox = changed.entry(user).or_insert_with(|| current(user));
+        (inbox.upto, inbox.taken) = (cursor.upto.0, cursor.taken);
+    }
+    changed
+}
+
+/// Writes what makes messages findable, sorted, so that neighbours go to the same pages.
+fn write_index<'a>(
+    transaction: &rusqlite::Transaction<'_>,
+    rows: impl Iterator<Item = &'a Arc<Row>> + Clone,
+    changed: &BTreeMap<NameId, Indexed>,
+    indexed: Option<MessageId>,
+    folded: i64,
+) -> rusqlite::Result<()> {
+    let mut entries: Vec<_> = rows.clone().map(|row| (row.recipient, row.id)).collect();
+    entries.sort_unstable();
+    let mut insert = transaction.prepare_cached("INSERT INTO inbox_index VALUES (?1, ?2)")?;
+    for (recipient, id) in entries {
+        insert.execute(params![recipient.0, id.0.cast_signed()])?;
+    }
+    let mut keys: Vec<_> = rows.filter_map(|row| Some((row.sender, row.key.as_deref()?, row.id))).collect();
+    keys.sort_unstable();
+    let mut insert = transaction.prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3)")?;
+    for (sender, key, id) in keys {
+        insert.execute(params![sender.0, key, id.0.cast_signed()])?;
+    }
+    let mut replace = transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4)")?;
+    for (user, inbox) in changed {
+        let row = [
+            i64::from(user.0),
+            inbox.upto.cast_signed(),
+            inbox.taken.cast_signed(),
+            inbox.received.cast_signed(),
+        ];
+        replace.execute(row)?;
+    }
+    let indexed = indexed.map(|id| id.0.cast_signed());
+    transaction
+        .prepare_cached("UPDATE state SET indexed = coalesce(?1, indexed), folded = ?2")?
+        .execute(params![indexed, folded])?;
+    Ok(())
+}
