@@ -82,7 +82,7 @@ impl Held {
             None => self.own.as_ref()?,
             Some(token) => {
                 if self.given.as_ref().is_none_or(|(known, _)| *known != token) {
-                    self.given = service.sessions.find(&token, now).map(|session| (token, session));
+                    self.given = service.find_session(&token, now).map(|session| (token, session));
                 }
                 &self.given.as_ref()?.1
             }

@@ -1,7 +1,7 @@
 //! One connection: read, answer, write, in that order, as far as the peer and the disk let it.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     net::IpAddr,
     pin::Pin,
@@ -12,6 +12,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    task::coop::has_budget_remaining,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -43,9 +44,16 @@ const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 /// or has talked for this long.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves one connection to its end.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, from: IpAddr, server: Arc<Server>) {
-    let mut connection = Connection::new(stream, from, server);
+/// Serves one connection to its end. It counts as open from this call on, not from the first poll.
+pub fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    from: IpAddr,
+    server: Arc<Server>,
+) -> impl Future<Output = ()> {
+    converse(Connection::new(stream, from, server))
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<S>) {
     let ending = poll_fn(|cx| connection.poll(cx)).await;
     let (from, reason) = (connection.talk.speaker.from(), ending.reason());
     tracing::debug!(%from, reason, "connection ended");
@@ -194,6 +202,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Some(ending) = self.ending() {
                 return Poll::Ready(ending);
             }
+            // While a reply is waited for, a peer that is gone is noticed, and nobody goes on working for it.
+            if self.talk.answering.is_some() && self.input.has_room() {
+                match self.input.poll_read_ahead(Pin::new(&mut self.stream), cx) {
+                    Poll::Ready(Ok(())) => progress = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Ending::Lost),
+                    Poll::Pending => {}
+                }
+            }
             if self.may_read() && self.is_congested(cx) {
                 // What is asked for now would only wait: woken when the store has room.
                 return Poll::Pending;
@@ -212,7 +228,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         progress = true;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Ending::Lost),
-                    Poll::Pending if phase == Phase::Closing => {
+                    // With its budget spent, the task is told that nothing has arrived whatever has.
+                    Poll::Pending if phase == Phase::Closing && (exhausted || has_budget_remaining()) => {
                         // Everything that has arrived is answered.
                         self.talk.close(Closing::Shutdown);
                         progress = true;
@@ -293,6 +310,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// first, and what still comes is thrown away for a while.
     async fn part(mut self, reason: Closing) {
         let server = self.entry.server.clone();
+        // Whoever waits for what this connection waited for, or had begun to take, has it now.
+        self.talk.answering = None;
         if reason == Closing::SlowConsumer {
             self.talk.output.abandon();
             self.talk.output.push_closing(reason);
@@ -309,6 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             });
             timeout(LAST_WORD, written).await.ok();
         }
+        self.talk.output = Output::default();
         if timeout(LAST_WORD, self.stream.shutdown()).await.is_err() {
             return;
         }

@@ -18,6 +18,9 @@ const CARRY: usize = MAX_LINE + 1;
 /// The most that one read takes.
 const READ: usize = 64 * 1024;
 
+/// The most that is read ahead of a line that has to be waited for.
+const AHEAD: usize = 4 * 1024;
+
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CARRY + READ].into_boxed_slice());
 }
@@ -46,6 +49,11 @@ impl Input {
         !self.stopped && !self.ended
     }
 
+    /// There is room for bytes that cannot be looked at yet.
+    pub(super) fn has_room(&self) -> bool {
+        !self.ended && self.left.len() - self.start < AHEAD
+    }
+
     /// Everything has been carried out.
     pub(super) fn is_exhausted(&self) -> bool {
         self.ended && !self.stopped
@@ -65,6 +73,23 @@ impl Input {
             self.start = 0;
         }
         progress.used > 0
+    }
+
+    /// Reads once and keeps what comes for later. `Ready` with an error when the peer is gone.
+    pub(super) fn poll_read_ahead(
+        &mut self,
+        stream: Pin<&mut impl AsyncRead>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(&mut scratch[..AHEAD]);
+            ready!(stream.poll_read(cx, &mut buffer))?;
+            let read = buffer.filled();
+            self.ended = read.is_empty();
+            self.left.extend_from_slice(read);
+            self.stopped = !self.left.is_empty();
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Reads once and hands all that there is to `consume`. `Ready` with the number of bytes read; after 0 the

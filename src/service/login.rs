@@ -10,12 +10,12 @@ use crate::{
 };
 
 /// Lets as many passwords be checked at once as leaves a core for everything else.
-pub(super) struct Hashing(Semaphore);
+pub(super) struct Hashing(Arc<Semaphore>);
 
 impl Default for Hashing {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Hashing(Semaphore::new(cores.saturating_sub(1).max(1)))
+        Hashing(Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))))
     }
 }
 
@@ -26,9 +26,12 @@ impl Hashing {
         user: Option<Arc<User>>,
         password: Secret,
     ) -> Result<Option<Arc<User>>, Refusal> {
-        let _permit = self.0.acquire().await.map_err(|_| Refusal::Internal)?;
-        let check =
-            move || verify(user.as_ref().map(|user| &user.password), &password).then_some(user).flatten();
+        let permit = self.0.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let check = move || {
+            // Held by the work itself: it goes on when nobody waits for it any more.
+            let _permit = permit;
+            verify(user.as_ref().map(|user| &user.password), &password).then_some(user).flatten()
+        };
         task::spawn_blocking(check).await.map_err(|_| Refusal::Internal)
     }
 }

@@ -51,8 +51,10 @@ impl Service {
         let sessions = Sessions::default();
         for record in store.sessions() {
             // Who is not in the users file any more is not logged in.
-            if let Some(user) = users.get(&record.user) {
-                sessions.restore(user, &record);
+            let live =
+                users.get(&record.user).is_some_and(|user| sessions.restore(user, &record, clock.now()));
+            if !live {
+                store.end_session(&record.digest);
             }
         }
         Service { users, sessions, store, clock, hashing: Hashing::default(), inboxes: Inboxes::default() }
@@ -86,6 +88,18 @@ impl Service {
         }
         tracing::info!(%from, user = %user.username, "logged in");
         Ok(LoggedIn { token, session, position })
+    }
+
+    /// The live session that the token proves.
+    #[must_use]
+    pub fn find_session(&self, token: &Token, now: Timestamp) -> Option<Arc<Session>> {
+        let session = self.sessions.find(token)?;
+        if !session.is_live(now) {
+            self.store.end_session(session.digest());
+            self.sessions.end(&session);
+            return None;
+        }
+        Some(session)
     }
 
     /// Ends a session, once its end is stored.

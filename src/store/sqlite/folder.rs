@@ -57,12 +57,17 @@ impl Folder {
         self.path.join("chat.db")
     }
 
+    /// The database's write-ahead log.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join("chat.db-wal")
+    }
+
     /// A folder that was used has a database: without it, everything in it would seem never to have been.
     fn expect_database(&self) -> Result<(), OpenError> {
         let marker = self.path.join("used");
         let database = self.database();
         let empty = fs::metadata(&database).map_or(true, |file| file.len() == 0);
-        let log = fs::metadata(self.path.join("chat.db-wal")).is_ok_and(|file| file.len() > 0);
+        let log = fs::metadata(self.log()).is_ok_and(|file| file.len() > 0);
         if empty && (marker.exists() || (log && !database.exists())) {
             return Err(OpenError::Gone { path: database });
         }
