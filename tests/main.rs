@@ -10,5 +10,6 @@ mod login;
 mod pipelining;
 mod programs;
 mod readme;
+mod stores;
 mod support;
 mod transcripts;

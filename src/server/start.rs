@@ -105,7 +105,8 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
     Ok(match args.store {
         StoreKind::Memory => Arc::new(store::Memory::new(args.inbox_limit)),
         StoreKind::Sqlite => {
-            let options = store::Options { inbox_limit: args.inbox_limit, durable };
+            let options =
+                store::Options { inbox_limit: args.inbox_limit, durable, ..store::Options::default() };
             Arc::new(store::Sqlite::open(&args.data_folder(), &options)?)
         }
     })

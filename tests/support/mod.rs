@@ -2,6 +2,7 @@
 
 pub(crate) mod held;
 pub(crate) mod program;
+pub(crate) mod reordering;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -53,6 +53,14 @@ pub struct Options {
     pub inbox_limit: usize,
     /// What an OK promises.
     pub durable: Durable,
+    /// So many messages (or cursors) are indexed at once; until then they are in memory.
+    pub index_batch: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { inbox_limit: 10_000, durable: Durable::Fsync, index_batch: 32 * 1024 }
+    }
 }
 
 /// Why a store cannot be opened. Nothing was changed.
@@ -193,14 +201,13 @@ impl Sqlite {
             readers: Readers::new(locked.database()),
             folder: locked,
         });
-        let writer = writer::Writer::new(
-            shared.clone(),
-            connection,
-            restored.inboxes,
-            restored.unindexed,
-            restored.unfolded,
-            restored.cursor_seq,
-        )?;
+        let found = writer::Committed {
+            inboxes: restored.inboxes,
+            unindexed: restored.unindexed,
+            unfolded: restored.unfolded,
+            cursor_seq: restored.cursor_seq,
+        };
+        let writer = writer::Writer::new(shared.clone(), connection, found, options.index_batch)?;
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         let promise = match options.durable {

@@ -27,9 +27,6 @@ use crate::{
 };
 use rusqlite::{Connection, params};
 
-/// So many messages or cursors are indexed at once.
-const INDEX_BATCH: usize = 32 * 1024;
-
 /// The log is brought into the file when it has this many pages: 64 MiB.
 const CHECKPOINT_PAGES: i32 = 16 * 1024;
 
@@ -41,16 +38,24 @@ pub(super) struct Indexed {
     pub(super) received: u64,
 }
 
-/// The writer's own view: what is committed, and what of it is not indexed.
+/// What is committed, as far as the index does not have it.
+pub(super) struct Committed {
+    /// What the index has.
+    pub(super) inboxes: HashMap<NameId, Indexed>,
+    /// Messages that are not indexed, oldest first.
+    pub(super) unindexed: Vec<Arc<Row>>,
+    /// Cursors since the last index batch.
+    pub(super) unfolded: Vec<(NameId, InboxCursor)>,
+    /// The number of the last cursor.
+    pub(super) cursor_seq: i64,
+}
+
+/// The writer.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
-    inboxes: HashMap<NameId, Indexed>,
-    /// Committed messages that are not indexed, oldest first.
-    unindexed: Vec<Arc<Row>>,
-    /// Cursors that were committed since the last index batch.
-    unfolded: Vec<(NameId, InboxCursor)>,
-    cursor_seq: i64,
+    committed: Committed,
+    index_batch: usize,
     /// Names that no commit has stored yet.
     names: Vec<(NameId, UserName)>,
     wal_pages: Arc<AtomicI32>,
@@ -61,10 +66,8 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
         mut connection: Connection,
-        inboxes: HashMap<NameId, Indexed>,
-        unindexed: Vec<Arc<Row>>,
-        unfolded: Vec<(NameId, InboxCursor)>,
-        cursor_seq: i64,
+        committed: Committed,
+        index_batch: usize,
     ) -> rusqlite::Result<Self> {
         let wal_pages = Arc::new(AtomicI32::new(0));
         let pages = wal_pages.clone();
@@ -73,18 +76,7 @@ impl Writer {
             Ok(())
         }))?;
         let wal_space = LogSpace::new(shared.folder.log());
-        let names = Vec::new();
-        Ok(Writer {
-            shared,
-            connection,
-            inboxes,
-            unindexed,
-            unfolded,
-            cursor_seq,
-            names,
-            wal_pages,
-            wal_space,
-        })
+        Ok(Writer { shared, connection, committed, index_batch, names: Vec::new(), wal_pages, wal_space })
     }
 
     /// Writes until the store is closed and nothing is queued.
@@ -163,8 +155,8 @@ impl Writer {
             .iter()
             .filter_map(|op| if let Op::Cursor(cursor) = op { Some(cursor) } else { None })
             .collect();
-        let index_now = self.unindexed.len() + inserted.len() >= INDEX_BATCH
-            || self.unfolded.len() + cursors.len() >= INDEX_BATCH;
+        let index_now = self.committed.unindexed.len() + inserted.len() >= self.index_batch
+            || self.committed.unfolded.len() + cursors.len() >= self.index_batch;
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for (id, name) in &self.names {
@@ -172,7 +164,7 @@ impl Writer {
                 .prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, ?2)")?
                 .execute(params![id.0, &**name])?;
         }
-        let mut seq = self.cursor_seq;
+        let mut seq = self.committed.cursor_seq;
         {
             let mut message =
                 transaction.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
@@ -219,24 +211,28 @@ impl Writer {
         let mut changed = BTreeMap::new();
         if index_now {
             changed = fold(
-                &self.inboxes,
-                self.unindexed.iter().chain(inserted.iter().copied()),
-                self.unfolded.iter().copied().chain(cursors.iter().map(|cursor| (cursor.user, cursor.after))),
+                &self.committed.inboxes,
+                self.committed.unindexed.iter().chain(inserted.iter().copied()),
+                self.committed
+                    .unfolded
+                    .iter()
+                    .copied()
+                    .chain(cursors.iter().map(|cursor| (cursor.user, cursor.after))),
             );
-            let rows = self.unindexed.iter().chain(inserted.iter().copied());
+            let rows = self.committed.unindexed.iter().chain(inserted.iter().copied());
             let indexed = rows.clone().next_back().map(|row| row.id);
             write_index(&transaction, rows, &changed, indexed, seq)?;
         }
         transaction.commit()?;
 
         self.names.clear();
-        self.cursor_seq = seq;
-        self.unindexed.extend(inserted.into_iter().cloned());
-        self.unfolded.extend(cursors.iter().map(|cursor| (cursor.user, cursor.after)));
+        self.committed.cursor_seq = seq;
+        self.committed.unindexed.extend(inserted.into_iter().cloned());
+        self.committed.unfolded.extend(cursors.iter().map(|cursor| (cursor.user, cursor.after)));
         if index_now {
-            self.inboxes.extend(changed);
-            self.unfolded.clear();
-            let done = std::mem::take(&mut self.unindexed);
+            self.committed.inboxes.extend(changed);
+            self.committed.unfolded.clear();
+            let done = std::mem::take(&mut self.committed.unindexed);
             if let Some(last) = done.last() {
                 let dropped = self.shared.lock().trim(last.id);
                 drop(dropped);
