@@ -2,6 +2,7 @@
 
 mod client;
 mod codec;
+mod crash;
 mod delivery;
 mod durability;
 mod hostile;

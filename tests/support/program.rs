@@ -49,21 +49,39 @@ impl Program {
             command.arg("--data").arg(folder.path().join("data"));
         }
         command.args(["--port", "0"]).args(args).current_dir(folder.path());
+        Self::spawn(command, folder).unwrap_or_else(|told| panic!("it did not start: {told}"))
+    }
+
+    /// Runs a command that needs no arguments; `None` if it ends before it serves.
+    pub(crate) fn try_start(command: Command) -> Option<Self> {
+        Self::spawn(command, tempfile::tempdir().expect("a folder")).ok()
+    }
+
+    fn spawn(mut command: Command, folder: tempfile::TempDir) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let log = collect(child.stderr.take().expect("piped"));
         let mut banner = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         while !banner.contains("try it:") {
-            assert!(
-                lines.read_line(&mut banner).expect("UTF-8") != 0,
-                "it ended after saying {banner:?}: {}",
-                log.join().expect("its log")
-            );
+            if lines.read_line(&mut banner).expect("UTF-8") == 0 {
+                child.wait().expect("it ran");
+                return Err(format!("{banner:?}: {}", log.join().expect("its log")));
+            }
         }
-        let log = Some(log);
         let address = banner.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a first line");
         let address = address.parse().expect("an address");
-        Program { address, banner, child, log, _folder: folder }
+        Ok(Program { address, banner, child, log: Some(log), _folder: folder })
+    }
+
+    /// Whether nobody listens there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        TcpStream::connect(self.address).is_err()
+    }
+
+    /// Kills it and its children: a server that was started by another program.
+    pub(crate) fn kill_all(&self) {
+        Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status().expect("pkill");
+        self.signal("KILL");
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

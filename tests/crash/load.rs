@@ -1,0 +1,267 @@
+//! Clients that send and read while the server dies under them, and remember.
+
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::history::{History, text};
+use crate::support::{SENT, SOON};
+
+const SENDERS: usize = 12;
+const READERS: usize = 4;
+
+/// Everybody's users file.
+pub(crate) fn users_toml() -> String {
+    let names = (0..SENDERS).map(|i| format!("sender{i}")).chain((0..READERS).map(|i| format!("reader{i}")));
+    let hash = crate::support::CHEAP_HASH;
+    names.map(|name| format!("[users.{name}]\nname = \"{name}\"\npassword = \"{hash}\"\n")).collect()
+}
+
+/// What all clients of a run share.
+pub(crate) struct Run {
+    pub(crate) history: Mutex<History>,
+    /// Answers to sends, of all time.
+    pub(crate) answered: AtomicUsize,
+    /// The power is gone: what is acknowledged from now on does not count.
+    pub(crate) cut: AtomicBool,
+    /// No new sends.
+    pub(crate) enough: AtomicBool,
+    senders: Vec<Mutex<Sender>>,
+    readers: Vec<Mutex<Reader>>,
+}
+
+struct Sender {
+    name: String,
+    token: Option<String>,
+    next: u64,
+    /// Sends whose outcome is not known, oldest first.
+    unknown: Vec<Send>,
+}
+
+#[derive(Clone)]
+struct Send {
+    to: String,
+    text: String,
+    key: String,
+}
+
+struct Reader {
+    name: String,
+    token: Option<String>,
+}
+
+/// A connection that speaks in lines.
+struct Line(BufReader<TcpStream>);
+
+impl Line {
+    fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(SOON))?;
+        Ok(Line(BufReader::new(stream)))
+    }
+
+    fn send(&mut self, lines: &str) -> io::Result<()> {
+        self.0.get_mut().write_all(lines.as_bytes())
+    }
+
+    fn reply(&mut self) -> io::Result<String> {
+        let (mut reply, mut end) = (String::new(), String::new());
+        self.0.read_line(&mut reply)?;
+        self.0.read_line(&mut end)?;
+        if end != "\r\n" {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(reply.trim_end().to_owned())
+    }
+
+    /// The token of a session that, once shown, must outlive every crash.
+    fn log_in(&mut self, name: &str) -> io::Result<Option<String>> {
+        self.send(&format!("auth {name} surabaya\n"))?;
+        let reply = self.reply()?;
+        Ok(reply.split("\"tokenid\": \"").nth(1).map(|rest| rest[..36].to_owned()))
+    }
+}
+
+impl Run {
+    pub(crate) fn new() -> Self {
+        let sender =
+            |i| Mutex::new(Sender { name: format!("sender{i}"), token: None, next: 0, unknown: Vec::new() });
+        let reader = |i| Mutex::new(Reader { name: format!("reader{i}"), token: None });
+        Run {
+            history: Mutex::default(),
+            answered: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
+            enough: AtomicBool::new(false),
+            senders: (0..SENDERS).map(sender).collect(),
+            readers: (0..READERS).map(reader).collect(),
+        }
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().expect("no panics")
+    }
+
+    /// Everybody talks to the server until it is gone; meanwhile `end` decides when that is.
+    pub(crate) fn until_lost(&self, address: SocketAddr, end: impl FnOnce()) {
+        self.cut.store(false, Ordering::SeqCst);
+        self.enough.store(false, Ordering::SeqCst);
+        thread::scope(|scope| {
+            for sender in &self.senders {
+                scope.spawn(|| sender.lock().expect("no panics").go(self, address).ok());
+            }
+            for reader in &self.readers {
+                scope.spawn(|| reader.lock().expect("no panics").go(self, address).ok());
+            }
+            end();
+        });
+    }
+
+    /// Waits until so many sends were answered, or nobody is left to answer them.
+    pub(crate) fn await_answers(&self, count: usize, lost: impl Fn() -> bool) {
+        while self.answered.load(Ordering::SeqCst) < count && !lost() {
+            thread::yield_now();
+        }
+    }
+
+    /// Repeats what is unknown and drains every inbox; what is wrong after that.
+    pub(crate) fn finish(&self, address: SocketAddr) -> Vec<String> {
+        self.cut.store(false, Ordering::SeqCst);
+        self.enough.store(true, Ordering::SeqCst);
+        for sender in &self.senders {
+            sender.lock().expect("no panics").go(self, address).expect("the server is well");
+        }
+        for reader in &self.readers {
+            reader.lock().expect("no panics").go(self, address).expect("the server is well");
+        }
+        self.history().verdict()
+    }
+}
+
+impl Sender {
+    /// Sends until the server is gone, or enough was sent and everything is answered.
+    fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
+        let mut line = Line::open(address)?;
+        if self.token.is_none() {
+            let token = line.log_in(&self.name)?;
+            self.token = token.filter(|_| !run.cut.load(Ordering::SeqCst));
+        }
+        let Some(token) = self.token.clone() else {
+            return Ok(());
+        };
+        loop {
+            let mut batch = std::mem::take(&mut self.unknown);
+            let fresh = if run.enough.load(Ordering::SeqCst) { 0 } else { 1 + self.next % 40 };
+            if batch.is_empty() && fresh == 0 {
+                return Ok(());
+            }
+            for _ in 0..fresh {
+                batch.push(self.invent(run));
+            }
+            let request = |send: &Send| {
+                let Send { to, text, key } = send;
+                // Every other one as a script would send it, without a key: those are never repeated.
+                format!(
+                    "{{\"command\": \"send\", \"token\": \"{token}\", \"to\": \"{to}\", \"message\": \"{text}\", \"key\": \"{key}\"}}\n"
+                )
+            };
+            let lines: String = batch.iter().map(request).collect();
+            self.unknown.clone_from(&batch);
+            line.send(&lines)?;
+            for send in batch {
+                let reply = line.reply()?;
+                if run.cut.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                self.learn(run, &send, &reply);
+                run.answered.fetch_add(1, Ordering::SeqCst);
+            }
+            // What the server could not say is asked again when it is back.
+            if run.enough.load(Ordering::SeqCst) && !self.unknown.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn invent(&mut self, run: &Run) -> Send {
+        let (number, to) = (self.next, format!("reader{}", self.next % READERS as u64));
+        self.next += 1;
+        let send = Send { text: text(&self.name, number, &to), to, key: format!("k{number}") };
+        run.history().invoked(&send.text);
+        send
+    }
+
+    fn learn(&mut self, run: &Run, send: &Send, reply: &str) {
+        let mut history = run.history();
+        if reply == SENT {
+            history.acknowledged(&send.text);
+        } else if reply.contains("may or may not be stored") {
+            return;
+        } else if reply.contains("storage is full") || reply.contains("nothing can be stored") {
+            history.refused(&send.text);
+        } else {
+            history.convict(format!("{} was told {reply}", self.name));
+        }
+        drop(history);
+        self.unknown.retain(|unknown| unknown.key != send.key);
+    }
+}
+
+impl Reader {
+    /// Reads until the server is gone, or enough was sent and the inbox is empty.
+    fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
+        let mut line = Line::open(address)?;
+        if self.token.is_none() {
+            let token = line.log_in(&self.name)?;
+            self.token = token.filter(|_| !run.cut.load(Ordering::SeqCst));
+        }
+        let Some(token) = self.token.clone() else {
+            return Ok(());
+        };
+        let mut latest: Vec<String> = Vec::new();
+        let lost = loop {
+            let reply = line.send(&format!("inbox {token}\n")).and_then(|()| line.reply());
+            let reply = match reply {
+                Ok(reply) => reply,
+                Err(error) => break Err(error),
+            };
+            let value: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
+            let mut history = run.history();
+            let Some(senders) = value["messages"].as_object() else {
+                if !reply.contains("storage") {
+                    history.convict(format!("{} was told {reply}", self.name));
+                }
+                break Ok(());
+            };
+            // This reply shows that the one before it has moved the cursor for good, unless the power is gone.
+            let confirmed = !run.cut.load(Ordering::SeqCst);
+            if !confirmed {
+                history.may_repeat(latest.drain(..));
+            }
+            latest.clear();
+            for (sender, messages) in senders {
+                let messages = messages.as_array().expect("an array");
+                let texts: Vec<_> = messages
+                    .iter()
+                    .map(|message| message["msg"].as_str().expect("a text").to_owned())
+                    .collect();
+                history.delivered(&self.name, sender, &texts);
+                latest.extend(texts);
+            }
+            drop(history);
+            if latest.is_empty() {
+                if run.enough.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                thread::yield_now();
+            }
+        };
+        run.history().may_repeat(latest);
+        lost
+    }
+}

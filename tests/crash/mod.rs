@@ -1,0 +1,347 @@
+//! Nothing acknowledged is lost, whatever ends the server: kill -9, a power cut, a failing or full disk.
+//!
+//! `CHAT_CRASH_CYCLES=300 cargo test crash -- --include-ignored` runs long forms. What needs root, strace or xfs_io is
+//! ignored by a plain `cargo test`; `.ci/run` runs it.
+
+mod history;
+mod load;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use self::load::Run;
+use crate::support::{
+    SENT,
+    program::{Program, chat_server},
+};
+
+/// How often the server is ended.
+fn cycles(short: usize) -> usize {
+    std::env::var("CHAT_CRASH_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(short)
+}
+
+/// A reproducible run of numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// The server on a folder that outlives it.
+fn start(mut command: Command, folder: &Path, more: &[&str]) -> Program {
+    let users = folder.with_extension("users.toml");
+    fs::write(&users, load::users_toml()).expect("written");
+    command.env("CHAT_LOG_LEVEL", "error");
+    let (users, data) = (users.display().to_string(), folder.display().to_string());
+    let args = ["--users", &users, "--data", &data, "--inbox-limit", "1000000000", "--no-limits"];
+    Program::start_by(command, &[&args[..], more].concat())
+}
+
+fn acquit(verdict: &[String]) {
+    assert!(
+        verdict.is_empty(),
+        "{} faults, among them {:#?}",
+        verdict.len(),
+        &verdict[..verdict.len().min(5)]
+    );
+}
+
+#[test]
+fn nothing_is_lost_by_kill_9() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = Run::new();
+    let mut random = Random(1);
+    for _ in 0..cycles(6) {
+        let server = start(chat_server(), &data, &[]);
+        let target =
+            run.answered.load(Ordering::SeqCst) + 200 + usize::try_from(random.below(1500)).expect("small");
+        run.until_lost(server.address, || {
+            run.await_answers(target, || false);
+            server.signal("KILL");
+        });
+    }
+    let server = start(chat_server(), &data, &[]);
+    let verdict = run.finish(server.address);
+    println!("{} acknowledged", run.history.lock().expect("no panics").count_acknowledged());
+    acquit(&verdict);
+    server.stop();
+}
+
+fn tool(name: &str, args: &[&str]) {
+    let output = Command::new(name).args(args).output().unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A file system of its own, unmounted when dropped.
+struct Mounted {
+    at: PathBuf,
+    image: Option<PathBuf>,
+    _folder: tempfile::TempDir,
+}
+
+impl Mounted {
+    fn new(image_mib: Option<u64>, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = folder.path().join("mount");
+        fs::create_dir(&at).expect("made");
+        let image = image_mib.map(|mib| {
+            let image = folder.path().join("image");
+            fs::File::create(&image).and_then(|file| file.set_len(mib << 20)).expect("made");
+            tool("mkfs.ext4", &["-q", "-F", &image.display().to_string()]);
+            image
+        });
+        let mounted = Mounted { at, image, _folder: folder };
+        mounted.mount(options);
+        mounted
+    }
+
+    fn path(&self) -> String {
+        self.at.display().to_string()
+    }
+
+    fn mount(&self, options: &[&str]) {
+        let at = self.path();
+        match &self.image {
+            Some(image) => tool("mount", &["-o", "loop", &image.display().to_string(), &at]),
+            None => tool("mount", &[options, &[at.as_str()]].concat()),
+        }
+    }
+
+    /// What was not synced is gone.
+    fn cut_power(&self) {
+        tool("xfs_io", &["-x", "-c", "shutdown", &self.path()]);
+    }
+
+    fn unmount(&self) {
+        tool("umount", &[&self.path()]);
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.at).output().ok();
+    }
+}
+
+/// Cuts the power under load again and again; what is wrong after that.
+fn power_cuts(times: usize, durability: &str) -> Vec<String> {
+    let disk = Mounted::new(Some(512), &[]);
+    let data = disk.at.join("data");
+    let users = disk.at.with_extension("users");
+    fs::create_dir_all(&users).expect("made");
+    let run = Run::new();
+    let mut random = Random(2);
+    let mut failed_to_start = Vec::new();
+    for _ in 0..times {
+        let server = start_on(&disk, &data, durability);
+        let target =
+            run.answered.load(Ordering::SeqCst) + 100 + usize::try_from(random.below(1500)).expect("small");
+        run.until_lost(server.address, || {
+            run.await_answers(target, || false);
+            run.cut.store(true, Ordering::SeqCst);
+            disk.cut_power();
+            server.signal("KILL");
+        });
+        drop(server);
+        disk.unmount();
+        disk.mount(&[]);
+        if durability == "os" && !opens(&disk, &data) {
+            failed_to_start.push("lost: the store itself".to_owned());
+            return failed_to_start;
+        }
+    }
+    let server = start_on(&disk, &data, durability);
+    let verdict = run.finish(server.address);
+    println!("{} acknowledged", run.history.lock().expect("no panics").count_acknowledged());
+    server.stop();
+    verdict
+}
+
+fn start_on(disk: &Mounted, data: &Path, durability: &str) -> Program {
+    let users = disk.at.with_extension("users.toml");
+    fs::write(&users, load::users_toml()).expect("written");
+    let mut command = chat_server();
+    command.env("CHAT_LOG_LEVEL", "off");
+    let (users, data) = (users.display().to_string(), data.display().to_string());
+    let args = ["--users", &users, "--data", &data, "--inbox-limit", "1000000000", "--no-limits"];
+    Program::start_by(command, &[&args[..], &["--durability", durability]].concat())
+}
+
+/// Whether the store can be opened at all.
+fn opens(disk: &Mounted, data: &Path) -> bool {
+    let _ = disk;
+    let options = chat_service::store::Options::default();
+    chat_service::store::Sqlite::open(data, &options).is_ok()
+}
+
+#[test]
+#[ignore = "needs root, e2fsprogs and xfsprogs: .ci/run runs it"]
+fn nothing_is_lost_by_a_power_cut() {
+    acquit(&power_cuts(cycles(4), "fsync"));
+}
+
+#[test]
+#[ignore = "needs root, e2fsprogs and xfsprogs: .ci/run runs it"]
+fn without_sync_a_power_cut_loses_messages_and_is_convicted() {
+    let verdict = power_cuts(4, "os");
+    assert!(verdict.iter().any(|word| word.starts_with("lost")), "the checker sees nothing: {verdict:?}");
+}
+
+/// The server under strace, with a fault at one of its system calls.
+fn inject(fault: &str) -> Command {
+    let mut command = Command::new("strace");
+    command.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=none",
+        "-e",
+        fault,
+        env!("CARGO_BIN_EXE_chat-server"),
+    ]);
+    command
+}
+
+#[test]
+#[ignore = "needs strace: .ci/run runs it"]
+fn nothing_is_lost_by_death_at_any_write_or_sync() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let run = Run::new();
+    // The first calls make the store: it is made once without a fault.
+    start(chat_server(), &data, &[]).stop();
+    let calls = ["pwrite64", "fdatasync", "fsync", "ftruncate", "unlink"];
+    let (mut random, mut died) = (Random(3), 0);
+    let times = cycles(12);
+    for cycle in 0..times {
+        // Calls of a start, of the first commits, of an index batch and a checkpoint.
+        let at = 1 + random.below(if cycle % 4 == 0 { 4 } else { 300 });
+        let fault = format!("inject={}:signal=KILL:when={at}", calls[..if at > 4 { 2 } else { 5 }].join(","));
+        let Some(server) = Program::try_start(start_args(inject(&fault), &data)) else {
+            died += 1;
+            continue;
+        };
+        let target = run.answered.load(Ordering::SeqCst) + 600;
+        run.until_lost(server.address, || {
+            run.await_answers(target, || server.is_gone());
+            died += usize::from(server.is_gone());
+            server.kill_all();
+        });
+    }
+    let server = start(chat_server(), &data, &[]);
+    let verdict = run.finish(server.address);
+    println!(
+        "{} acknowledged, died {died} of {times} times",
+        run.history.lock().expect("no panics").count_acknowledged()
+    );
+    acquit(&verdict);
+    assert!(died * 2 > times, "only {died} of {times} faults met a call");
+    server.stop();
+}
+
+fn start_args(mut command: Command, data: &Path) -> Command {
+    let users = data.with_extension("users.toml");
+    fs::write(&users, load::users_toml()).expect("written");
+    command.env("CHAT_LOG_LEVEL", "off").env("CHAT_USERS", users).env("CHAT_DATA", data);
+    command.env("CHAT_INBOX_LIMIT", "1000000000").env("CHAT_PORT", "0");
+    command
+}
+
+#[test]
+#[ignore = "needs strace: .ci/run runs it"]
+fn a_failed_sync_acknowledges_nothing_and_reads_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    start(chat_server(), &data, &[]).stop();
+    for at in [2, 5, 11] {
+        let fault = format!("inject=fdatasync:error=EIO:when={at}+");
+        let Some(server) = Program::try_start(start_args(inject(&fault), &data)) else {
+            continue;
+        };
+        let mut answers = String::new();
+        for i in 0..20 {
+            answers +=
+                &server.talk(format!("auth reader0 surabaya\nsend reader0 {at}-{i}\nsend reader0 b\n"));
+        }
+        let broken = answers.find("may or may not be stored").expect("a sync failed");
+        assert!(!answers[broken..].contains(SENT), "an OK after the failure: {answers}");
+        assert!(answers[broken..].contains("storage has failed, nothing can be stored"), "{answers}");
+        let reads = server.talk("auth reader0 surabaya\ninbox\nshowuseractive\n");
+        assert!(reads.contains("\"messages\": {"), "reads go on: {reads}");
+        server.kill_all();
+        let mut command = chat_server();
+        command.env("CHAT_LOG_LEVEL", "warn");
+        let again = Program::start_by(
+            start_args(command, &data),
+            &[
+                "--users",
+                &data.with_extension("users.toml").display().to_string(),
+                "--data",
+                &data.display().to_string(),
+            ],
+        );
+        assert!(again.talk("auth reader0 surabaya\nsend reader0 well\n").contains(SENT));
+        drop(again);
+    }
+}
+
+#[test]
+#[ignore = "needs root: .ci/run runs it"]
+fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
+    let disk = Mounted::new(None, &["-t", "tmpfs", "-o", "size=28M", "none"]);
+    let data = disk.at.join("data");
+    let server = start_on(&disk, &data, "fsync");
+    // Another program fills the disk.
+    let ballast = disk.at.join("ballast");
+    let fill = || {
+        let mut chunk = 1 << 20;
+        let mut file = fs::File::create(&ballast).expect("made");
+        while chunk > 0 {
+            if std::io::Write::write_all(&mut file, &vec![1; chunk]).is_err() {
+                chunk /= 2;
+            }
+        }
+    };
+    let first = server.talk("auth sender0 surabaya\nsend reader0 before\n");
+    assert!(first.contains(SENT), "{first}");
+    fill();
+    let text = "x".repeat(8000);
+    let mut refused = 0;
+    for _ in 0..40 {
+        let answers =
+            server.talk(format!("auth sender0 surabaya\n{}", format!("send reader1 {text}\n").repeat(40)));
+        assert!(answers.contains("tokenid"), "logging in goes on: {answers}");
+        refused += answers.matches("not stored, storage is full").count();
+    }
+    assert!(refused > 0, "the disk is not full");
+    let answers = server.talk("auth reader0 surabaya\ninbox\nlogout\n");
+    assert!(
+        answers.contains("\"msg\": \"before\"") && answers.ends_with("{\"status\": \"OK\"}\r\n\r\n"),
+        "{answers}"
+    );
+    let read = server.talk("auth reader0 surabaya\ninbox\n");
+    assert!(read.contains("\"messages\": {}"), "the cursor has moved: {read}");
+    fs::remove_file(&ballast).expect("removed");
+    let (began, mut answer) = (Instant::now(), String::new());
+    while !answer.contains(SENT) {
+        assert!(began.elapsed() < Duration::from_secs(5), "{answer}");
+        answer = server.talk("auth sender0 surabaya\nsend reader0 after\n");
+    }
+    server.signal("KILL");
+    drop(server);
+    let server = start_on(&disk, &data, "fsync");
+    let after = server.talk("auth reader0 surabaya\ninbox\n");
+    assert!(after.contains("\"msg\": \"after\"") && !after.contains("before"), "{after}");
+    server.stop();
+}
