@@ -27,7 +27,7 @@ pub(super) const IDLE: Duration = DAY.saturating_mul(30);
 pub(super) const LIFETIME: Duration = DAY.saturating_mul(90);
 
 /// How exactly the store knows when a session was used last.
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// One login of one user: a device.
 #[derive(Debug)]

@@ -20,7 +20,9 @@ const READERS: usize = 4;
 pub(crate) fn users_toml() -> String {
     let names = (0..SENDERS).map(|i| format!("sender{i}")).chain((0..READERS).map(|i| format!("reader{i}")));
     let hash = crate::support::CHEAP_HASH;
-    names.map(|name| format!("[users.{name}]\nname = \"{name}\"\npassword = \"{hash}\"\n")).collect()
+    crate::support::lines(
+        names.map(|name| format!("[users.{name}]\nname = \"{name}\"\npassword = \"{hash}\"\n")),
+    )
 }
 
 /// What all clients of a run share.
@@ -165,12 +167,11 @@ impl Sender {
             }
             let request = |send: &Send| {
                 let Send { to, text, key } = send;
-                // Every other one as a script would send it, without a key: those are never repeated.
                 format!(
                     "{{\"command\": \"send\", \"token\": \"{token}\", \"to\": \"{to}\", \"message\": \"{text}\", \"key\": \"{key}\"}}\n"
                 )
             };
-            let lines: String = batch.iter().map(request).collect();
+            let lines = crate::support::lines(batch.iter().map(request));
             self.unknown.clone_from(&batch);
             line.send(&lines)?;
             for send in batch {

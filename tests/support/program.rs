@@ -78,10 +78,10 @@ impl Program {
         TcpStream::connect(self.address).is_err()
     }
 
-    /// Kills it and its children: a server that was started by another program.
-    pub(crate) fn kill_all(&self) {
+    /// Kills a server that another program runs, and waits until that ends, too.
+    pub(crate) fn kill_child(mut self) {
         Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status().expect("pkill");
-        self.signal("KILL");
+        self.child.wait().expect("it ran");
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -112,14 +112,19 @@ impl Folder {
         *tried = Some(Instant::now());
         let path = self.path.join("reserve");
         let whole = fs::metadata(&path).is_ok_and(|file| file.len() == RESERVE as u64);
-        let made = whole || self.fill(&path).is_ok();
+        let made = whole || Self::fill(&path).is_ok();
         if !made {
             fs::remove_file(&path).ok();
         }
         self.stocked.store(made, Ordering::Relaxed);
     }
 
-    fn fill(&self, path: &Path) -> io::Result<()> {
+    /// Whether the reserve is there. Without it, messages are refused: what space there is, is for other things.
+    pub(super) fn has_reserve(&self) -> bool {
+        self.stocked.load(Ordering::Relaxed)
+    }
+
+    fn fill(path: &Path) -> io::Result<()> {
         let mut file = private_file().open(path)?;
         // Written, not just allocated: every file system then has the space.
         let chunk = vec![0xa5; 64 * 1024];

@@ -30,6 +30,9 @@ use rusqlite::{Connection, params};
 /// The log is brought into the file when it has this many pages: 64 MiB.
 const CHECKPOINT_PAGES: i32 = 16 * 1024;
 
+/// And when it has so many, on a disk that is full.
+const CHECKPOINT_PAGES_WHEN_FULL: i32 = 64;
+
 /// What the index holds of one inbox: the row of `inboxes`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Indexed {
@@ -60,6 +63,8 @@ pub(super) struct Writer {
     names: Vec<(NameId, UserName)>,
     wal_pages: Arc<AtomicI32>,
     wal_space: LogSpace,
+    /// There was no space for messages when it was tried last.
+    full: bool,
 }
 
 impl Writer {
@@ -76,16 +81,29 @@ impl Writer {
             Ok(())
         }))?;
         let wal_space = LogSpace::new(shared.folder.log());
-        Ok(Writer { shared, connection, committed, index_batch, names: Vec::new(), wal_pages, wal_space })
+        Ok(Writer {
+            shared,
+            connection,
+            committed,
+            index_batch,
+            names: Vec::new(),
+            wal_pages,
+            wal_space,
+            full: false,
+        })
     }
 
     /// Writes until the store is closed and nothing is queued.
     pub(super) fn run(mut self) {
         while let Some(batch) = self.shared.next_batch() {
             self.commit(batch);
-            self.wal_space.provide(self.wal_pages.load(Ordering::Relaxed));
-            if self.wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
+            let pages = self.wal_pages.load(Ordering::Relaxed);
+            if pages >= CHECKPOINT_PAGES {
                 self.checkpoint("PASSIVE");
+            } else if self.full && pages >= CHECKPOINT_PAGES_WHEN_FULL {
+                // The log itself may be what takes the space.
+                self.checkpoint("TRUNCATE");
+                self.wal_space.bytes = 0;
             }
         }
         if !self.shared.lock().read_only {
@@ -99,18 +117,33 @@ impl Writer {
             self.give_up(&batch, Refusal::ReadOnly);
             return;
         }
-        if let Err(error) = self.look_up_keys(&mut batch) {
-            self.fail(batch, &error);
+        self.shared.folder.restock();
+        if !self.shared.folder.has_reserve() {
+            // What space there is, is for other things.
+            self.full = true;
+            self.refuse_messages(&batch);
             return;
         }
-        let all: Vec<&Op> = batch.ops.iter().collect();
-        match self.write(&all) {
+        let written = self.look_up_keys(&mut batch).and_then(|()| {
+            let all: Vec<&Op> = batch.ops.iter().collect();
+            self.write(&all)
+        });
+        match written {
             Ok(()) => {
                 let last = batch.position(batch.ops.len().saturating_sub(1));
                 self.shared.durability.advance(last);
-                self.shared.folder.restock();
+                self.wal_space.provide(self.wal_pages.load(Ordering::Relaxed));
+                if std::mem::take(&mut self.full) {
+                    tracing::warn!("there is space again: messages are stored");
+                }
             }
-            Err(error) => self.fail(batch, &error),
+            Err(error) if Cause::of(&error) == Cause::Full => {
+                if !std::mem::replace(&mut self.full, true) {
+                    tracing::error!(%error, "the storage is full: messages are refused");
+                }
+                self.refuse_messages(&batch);
+            }
+            Err(error) => self.break_down(&batch, &error),
         }
     }
 
@@ -133,13 +166,12 @@ impl Writer {
             let Op::Keyed(row, resolve) = std::mem::replace(&mut batch.ops[index], Op::Nothing) else {
                 continue;
             };
-            let outcome = match known {
-                Some(known) => known.outcome(Some(row.recipient), &row.text),
-                None => {
-                    let stored = Stored { id: row.id, at: row.at, duplicate: false };
-                    batch.ops[index] = Op::Message(row);
-                    Outcome { result: Ok(stored), position }
-                }
+            let outcome = if let Some(known) = known {
+                known.outcome(Some(row.recipient), &row.text)
+            } else {
+                let stored = Stored { id: row.id, at: row.at, duplicate: false };
+                batch.ops[index] = Op::Message(row);
+                Outcome { result: Ok(stored), position }
             };
             // The connection may be gone.
             resolve.send(outcome).ok();
@@ -241,40 +273,33 @@ impl Writer {
         Ok(())
     }
 
-    /// What could not be committed is taken back and reported.
-    fn fail(&mut self, batch: Batch, error: &rusqlite::Error) {
-        if Cause::of(error) == Cause::Broken {
-            tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
-            self.shared.break_down(&error.to_string());
-            self.give_up(&batch, Refusal::Uncertain);
-            return;
-        }
-        tracing::error!(%error, "the storage is full: messages are refused");
-        // Sessions, cursors and logouts go on as long as there is anything in reserve.
-        let small: Vec<&Op> =
-            batch.ops.iter().filter(|op| !matches!(op, Op::Message(_) | Op::Keyed(..))).collect();
+    /// The disk is full. Sessions, cursors and logouts go on as long as there is anything in reserve.
+    fn refuse_messages(&mut self, batch: &Batch) {
+        let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
+        let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
         let mut written = self.write(&small);
         if written.is_err() && self.shared.folder.release_reserve() {
             written = self.write(&small);
         }
         match written {
-            Ok(()) => self.settle(&batch, |op| {
-                matches!(op, Op::Message(_) | Op::Keyed(..)).then_some(Refusal::Storage)
-            }),
+            Ok(()) => self.settle(batch, |op| is_message(op).then_some(Refusal::Storage)),
             Err(error) if Cause::of(&error) == Cause::Full => {
                 // A session that cannot be kept lasts as long as the process.
                 if small.iter().any(|op| matches!(op, Op::OpenSession(..))) {
                     self.shared.folder.warn_of_short_sessions();
                 }
                 let kept = |op: &Op| matches!(op, Op::OpenSession(..) | Op::TouchSession(..) | Op::Nothing);
-                self.settle(&batch, |op| (!kept(op)).then_some(Refusal::Storage));
+                self.settle(batch, |op| (!kept(op)).then_some(Refusal::Storage));
             }
-            Err(error) => {
-                tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
-                self.shared.break_down(&error.to_string());
-                self.give_up(&batch, Refusal::Uncertain);
-            }
+            Err(error) => self.break_down(batch, &error),
         }
+    }
+
+    /// The disk has failed: what was being written may or may not be there, and nothing is written any more.
+    fn break_down(&self, batch: &Batch, error: &rusqlite::Error) {
+        tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
+        self.shared.break_down(&error.to_string());
+        self.give_up(batch, Refusal::Uncertain);
     }
 
     /// Nothing of the batch can be kept, but sessions as long as the process lasts.
