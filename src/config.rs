@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// The port of both programs, unless told otherwise.
 pub const PORT: u16 = 8889;
 
-/// A chat server that you can drive with netcat, whose OK means that the message is stored.
+/// A chat server that you can drive with netcat, whose OK means that the message is synced to disk.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "chat-server", version, args_conflicts_with_subcommands = true)]
 pub struct ServerArgs {

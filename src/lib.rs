@@ -1,4 +1,4 @@
-//! A chat server that you can drive with netcat, whose OK means that the message is stored, and its client.
+//! A chat server that you can drive with netcat, whose OK means that the message is synced to disk, and its client.
 //!
 //! A map of the crate, from the outside in; each module imports only from those below it:
 //!
@@ -7,7 +7,7 @@
 //! - [`commands`]: the table of commands, a file each
 //! - [`service`]: what the server knows while it runs: sessions, deliveries under way
 //! - [`users`]: who exists
-//! - [`store`]: what must survive: the contract, and the store in memory
+//! - [`store`]: what must survive: the contract, the store on disk, the store in memory
 //! - [`protocol`]: the wire, as pure functions over bytes
 //! - [`config`]: every setting once
 //!

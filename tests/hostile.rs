@@ -210,3 +210,26 @@ fn a_server_without_file_descriptors_survives_and_recovers() {
     let log = server.stop();
     assert_eq!(log.matches("cannot accept").count(), 1, "logged, and not again and again: {log}");
 }
+
+#[test]
+fn who_reads_slowly_but_steadily_over_a_socket_is_not_cut_off() {
+    use std::io::Read;
+    let server = Program::start(&[]);
+    let mut stream = server.connect();
+    let mut writer = stream.try_clone().expect("another");
+    writer.set_nonblocking(true).expect("set");
+    let began = std::time::Instant::now();
+    let mut chunk = [0; 2000];
+    // About 20 KiB/s for longer than the 10 seconds in which somebody who takes nothing is cut off.
+    for turn in 0..140 {
+        while writer.write(&[b'x', b'\n'].repeat(2000)).is_ok() {}
+        stream.set_nonblocking(false).expect("set");
+        stream.read_exact(&mut chunk).expect("still served");
+        assert!(!String::from_utf8_lossy(&chunk).contains("too slowly"), "cut off");
+        writer.set_nonblocking(true).expect("set");
+        let due = Duration::from_millis(100) * (turn + 1);
+        std::thread::park_timeout(due.saturating_sub(began.elapsed()));
+    }
+    let log = server.stop_now();
+    assert!(!log.contains("reads too slowly"), "{log}");
+}

@@ -105,3 +105,27 @@ fn a_failed_login_takes_the_work_of_a_full_hash_whoever_it_names() {
         assert!((0.6..1.7).contains(&ratio), "{least:?}");
     }
 }
+
+#[tokio::test]
+async fn logins_of_peers_that_are_gone_cost_nobody_else_anything() {
+    let server = TestServer::start().await;
+    let began = Instant::now();
+    server.connect().await.ask("auth messi wrong").await;
+    let one = began.elapsed();
+    let mut gone = Vec::new();
+    for _ in 0..200 {
+        let mut peer = server.connect().await;
+        peer.send("auth messi wrong\n").await;
+        // So that closing it resets the connection.
+        rustix::net::sockopt::set_socket_linger(&peer.stream, Some(Duration::ZERO)).expect("set");
+        gone.push(peer);
+    }
+    // All of them have been read when a later connection is answered.
+    server.connect().await.ask("haloo").await;
+    drop(gone);
+    let began = Instant::now();
+    server.log_in("henderson").await;
+    let waited = began.elapsed();
+    assert!(waited < one * 60, "waited {waited:?}, while one login takes {one:?}");
+    server.stop().await;
+}

@@ -1,6 +1,6 @@
 //! What must survive: messages, how far each inbox was read, sessions. Who may do what is not known here.
 //!
-//! [`Store`] is the contract that every store keeps, and [`Memory`] the one without a disk.
+//! [`Store`] is the contract that every store keeps; [`Sqlite`] is on disk, [`Memory`] is not.
 
 mod durability;
 mod memory;

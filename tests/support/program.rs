@@ -122,6 +122,12 @@ impl Program {
         (status.code(), log)
     }
 
+    /// Ends it whatever its connections do; its log.
+    pub(crate) fn stop_now(self) -> String {
+        self.signal("KILL");
+        self.wait().1
+    }
+
     /// Ends it as an operator does; its log.
     pub(crate) fn stop(self) -> String {
         self.signal("TERM");
