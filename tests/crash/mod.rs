@@ -318,6 +318,10 @@ fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
         refused += answers.matches("not stored, storage is full").count();
     }
     assert!(refused > 0, "the disk is not full");
+    let keyed =
+        "{\"command\": \"send\", \"to\": \"reader1\", \"message\": \"a\", \"key\": \"k\"}\n".repeat(3);
+    let answers = server.talk(format!("auth sender0 surabaya\n{keyed}"));
+    assert_eq!(answers.matches("not stored, storage is full").count(), 3, "{answers}");
     let answers = server.talk("auth reader0 surabaya\ninbox\nlogout\n");
     assert!(
         answers.contains("\"msg\": \"before\"") && answers.ends_with("{\"status\": \"OK\"}\r\n\r\n"),

@@ -278,10 +278,10 @@ impl Store for Sqlite {
             return Receipt::Known(Outcome { result: Ok(stored), position });
         }
         let (resolve, resolved) = oneshot::channel();
-        self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
+        let position = self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
         Receipt::Late(Box::pin(async move {
-            // Dropped without an answer, it was not stored.
-            resolved.await.unwrap_or(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
+            // Dropped without an answer, it was not stored; why is told by the failure of its position.
+            resolved.await.unwrap_or(Outcome { result: Err(Refusal::Internal), position })
         }))
     }
 

@@ -202,41 +202,8 @@ impl Writer {
                 transaction.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             for op in ops {
                 match op {
-                    Op::Message(row) => {
-                        let key = row.key.as_deref();
-                        let crc = checksum(row.id, row.at, row.sender, row.recipient, &row.text, key);
-                        message.execute(params![
-                            row.id.0.cast_signed(),
-                            row.at.0,
-                            row.sender.0,
-                            row.recipient.0,
-                            &*row.text,
-                            key,
-                            crc
-                        ])?;
-                    }
-                    Op::Cursor(Cursor { user, after, at, .. }) => {
-                        seq += 1;
-                        let sql = "INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)";
-                        let row =
-                            params![seq, user.0, after.upto.0.cast_signed(), after.taken.cast_signed(), at.0];
-                        transaction.prepare_cached(sql)?.execute(row)?;
-                    }
-                    Op::OpenSession(user, session) => {
-                        let sql = "INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4)";
-                        let row = params![session.digest.0, user.0, session.created.0, session.used.0];
-                        transaction.prepare_cached(sql)?.execute(row)?;
-                    }
-                    Op::TouchSession(digest, used) => {
-                        let sql = "UPDATE sessions SET used = ?2 WHERE digest = ?1";
-                        transaction.prepare_cached(sql)?.execute(params![digest.0, used.0])?;
-                    }
-                    Op::EndSession(digest) => {
-                        transaction
-                            .prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
-                            .execute(params![digest.0])?;
-                    }
-                    Op::Keyed(..) | Op::Nothing => {}
+                    Op::Message(row) => insert_message(&mut message, row)?,
+                    other => write_small(&transaction, other, &mut seq)?,
                 }
             }
         }
@@ -392,6 +359,42 @@ impl LogSpace {
         }
         Ok(end + Self::STEP)
     }
+}
+
+fn insert_message(insert: &mut rusqlite::Statement<'_>, row: &Row) -> rusqlite::Result<()> {
+    let Row { id, at, sender, recipient, text, .. } = row;
+    let key = row.key.as_deref();
+    let crc = checksum(*id, *at, *sender, *recipient, text, key);
+    insert.execute(params![id.0.cast_signed(), at.0, sender.0, recipient.0, &**text, key, crc])?;
+    Ok(())
+}
+
+/// Writes what is not a message. `seq` is the number of the last cursor.
+fn write_small(transaction: &rusqlite::Transaction<'_>, op: &Op, seq: &mut i64) -> rusqlite::Result<()> {
+    match op {
+        Op::Cursor(Cursor { user, after, at, .. }) => {
+            *seq += 1;
+            let row = params![*seq, user.0, after.upto.0.cast_signed(), after.taken.cast_signed(), at.0];
+            transaction.prepare_cached("INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(row)?;
+        }
+        Op::OpenSession(user, session) => {
+            let row = params![session.digest.0, user.0, session.created.0, session.used.0];
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4)")?
+                .execute(row)?;
+        }
+        Op::TouchSession(digest, used) => {
+            let sql = "UPDATE sessions SET used = ?2 WHERE digest = ?1";
+            transaction.prepare_cached(sql)?.execute(params![digest.0, used.0])?;
+        }
+        Op::EndSession(digest) => {
+            transaction
+                .prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
+                .execute(params![digest.0])?;
+        }
+        Op::Message(_) | Op::Keyed(..) | Op::Nothing => {}
+    }
+    Ok(())
 }
 
 /// The rows of `inboxes` that change when these messages are indexed and these cursors folded in.
