@@ -8,6 +8,7 @@ mod load;
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::Ordering,
@@ -47,7 +48,10 @@ fn start(mut command: Command, folder: &Path, more: &[&str]) -> Program {
 
 /// Nothing is wrong, and enough was tried to have found it.
 fn acquit(run: &Run, verdict: &[String]) {
-    assert!(run.history.lock().expect("no panics").count_acknowledged() > 500);
+    let acknowledged = run.history.lock().expect("no panics").count_acknowledged();
+    assert!(acknowledged > 500, "only {acknowledged} acknowledged");
+    // Shown with --nocapture.
+    writeln!(std::io::stdout(), "{acknowledged} acknowledged").ok();
     assert!(
         verdict.is_empty(),
         "{} faults, among them {:#?}",

@@ -45,6 +45,11 @@ impl Held {
         self.durability.fail(self.head(), cause);
     }
 
+    /// How many writes it was asked for.
+    pub(crate) fn writes(&self) -> u64 {
+        self.head().0
+    }
+
     /// From now on appends resolve late.
     pub(crate) fn set_late(&self) {
         self.late.store(true, Ordering::Relaxed);
