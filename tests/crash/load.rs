@@ -234,7 +234,8 @@ impl Reader {
             let value: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
             let mut history = run.history();
             let Some(senders) = value["messages"].as_object() else {
-                if !reply.contains("storage") {
+                // A disk without power cannot be read either.
+                if !reply.contains("storage") && !run.cut.load(Ordering::SeqCst) {
                     history.convict(format!("{} was told {reply}", self.name));
                 }
                 break Ok(());
