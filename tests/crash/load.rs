@@ -109,6 +109,20 @@ impl Run {
         self.history.lock().expect("no panics")
     }
 
+    /// A connection, and the token of the one session that its user ever begins; `None` if the power went meanwhile.
+    fn join(
+        &self,
+        name: &str,
+        token: &mut Option<String>,
+        address: SocketAddr,
+    ) -> io::Result<Option<(Line, String)>> {
+        let mut line = Line::open(address)?;
+        if token.is_none() {
+            *token = line.log_in(name)?.filter(|_| !self.cut.load(Ordering::SeqCst));
+        }
+        Ok(token.clone().map(|token| (line, token)))
+    }
+
     /// Everybody talks to the server until it is gone; meanwhile `end` decides when that is.
     pub(crate) fn until_lost(&self, address: SocketAddr, end: impl FnOnce()) {
         self.cut.store(false, Ordering::SeqCst);
@@ -148,12 +162,7 @@ impl Run {
 impl Sender {
     /// Sends until the server is gone, or enough was sent and everything is answered.
     fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
-        let mut line = Line::open(address)?;
-        if self.token.is_none() {
-            let token = line.log_in(&self.name)?;
-            self.token = token.filter(|_| !run.cut.load(Ordering::SeqCst));
-        }
-        let Some(token) = self.token.clone() else {
+        let Some((mut line, token)) = run.join(&self.name, &mut self.token, address)? else {
             return Ok(());
         };
         loop {
@@ -216,12 +225,7 @@ impl Sender {
 impl Reader {
     /// Reads until the server is gone, or enough was sent and the inbox is empty.
     fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
-        let mut line = Line::open(address)?;
-        if self.token.is_none() {
-            let token = line.log_in(&self.name)?;
-            self.token = token.filter(|_| !run.cut.load(Ordering::SeqCst));
-        }
-        let Some(token) = self.token.clone() else {
+        let Some((mut line, token)) = run.join(&self.name, &mut self.token, address)? else {
             return Ok(());
         };
         let mut latest: Vec<String> = Vec::new();

@@ -92,10 +92,7 @@ impl Folder {
     fn tell_last_failure(&self) {
         let note = self.path.join("failure");
         if let Ok(reason) = fs::read_to_string(&note) {
-            tracing::warn!(
-                reason,
-                "the storage failed in the last run; check the disk, and run `chat-server check`"
-            );
+            tracing::warn!(reason, "the storage failed in the last run; check the disk");
             fs::remove_file(note).ok();
         }
     }

@@ -81,7 +81,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It was used, and its database is not there.
-    #[error("{}: the database is gone, though this folder was used\n  remedy: put a backup in its place, or name a new folder with --data DIR", path.display())]
+    #[error("{}: the database is gone, though this folder was used\n  remedy: put a copy of it from before in its place, or name a new folder with --data DIR", path.display())]
     Gone {
         /// The database.
         path: PathBuf,
@@ -111,12 +111,12 @@ pub enum OpenError {
     },
     /// SQLite cannot read it.
     #[error(
-        "the store cannot be read: {0}\n  remedy: nothing was changed; run `chat-server check`, and put a backup in its place if it is damaged"
+        "the store cannot be read: {0}\n  remedy: nothing was changed; if it is damaged, put a copy of the folder from before in its place"
     )]
     Damaged(#[from] rusqlite::Error),
     /// A row that cannot be.
     #[error(
-        "the store is damaged: {0}\n  remedy: nothing was changed; run `chat-server check`, and put a backup in its place"
+        "the store is damaged: {0}\n  remedy: nothing was changed; put a copy of the folder from before in its place"
     )]
     Nonsense(String),
 }
