@@ -37,11 +37,17 @@ impl Random {
 }
 
 /// The server on a folder that outlives it.
-fn start(mut command: Command, folder: &Path, more: &[&str]) -> Program {
-    let users = folder.with_extension("users.toml");
+fn start(data: &Path) -> Program {
+    start_with(data, data, &[])
+}
+
+/// The same with more arguments, and with the users file beside another path.
+fn start_with(beside: &Path, data: &Path, more: &[&str]) -> Program {
+    let users = beside.with_extension("users.toml");
     fs::write(&users, load::users_toml()).expect("written");
-    command.env("CHAT_LOG_LEVEL", "error");
-    let (users, data) = (users.display().to_string(), folder.display().to_string());
+    let mut command = chat_server();
+    command.env("CHAT_LOG_LEVEL", "warn");
+    let (users, data) = (users.display().to_string(), data.display().to_string());
     let args = ["--users", &users, "--data", &data, "--inbox-limit", "1000000000", "--no-limits"];
     Program::start_by(command, &[&args[..], more].concat())
 }
@@ -67,7 +73,7 @@ fn nothing_is_lost_by_kill_9() {
     let run = Run::new();
     let mut random = Random(1);
     for _ in 0..cycles(6) {
-        let server = start(chat_server(), &data, &[]);
+        let server = start(&data);
         let target =
             run.answered.load(Ordering::SeqCst) + 200 + usize::try_from(random.below(1500)).expect("small");
         run.until_lost(server.address, || {
@@ -75,7 +81,7 @@ fn nothing_is_lost_by_kill_9() {
             server.signal("KILL");
         });
     }
-    let server = start(chat_server(), &data, &[]);
+    let server = start(&data);
     let verdict = run.finish(server.address);
     acquit(&run, &verdict);
     server.stop();
@@ -167,13 +173,7 @@ fn power_cuts(times: usize, durability: &str) -> (Run, Vec<String>) {
 }
 
 fn start_on(disk: &Mounted, data: &Path, durability: &str) -> Program {
-    let users = disk.at.with_extension("users.toml");
-    fs::write(&users, load::users_toml()).expect("written");
-    let mut command = chat_server();
-    command.env("CHAT_LOG_LEVEL", "warn");
-    let (users, data) = (users.display().to_string(), data.display().to_string());
-    let args = ["--users", &users, "--data", &data, "--inbox-limit", "1000000000", "--no-limits"];
-    Program::start_by(command, &[&args[..], &["--durability", durability]].concat())
+    start_with(&disk.at, data, &["--durability", durability])
 }
 
 /// Whether the store can be opened at all.
@@ -220,7 +220,7 @@ fn nothing_is_lost_by_death_at_any_write_or_sync() {
     let data = folder.path().join("data");
     let run = Run::new();
     // The first calls make the store: it is made once without a fault.
-    start(chat_server(), &data, &[]).stop();
+    start(&data).stop();
     let calls = ["pwrite64", "fdatasync"];
     let (mut random, mut died) = (Random(3), 0);
     let times = cycles(12);
@@ -240,7 +240,7 @@ fn nothing_is_lost_by_death_at_any_write_or_sync() {
             server.kill_child();
         });
     }
-    let server = start(chat_server(), &data, &[]);
+    let server = start(&data);
     let verdict = run.finish(server.address);
     acquit(&run, &verdict);
     assert!(died * 2 > times, "only {died} of {times} faults met a call");
@@ -260,7 +260,7 @@ fn start_args(mut command: Command, data: &Path) -> Command {
 fn a_failed_sync_acknowledges_nothing_and_reads_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    start(chat_server(), &data, &[]).stop();
+    start(&data).stop();
     for at in [2, 5, 11] {
         let fault = format!("inject=fdatasync:error=EIO:when={at}+");
         let Some(server) = Program::try_start(start_args(inject(&fault), &data)) else {

@@ -5,6 +5,8 @@
 
 mod checksum;
 mod folder;
+mod index;
+mod log_space;
 mod reader;
 mod schema;
 mod state;

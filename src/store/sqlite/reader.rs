@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use super::{
     OpenError,
     checksum::checksum,
+    index::Indexed,
     schema,
     state::{InboxCursor, NameId, Row, State},
-    writer::Indexed,
 };
 use crate::{
     protocol::{MAX_REPLY, Refusal, Timestamp, TokenDigest, UserName},

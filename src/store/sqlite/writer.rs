@@ -5,9 +5,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::OpenOptions,
-    io::{self, Seek, SeekFrom, Write},
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI32, Ordering},
@@ -17,13 +14,15 @@ use std::{
 use super::{
     Shared,
     checksum::checksum,
+    index::{Indexed, fold, write_index},
+    log_space::LogSpace,
     reader,
     schema::Cause,
     state::{Batch, Cursor, InboxCursor, NameId, Op, Row},
 };
 use crate::{
     protocol::{Refusal, UserName},
-    store::{MessageId, Outcome, Stored},
+    store::{Outcome, Stored},
 };
 use rusqlite::{Connection, params};
 
@@ -32,14 +31,6 @@ const CHECKPOINT_PAGES: i32 = 16 * 1024;
 
 /// And when it has so many, on a disk that is full.
 const CHECKPOINT_PAGES_WHEN_FULL: i32 = 64;
-
-/// What the index holds of one inbox: the row of `inboxes`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Indexed {
-    pub(super) upto: u64,
-    pub(super) taken: u64,
-    pub(super) received: u64,
-}
 
 /// What is committed, as far as the index does not have it.
 pub(super) struct Committed {
@@ -103,7 +94,7 @@ impl Writer {
             } else if self.full && pages >= CHECKPOINT_PAGES_WHEN_FULL {
                 // The log itself may be what takes the space.
                 self.checkpoint("TRUNCATE");
-                self.wal_space.bytes = 0;
+                self.wal_space.reset();
             }
         }
         if !self.shared.lock().read_only {
@@ -132,7 +123,7 @@ impl Writer {
             Ok(()) => {
                 let last = batch.position(batch.ops.len().saturating_sub(1));
                 self.shared.durability.advance(last);
-                self.wal_space.provide(self.wal_pages.load(Ordering::Relaxed));
+                self.wal_space.provide(self.wal_pages.load(Ordering::Relaxed), CHECKPOINT_PAGES);
                 if std::mem::take(&mut self.full) {
                     tracing::warn!("there is space again: messages are stored");
                 }
@@ -317,50 +308,6 @@ impl Writer {
     }
 }
 
-/// Keeps the log's file longer than the log.
-///
-/// A sync of bytes that were written over older ones has no change of the file's length to put into the file system's
-/// journal: it takes half the time. SQLite reads a log up to the first frame that is not of its series, and zeros
-/// are none.
-struct LogSpace {
-    path: PathBuf,
-    bytes: u64,
-}
-
-impl LogSpace {
-    /// The file grows by this much at a time.
-    const STEP: u64 = 4 * 1024 * 1024;
-
-    /// A page in the log: a header and the page.
-    const FRAME: u64 = 24 + 4096;
-
-    fn new(path: PathBuf) -> Self {
-        LogSpace { path, bytes: 0 }
-    }
-
-    /// Sees to it that the log has room for more than its `pages`. Where there is no space, it goes without.
-    fn provide(&mut self, pages: i32) {
-        let used = u64::from(pages.unsigned_abs()) * Self::FRAME;
-        if used + Self::STEP / 4 < self.bytes
-            || used > u64::from(CHECKPOINT_PAGES.unsigned_abs()) * Self::FRAME
-        {
-            return;
-        }
-        self.bytes = self.extend().unwrap_or(used + Self::STEP);
-    }
-
-    fn extend(&self) -> io::Result<u64> {
-        let mut file = OpenOptions::new().write(true).open(&self.path)?;
-        let end = file.seek(SeekFrom::End(0))?;
-        // Written, not allocated: the first write into allocated space is a change for the journal again.
-        if let Err(error) = file.write_all(&vec![0; 4 << 20]).and_then(|()| file.sync_data()) {
-            file.set_len(end)?;
-            return Err(error);
-        }
-        Ok(end + Self::STEP)
-    }
-}
-
 fn insert_message(insert: &mut rusqlite::Statement<'_>, row: &Row) -> rusqlite::Result<()> {
     let Row { id, at, sender, recipient, text, .. } = row;
     let key = row.key.as_deref();
@@ -394,60 +341,5 @@ fn write_small(transaction: &rusqlite::Transaction<'_>, op: &Op, seq: &mut i64) 
         }
         Op::Message(_) | Op::Keyed(..) | Op::Nothing => {}
     }
-    Ok(())
-}
-
-/// The rows of `inboxes` that change when these messages are indexed and these cursors folded in.
-fn fold<'a>(
-    inboxes: &HashMap<NameId, Indexed>,
-    rows: impl Iterator<Item = &'a Arc<Row>>,
-    cursors: impl Iterator<Item = (NameId, InboxCursor)>,
-) -> BTreeMap<NameId, Indexed> {
-    let mut changed = BTreeMap::new();
-    let current = |id: NameId| inboxes.get(&id).copied().unwrap_or_default();
-    for row in rows {
-        changed.entry(row.recipient).or_insert_with(|| current(row.recipient)).received += 1;
-    }
-    for (user, cursor) in cursors {
-        let inbox = changed.entry(user).or_insert_with(|| current(user));
-        (inbox.upto, inbox.taken) = (cursor.upto.0, cursor.taken);
-    }
-    changed
-}
-
-/// Writes what makes messages findable, sorted, so that neighbours go to the same pages.
-fn write_index<'a>(
-    transaction: &rusqlite::Transaction<'_>,
-    rows: impl Iterator<Item = &'a Arc<Row>> + Clone,
-    changed: &BTreeMap<NameId, Indexed>,
-    indexed: Option<MessageId>,
-    folded: i64,
-) -> rusqlite::Result<()> {
-    let mut entries: Vec<_> = rows.clone().map(|row| (row.recipient, row.id)).collect();
-    entries.sort_unstable();
-    let mut insert = transaction.prepare_cached("INSERT INTO inbox_index VALUES (?1, ?2)")?;
-    for (recipient, id) in entries {
-        insert.execute(params![recipient.0, id.0.cast_signed()])?;
-    }
-    let mut keys: Vec<_> = rows.filter_map(|row| Some((row.sender, row.key.as_deref()?, row.id))).collect();
-    keys.sort_unstable();
-    let mut insert = transaction.prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3)")?;
-    for (sender, key, id) in keys {
-        insert.execute(params![sender.0, key, id.0.cast_signed()])?;
-    }
-    let mut replace = transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4)")?;
-    for (user, inbox) in changed {
-        let row = [
-            i64::from(user.0),
-            inbox.upto.cast_signed(),
-            inbox.taken.cast_signed(),
-            inbox.received.cast_signed(),
-        ];
-        replace.execute(row)?;
-    }
-    let indexed = indexed.map(|id| id.0.cast_signed());
-    transaction
-        .prepare_cached("UPDATE state SET indexed = coalesce(?1, indexed), folded = ?2")?
-        .execute(params![indexed, folded])?;
     Ok(())
 }
