@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The port of both programs, unless told otherwise.
 pub const PORT: u16 = 8889;
 
 /// A chat server that you can drive with netcat, whose OK means that the message is synced to disk.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "chat-server", version, args_conflicts_with_subcommands = true)]
+#[command(name = "chat-server", version)]
 pub struct ServerArgs {
     /// Something else to do than to serve.
     #[command(subcommand)]
@@ -23,17 +23,13 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_PORT", default_value_t = PORT)]
     pub port: u16,
 
-    /// File that says who exists
-    #[arg(long, env = "CHAT_USERS", value_name = "FILE", default_value = "users.toml")]
-    pub users: PathBuf,
+    /// Where its files are.
+    #[command(flatten)]
+    pub files: Files,
 
     /// Where messages are kept
     #[arg(long, env = "CHAT_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
     pub store: StoreKind,
-
-    /// Folder for what is kept on disk [default: chat-data beside the users file]
-    #[arg(long, env = "CHAT_DATA", value_name = "DIR")]
-    pub data: Option<PathBuf>,
 
     /// What an OK promises
     #[arg(long, env = "CHAT_DURABILITY", value_enum, default_value_t = Durability::Fsync)]
@@ -42,6 +38,10 @@ pub struct ServerArgs {
     /// Messages that may wait in one inbox; the next is refused
     #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = 10_000)]
     pub inbox_limit: usize,
+
+    /// Remove messages of this age in days, but none that still waits in an inbox [default: keep for ever]
+    #[arg(long, env = "CHAT_RETAIN", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub retain: Option<u32>,
 
     /// Lift limits of rate, time and connections, for load tests; line and inbox limits stay
     #[arg(long, env = "CHAT_NO_LIMITS")]
@@ -61,6 +61,34 @@ pub struct ServerArgs {
 pub enum ServerCommand {
     /// Read a password (hidden on a terminal, else a line of standard input) and print its hash for the users file
     HashPassword,
+    /// Copy everything that is stored into a new file; the server may run meanwhile
+    Backup {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// The copy; put into an empty folder as chat.db, it is what `--data` opens
+        file: PathBuf,
+    },
+    /// Verify what is stored: structure, checksums, inboxes, cursors; the server may run meanwhile
+    Check {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// A backup to verify, instead of what the server uses
+        file: Option<PathBuf>,
+    },
+}
+
+/// Where the server's files are.
+#[derive(Debug, Clone, Args)]
+pub struct Files {
+    /// File that says who exists
+    #[arg(long, env = "CHAT_USERS", value_name = "FILE", default_value = "users.toml")]
+    pub users: PathBuf,
+
+    /// Folder for what is kept on disk [default: chat-data beside the users file]
+    #[arg(long, env = "CHAT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 /// Where messages are kept.
@@ -81,7 +109,7 @@ pub enum Durability {
     Os,
 }
 
-impl ServerArgs {
+impl Files {
     /// The data folder.
     #[must_use]
     pub fn data_folder(&self) -> PathBuf {

@@ -14,3 +14,5 @@ mod readme;
 mod stores;
 mod support;
 mod transcripts;
+mod upkeep;
+mod versions;

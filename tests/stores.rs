@@ -33,7 +33,7 @@ struct Subject {
 }
 
 fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
-    let options = Options { inbox_limit: limit, durable: Durable::Fsync, index_batch };
+    let options = Options { inbox_limit: limit, durable: Durable::Fsync, index_batch, retain: None };
     Arc::new(Sqlite::open(folder, &options).expect("a store"))
 }
 

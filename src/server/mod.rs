@@ -11,12 +11,14 @@ mod output;
 mod registry;
 mod stall;
 mod start;
+mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
 pub use connection::serve;
 pub use listener::{Summary, run};
-pub use start::{StartError, hash_password, start};
+pub use start::{StartError, start};
+pub use upkeep::{UpkeepError, upkeep};
 
 use self::registry::Registry;
 use crate::service::Service;

@@ -1,7 +1,7 @@
 //! From settings to a running server, and to its end.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -13,12 +13,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
-use zeroize::Zeroizing;
 
 use super::{Limits, Server, banner::Banner, run};
 use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
-    protocol::Secret,
     service::{Clock, Service},
     store::{self, Store},
     users::{self, UsersFileError},
@@ -65,7 +63,7 @@ pub enum StartError {
 /// If the server cannot start.
 pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     log_to_stderr(args);
-    let loaded = users::load(&args.users)?;
+    let loaded = users::load(&args.files.users)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -82,7 +80,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
         let banner = Banner {
             address: listener.local_addr()?,
             users: &service.users,
-            users_file: &args.users,
+            users_file: &args.files.users,
             store: described,
         };
         // Whoever started the server may have closed its output: no reason not to serve.
@@ -105,9 +103,13 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
     Ok(match args.store {
         StoreKind::Memory => Arc::new(store::Memory::new(args.inbox_limit)),
         StoreKind::Sqlite => {
-            let options =
-                store::Options { inbox_limit: args.inbox_limit, durable, ..store::Options::default() };
-            Arc::new(store::Sqlite::open(&args.data_folder(), &options)?)
+            let options = store::Options {
+                inbox_limit: args.inbox_limit,
+                durable,
+                retain: args.retain.map(|days| Duration::from_hours(24) * days),
+                ..store::Options::default()
+            };
+            Arc::new(store::Sqlite::open(&args.files.data_folder(), &options)?)
         }
     })
 }
@@ -180,30 +182,4 @@ fn log_to_stderr(args: &ServerArgs) {
         LogFormat::Text => log.try_init().ok(),
         LogFormat::Json => log.json().try_init().ok(),
     };
-}
-
-/// Reads a password, hidden on a terminal, and prints its hash.
-///
-/// # Errors
-/// If there is no password to read, or its hash cannot be printed.
-pub fn hash_password() -> io::Result<()> {
-    let password = if io::stdin().is_terminal() {
-        Zeroizing::new(rpassword::prompt_password("Password: ")?)
-    } else {
-        let mut line = Zeroizing::new(String::new());
-        io::stdin().lock().read_line(&mut line)?;
-        line
-    };
-    let password = password.trim_end_matches(['\r', '\n']);
-    // As `auth` reads it: what it cannot be given must not become a password.
-    if password.is_empty()
-        || password != password.trim_matches([' ', '\t'])
-        || password.contains(['\0', '\n'])
-    {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a password is not empty, and has no space or tab at its ends",
-        ));
-    }
-    writeln!(io::stdout(), "{}", users::hash(&Secret::new(password.to_owned())))
 }

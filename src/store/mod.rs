@@ -10,7 +10,9 @@ use std::{future::Future, pin::Pin};
 
 pub use durability::{Durability, Fate, Position};
 pub use memory::Memory;
-pub use sqlite::{Durable, OpenError, Options, Sqlite};
+pub use sqlite::{
+    BackupError, Durable, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check, database,
+};
 
 use crate::protocol::{Refusal, Timestamp, TokenDigest, UserName};
 

@@ -12,12 +12,14 @@ pub(super) fn checksum(
     text: &str,
     key: Option<&str>,
 ) -> u32 {
+    let mut numbers = [0; 32];
+    numbers[..8].copy_from_slice(&id.0.to_le_bytes());
+    numbers[8..16].copy_from_slice(&at.0.to_le_bytes());
+    numbers[16..20].copy_from_slice(&sender.0.to_le_bytes());
+    numbers[20..24].copy_from_slice(&recipient.0.to_le_bytes());
+    numbers[24..].copy_from_slice(&(text.len() as u64).to_le_bytes());
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&id.0.to_le_bytes());
-    crc.update(&at.0.to_le_bytes());
-    crc.update(&sender.0.to_le_bytes());
-    crc.update(&recipient.0.to_le_bytes());
-    crc.update(&(text.len() as u64).to_le_bytes());
+    crc.update(&numbers);
     crc.update(text.as_bytes());
     crc.update(&[u8::from(key.is_some())]);
     crc.update(key.unwrap_or_default().as_bytes());

@@ -54,7 +54,7 @@ impl Folder {
 
     /// The database.
     pub(super) fn database(&self) -> PathBuf {
-        self.path.join("chat.db")
+        database(&self.path)
     }
 
     /// The database's write-ahead log.
@@ -147,6 +147,12 @@ impl Folder {
             tracing::warn!("no space for sessions: new ones last as long as this process");
         }
     }
+}
+
+/// Where the database is in a data folder.
+#[must_use]
+pub fn database(folder: &Path) -> PathBuf {
+    folder.join("chat.db")
 }
 
 /// A file that only its owner reads.

@@ -7,7 +7,10 @@ use std::{
 
 use rusqlite::params;
 
-use super::state::{InboxCursor, NameId, Row};
+use super::{
+    postings,
+    state::{InboxCursor, NameId, Row},
+};
 use crate::store::MessageId;
 
 /// What the index holds of one inbox: the row of `inboxes`.
@@ -44,11 +47,12 @@ pub(super) fn write_index<'a>(
     indexed: Option<MessageId>,
     folded: i64,
 ) -> rusqlite::Result<()> {
-    let mut entries: Vec<_> = rows.clone().map(|row| (row.recipient, row.id)).collect();
-    entries.sort_unstable();
-    let mut insert = transaction.prepare_cached("INSERT INTO inbox_index VALUES (?1, ?2)")?;
-    for (recipient, id) in entries {
-        insert.execute(params![recipient.0, id.0.cast_signed()])?;
+    let mut lists: BTreeMap<NameId, Vec<MessageId>> = BTreeMap::new();
+    for row in rows.clone() {
+        lists.entry(row.recipient).or_default().push(row.id);
+    }
+    for (recipient, ids) in lists {
+        postings::append(transaction, recipient, &ids)?;
     }
     let mut keys: Vec<_> = rows.filter_map(|row| Some((row.sender, row.key.as_deref()?, row.id))).collect();
     keys.sort_unstable();

@@ -3,11 +3,15 @@
 //! What is queued, waits in an inbox or is not indexed yet is in memory ([`state`]); one thread writes ([`writer`]);
 //! readers read what is indexed, each on a connection of its own, off the runtime's threads.
 
+mod backup;
+mod check;
 mod checksum;
 mod folder;
 mod index;
 mod log_space;
+mod postings;
 mod reader;
+mod retention;
 mod schema;
 mod state;
 mod writer;
@@ -20,11 +24,18 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
 use tokio::{sync::oneshot, task};
 
+pub use self::{
+    backup::{BackupError, backup},
+    check::{Report, check},
+    folder::database,
+    schema::VERSION as SCHEMA_VERSION,
+};
 use self::{
     folder::Folder,
     reader::Readers,
@@ -57,11 +68,13 @@ pub struct Options {
     pub durable: Durable,
     /// So many messages (or cursors) are indexed at once; until then they are in memory.
     pub index_batch: usize,
+    /// Messages (and their keys) that have left every inbox are forgotten at this age.
+    pub retain: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { inbox_limit: 10_000, durable: Durable::Fsync, index_batch: 32 * 1024 }
+        Options { inbox_limit: 10_000, durable: Durable::Fsync, index_batch: 32 * 1024, retain: None }
     }
 }
 
@@ -83,7 +96,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It was used, and its database is not there.
-    #[error("{}: the database is gone, though this folder was used\n  remedy: put a copy of it from before in its place, or name a new folder with --data DIR", path.display())]
+    #[error("{}: the database is gone, though this folder was used\n  remedy: put a backup in its place, or name a new folder with --data DIR", path.display())]
     Gone {
         /// The database.
         path: PathBuf,
@@ -103,6 +116,17 @@ pub enum OpenError {
         /// Of this program.
         known: i64,
     },
+    /// There is none.
+    #[error("{}: there is no database\n  remedy: name the folder that the server uses with --data DIR", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Made by an earlier version of this program, and not used by this one yet.
+    #[error(
+        "the store was made by an earlier version\n  remedy: start this version of the server on it once"
+    )]
+    Older,
     /// An SQLite that could lose commits.
     #[error(
         "this program is linked to SQLite {linked}, which has a bug that can lose messages\n  remedy: build it with SQLite 3.51.3 or newer"
@@ -113,14 +137,24 @@ pub enum OpenError {
     },
     /// SQLite cannot read it.
     #[error(
-        "the store cannot be read: {0}\n  remedy: nothing was changed; if it is damaged, put a copy of the folder from before in its place"
+        "the store cannot be read: {0}\n  remedy: nothing was changed; `chat-server check` says what is wrong; put a backup into an empty folder as chat.db, and name that folder with --data DIR"
     )]
     Damaged(#[from] rusqlite::Error),
     /// A row that cannot be.
     #[error(
-        "the store is damaged: {0}\n  remedy: nothing was changed; put a copy of the folder from before in its place"
+        "the store is damaged: {0}\n  remedy: nothing was changed; `chat-server check` says what is wrong; put a backup into an empty folder as chat.db, and name that folder with --data DIR"
     )]
     Nonsense(String),
+}
+
+/// What the writer has to do next.
+enum Next {
+    /// To write.
+    Batch(Batch),
+    /// What was due.
+    Due,
+    /// Nothing more, ever.
+    Closed,
 }
 
 /// What the front and the writer share.
@@ -139,20 +173,28 @@ impl Shared {
         self.state.lock().expect("nothing panics while it is held")
     }
 
-    /// Waits for something to write; `None` when the store is closed and there is nothing.
-    fn next_batch(&self) -> Option<Batch> {
+    /// Waits for something to write, until `due`.
+    fn next_batch(&self, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
             let batch = state.take_batch();
             self.congested.store(0, Ordering::Relaxed);
             if !batch.ops.is_empty() {
-                return Some(batch);
+                return Next::Batch(batch);
             }
             if state.closing {
-                return None;
+                return Next::Closed;
+            }
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Next::Due;
             }
             state.writer_idle = true;
-            state = self.wake_writer.wait(state).expect("nothing panics while it is held");
+            state = self
+                .wake_writer
+                .wait_timeout(state, left.unwrap_or(Duration::MAX))
+                .expect("nothing panics while it is held")
+                .0;
             state.writer_idle = false;
         }
     }
@@ -209,7 +251,7 @@ impl Sqlite {
             unfolded: restored.unfolded,
             cursor_seq: restored.cursor_seq,
         };
-        let writer = writer::Writer::new(shared.clone(), connection, found, options.index_batch)?;
+        let writer = writer::Writer::new(shared.clone(), connection, found, options)?;
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         let promise = match options.durable {
@@ -261,16 +303,18 @@ impl Store for Sqlite {
         if let Some(repeated) = state.repeated(&message) {
             return Receipt::Known(repeated);
         }
-        if state.read_only {
-            return Receipt::Known(Outcome { result: Err(Refusal::ReadOnly), position: Position::START });
-        }
-        if state.is_full(message.to) {
+        let refused = if state.read_only {
+            Some(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
+        } else {
             let full = Outcome { result: Err(Refusal::InboxFull), position: state.head() };
+            state.is_full(message.to).then_some(full)
+        };
+        if let Some(refused) = refused {
             drop(state);
             return match message.key {
-                None => Receipt::Known(full),
+                None => Receipt::Known(refused),
                 // What was stored before is answered as then.
-                Some(_) => self.read_key(&message, move |known| known.unwrap_or(full)),
+                Some(_) => self.read_key(&message, move |known| known.unwrap_or(refused)),
             };
         }
         let row = state.admit(&message, text);

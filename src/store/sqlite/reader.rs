@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -12,7 +13,7 @@ use super::{
     OpenError,
     checksum::checksum,
     index::Indexed,
-    schema,
+    postings, schema,
     state::{InboxCursor, NameId, Row, State},
 };
 use crate::{
@@ -56,19 +57,19 @@ impl Readers {
 
 /// A message's row, its checksum verified.
 pub(super) struct StoredRow {
-    id: MessageId,
+    pub(super) id: MessageId,
     at: Timestamp,
-    sender: NameId,
-    recipient: NameId,
+    pub(super) sender: NameId,
+    pub(super) recipient: NameId,
     text: Arc<str>,
     key: Option<Box<str>>,
 }
 
 /// The columns that [`StoredRow::read`] takes.
-const COLUMNS: &str = "m.id, m.at, m.sender, m.recipient, m.text, m.key, m.crc";
+pub(super) const COLUMNS: &str = "m.id, m.at, m.sender, m.recipient, m.text, m.key, m.crc";
 
 impl StoredRow {
-    fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
         let text = row.get_ref(4)?.as_str()?;
         let key = row.get_ref(5)?.as_str_or_null()?;
         let read = StoredRow {
@@ -99,7 +100,7 @@ impl StoredRow {
     }
 }
 
-fn damaged(what: String) -> rusqlite::Error {
+pub(super) fn damaged(what: String) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(what.into())
 }
 
@@ -151,23 +152,25 @@ pub(super) fn inbox(
     upto: MessageId,
     limit: usize,
 ) -> rusqlite::Result<Front> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM inbox_index i JOIN messages m ON m.id = i.id \
-         WHERE i.recipient = ?1 AND i.id > ?2 AND i.id <= ?3 ORDER BY i.id LIMIT ?4"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut found = statement.query(params![user.0, after.0.cast_signed(), upto.0.cast_signed(), limit])?;
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = found.next()? {
-        if bytes > MAX_REPLY {
-            return Ok(Front { rows, complete: false });
+    let mut message =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM messages m WHERE m.id = ?1"))?;
+    let (mut rows, mut bytes, mut complete) = (Vec::new(), 0, true);
+    postings::scan(connection, user, after, |id| {
+        if id > upto || rows.len() >= limit {
+            return Ok(ControlFlow::Break(()));
         }
-        let row = StoredRow::read(row)?;
+        if bytes > MAX_REPLY {
+            complete = false;
+            return Ok(ControlFlow::Break(()));
+        }
+        let row = message.query_row([id.0.cast_signed()], StoredRow::read).optional()?;
+        // What waits is never pruned.
+        let row = row.ok_or_else(|| damaged(format!("message {} is missing", id.0)))?;
         bytes += row.text.len();
         rows.push(row);
-    }
-    Ok(Front { rows, complete: true })
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(Front { rows, complete })
 }
 
 /// What the file says at start.

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Durable, OpenError};
 
-/// The version that this program writes; it is in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+/// The version of the database file that this program writes; it is in `PRAGMA user_version`.
+pub const VERSION: i64 = 2;
 
 /// In `PRAGMA application_id`: "chat".
 const APPLICATION_ID: i64 = 0x6368_6174;
@@ -19,10 +19,11 @@ const MIN_SQLITE: i32 = 3_051_003;
 ///
 /// - `names`: users by number, so that rows are small.
 /// - `messages`: append-only, by number. `crc` is over all else in the row.
-/// - `inbox_index`, `keys`: where the messages up to `state.indexed` are; those after it are read at start.
+/// - `inbox_blocks` ([`postings`](super::postings); one row a message, `inbox_index`, until version 2), `keys`: where
+///   the messages up to `state.indexed` are; those after it are read at start.
 /// - `cursors`: append-only: who had taken messages out of the inbox up to which one, how many of all time, and when.
 /// - `inboxes`: for each user the cursor as of `state.folded`, and how many messages came in up to `state.indexed`.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
     INSERT INTO state VALUES (0, 0);
     CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -38,6 +39,10 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE VIEW readable AS
         SELECT m.id, datetime(m.at / 1000, 'unixepoch') AS at, s.name AS sender, r.name AS recipient, m.text
         FROM messages m JOIN names s ON s.id = m.sender JOIN names r ON r.id = m.recipient;
+", "
+    CREATE TABLE inbox_blocks (recipient INTEGER NOT NULL, first INTEGER NOT NULL, rest BLOB NOT NULL, PRIMARY KEY (recipient, first)) WITHOUT ROWID;
+    INSERT INTO inbox_blocks SELECT recipient, id, x'' FROM inbox_index;
+    DROP TABLE inbox_index;
 "];
 
 /// Opens the file for writing, making or migrating it as needed.
@@ -47,16 +52,7 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
         return Err(OpenError::Sqlite { linked: rusqlite::version().to_owned() });
     }
     let connection = Connection::open(path)?;
-    // A file that is no database says so here.
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if (tables > 0 || version > 0) && application != APPLICATION_ID {
-        return Err(OpenError::Foreign);
-    }
-    if version > VERSION {
-        return Err(OpenError::Newer { found: version, known: VERSION });
-    }
+    let version = version(&connection)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(
         None,
@@ -75,6 +71,31 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
             "BEGIN IMMEDIATE; {migration} PRAGMA user_version = {to}; PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
         ))?;
     }
+    Ok(connection)
+}
+
+/// The version of a file, if this program knows it; 0 if there is nothing in it.
+pub(super) fn version(connection: &Connection) -> Result<i64, OpenError> {
+    // A file that is no database says so here.
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if (tables > 0 || version > 0) && application != APPLICATION_ID {
+        return Err(OpenError::Foreign);
+    }
+    if version > VERSION {
+        return Err(OpenError::Newer { found: version, known: VERSION });
+    }
+    Ok(version)
+}
+
+/// Opens a file that a server may be using, to read all of it.
+pub(super) fn open_to_inspect(path: &Path) -> Result<Connection, OpenError> {
+    if !std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0) {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let connection = open_to_read(path)?;
+    version(&connection)?;
     Ok(connection)
 }
 

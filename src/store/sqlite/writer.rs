@@ -9,20 +9,22 @@ use std::{
         Arc,
         atomic::{AtomicI32, Ordering},
     },
+    time::Instant,
 };
 
 use super::{
-    Shared,
+    Next, Options, Shared,
     checksum::checksum,
     index::{Indexed, fold, write_index},
     log_space::LogSpace,
     reader,
+    retention::{self, Retention},
     schema::Cause,
     state::{Batch, Cursor, InboxCursor, NameId, Op, Row},
 };
 use crate::{
     protocol::{Refusal, UserName},
-    store::{Outcome, Stored},
+    store::{MessageId, Outcome, Stored},
 };
 use rusqlite::{Connection, params};
 
@@ -50,6 +52,7 @@ pub(super) struct Writer {
     connection: Connection,
     committed: Committed,
     index_batch: usize,
+    retention: Option<Retention>,
     /// Names that no commit has stored yet.
     names: Vec<(NameId, UserName)>,
     wal_pages: Arc<AtomicI32>,
@@ -63,7 +66,7 @@ impl Writer {
         shared: Arc<Shared>,
         mut connection: Connection,
         committed: Committed,
-        index_batch: usize,
+        options: &Options,
     ) -> rusqlite::Result<Self> {
         let wal_pages = Arc::new(AtomicI32::new(0));
         let pages = wal_pages.clone();
@@ -76,7 +79,8 @@ impl Writer {
             shared,
             connection,
             committed,
-            index_batch,
+            index_batch: options.index_batch,
+            retention: options.retain.map(Retention::new),
             names: Vec::new(),
             wal_pages,
             wal_space,
@@ -86,8 +90,16 @@ impl Writer {
 
     /// Writes until the store is closed and nothing is queued.
     pub(super) fn run(mut self) {
-        while let Some(batch) = self.shared.next_batch() {
-            self.commit(batch);
+        loop {
+            let due = self.retention.as_ref().map(Retention::due);
+            match self.shared.next_batch(due) {
+                Next::Batch(batch) => self.commit(batch),
+                Next::Due => {}
+                Next::Closed => break,
+            }
+            if due.is_some_and(|due| due <= Instant::now()) {
+                self.prune();
+            }
             let pages = self.wal_pages.load(Ordering::Relaxed);
             if pages >= CHECKPOINT_PAGES {
                 self.checkpoint("PASSIVE");
@@ -108,6 +120,10 @@ impl Writer {
             self.give_up(&batch, Refusal::ReadOnly);
             return;
         }
+        if let Err(error) = self.look_up_keys(&mut batch) {
+            self.break_down(&batch, &error);
+            return;
+        }
         self.shared.folder.restock();
         if !self.shared.folder.has_reserve() {
             // What space there is, is for other things.
@@ -115,11 +131,8 @@ impl Writer {
             self.refuse_messages(&batch);
             return;
         }
-        let written = self.look_up_keys(&mut batch).and_then(|()| {
-            let all: Vec<&Op> = batch.ops.iter().collect();
-            self.write(&all)
-        });
-        match written {
+        let all: Vec<&Op> = batch.ops.iter().collect();
+        match self.write(&all, false) {
             Ok(()) => {
                 let last = batch.position(batch.ops.len().saturating_sub(1));
                 self.shared.durability.advance(last);
@@ -170,15 +183,16 @@ impl Writer {
         Ok(())
     }
 
-    /// One transaction, all or nothing.
-    fn write(&mut self, ops: &[&Op]) -> rusqlite::Result<()> {
-        let inserted: Vec<_> =
+    /// One transaction, all or nothing. It writes the index if that is due, or asked for.
+    fn write(&mut self, ops: &[&Op], index: bool) -> rusqlite::Result<()> {
+        let inserted: Vec<&Arc<Row>> =
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
         let cursors: Vec<_> = ops
             .iter()
             .filter_map(|op| if let Op::Cursor(cursor) = op { Some(cursor) } else { None })
             .collect();
-        let index_now = self.committed.unindexed.len() + inserted.len() >= self.index_batch
+        let index_now = index
+            || self.committed.unindexed.len() + inserted.len() >= self.index_batch
             || self.committed.unfolded.len() + cursors.len() >= self.index_batch;
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -188,15 +202,9 @@ impl Writer {
                 .execute(params![id.0, &**name])?;
         }
         let mut seq = self.committed.cursor_seq;
-        {
-            let mut message =
-                transaction.prepare_cached("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-            for op in ops {
-                match op {
-                    Op::Message(row) => insert_message(&mut message, row)?,
-                    other => write_small(&transaction, other, &mut seq)?,
-                }
-            }
+        insert_messages(&transaction, &inserted)?;
+        for op in ops {
+            write_small(&transaction, op, &mut seq)?;
         }
         let mut changed = BTreeMap::new();
         if index_now {
@@ -231,13 +239,51 @@ impl Writer {
         Ok(())
     }
 
+    /// One step of forgetting what is old.
+    fn prune(&mut self) {
+        let Some(mut retention) = self.retention.take() else {
+            return;
+        };
+        let idle = self.full || self.shared.lock().read_only;
+        let stepped = if idle { Ok(None) } else { self.prune_step(&mut retention).map(Some) };
+        match stepped {
+            Ok(Some(step)) => retention.stepped(&step),
+            Ok(None) => retention.rest(),
+            Err(error) => {
+                retention.rest();
+                if Cause::of(&error) == Cause::Full {
+                    tracing::warn!(%error, "no space to remove old messages");
+                } else {
+                    self.break_down(&Batch::default(), &error);
+                }
+            }
+        }
+        self.retention = Some(retention);
+    }
+
+    fn prune_step(&mut self, retention: &mut Retention) -> rusqlite::Result<retention::Step> {
+        if retention.begins() {
+            self.write(&[], true)?;
+        }
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let (indexed, folded) = transaction.query_row("SELECT indexed, folded FROM state", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?))
+        })?;
+        let inboxes = &self.committed.inboxes;
+        let upto = |user| inboxes.get(&user).map(|inbox| MessageId(inbox.upto));
+        let step = retention.step(&transaction, upto, MessageId(indexed.cast_unsigned()), folded)?;
+        transaction.commit()?;
+        Ok(step)
+    }
+
     /// The disk is full. Sessions, cursors and logouts go on as long as there is anything in reserve.
     fn refuse_messages(&mut self, batch: &Batch) {
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
-        let mut written = self.write(&small);
+        let mut written = self.write(&small, false);
         if written.is_err() && self.shared.folder.release_reserve() {
-            written = self.write(&small);
+            written = self.write(&small, false);
         }
         match written {
             Ok(()) => self.settle(batch, |op| is_message(op).then_some(Refusal::Storage)),
@@ -308,11 +354,49 @@ impl Writer {
     }
 }
 
-fn insert_message(insert: &mut rusqlite::Statement<'_>, row: &Row) -> rusqlite::Result<()> {
-    let Row { id, at, sender, recipient, text, .. } = row;
-    let key = row.key.as_deref();
-    let crc = checksum(*id, *at, *sender, *recipient, text, key);
-    insert.execute(params![id.0.cast_signed(), at.0, sender.0, recipient.0, &**text, key, crc])?;
+/// So many messages are inserted by one statement: it finds the table's end once for all of them.
+const ROWS: usize = 16;
+
+fn insert_messages(transaction: &rusqlite::Transaction<'_>, rows: &[&Arc<Row>]) -> rusqlite::Result<()> {
+    let mut chunks = rows.chunks_exact(ROWS);
+    if rows.len() >= ROWS {
+        let mut insert = transaction.prepare_cached(&insert_statement(ROWS))?;
+        for chunk in &mut chunks {
+            insert_chunk(&mut insert, chunk)?;
+        }
+    }
+    if !chunks.remainder().is_empty() {
+        let mut insert = transaction.prepare_cached(&insert_statement(1))?;
+        for row in chunks.remainder().chunks(1) {
+            insert_chunk(&mut insert, row)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_statement(rows: usize) -> String {
+    format!("INSERT INTO messages VALUES {}", ["(?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", "))
+}
+
+fn insert_chunk(insert: &mut rusqlite::Statement<'_>, rows: &[&Arc<Row>]) -> rusqlite::Result<()> {
+    let mut parameter = 0;
+    let mut next = || {
+        parameter += 1;
+        parameter
+    };
+    for row in rows {
+        let Row { id, at, sender, recipient, text, .. } = &***row;
+        let key = row.key.as_deref();
+        let crc = checksum(*id, *at, *sender, *recipient, text, key);
+        insert.raw_bind_parameter(next(), id.0.cast_signed())?;
+        insert.raw_bind_parameter(next(), at.0)?;
+        insert.raw_bind_parameter(next(), sender.0)?;
+        insert.raw_bind_parameter(next(), recipient.0)?;
+        insert.raw_bind_parameter(next(), &**text)?;
+        insert.raw_bind_parameter(next(), key)?;
+        insert.raw_bind_parameter(next(), crc)?;
+    }
+    insert.raw_execute()?;
     Ok(())
 }
 

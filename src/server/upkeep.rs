@@ -1,0 +1,103 @@
+//! What `chat-server` does besides serving.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::Path,
+};
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    config::{Files, ServerCommand},
+    protocol::Secret,
+    store::{self, BackupError, OpenError, Report},
+    users,
+};
+
+/// Why it was not done.
+#[derive(Debug, Error)]
+pub enum UpkeepError {
+    /// The backup.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The store cannot be verified.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store is not sound.
+    #[error(
+        "{problems} problems were found\n  remedy: keep the folder as it is, put the latest sound backup into an empty one as chat.db, and name that with --data DIR"
+    )]
+    Unsound {
+        /// How many.
+        problems: u64,
+    },
+    /// Input or output.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Does it, and prints what came of it.
+///
+/// # Errors
+/// If it cannot be done, or the store turns out not to be sound.
+pub fn upkeep(command: &ServerCommand) -> Result<(), UpkeepError> {
+    match command {
+        ServerCommand::HashPassword => Ok(hash_password()?),
+        ServerCommand::Backup { files, file } => {
+            store::backup(&store::database(&files.data_folder()), file)?;
+            let bytes = std::fs::metadata(file)?.len();
+            Ok(writeln!(
+                io::stdout(),
+                "{}: a copy of everything, {} KiB",
+                file.display(),
+                bytes.div_ceil(1024)
+            )?)
+        }
+        ServerCommand::Check { files, file } => check(files, file.as_deref()),
+    }
+}
+
+fn check(files: &Files, file: Option<&Path>) -> Result<(), UpkeepError> {
+    let path = file.map_or_else(|| store::database(&files.data_folder()), Path::to_owned);
+    let Report { messages, waiting, users, sessions, problems, more_problems } = store::check(&path)?;
+    let mut out = io::stdout();
+    for problem in &problems {
+        writeln!(out, "{problem}")?;
+    }
+    if more_problems > 0 {
+        writeln!(out, "and {more_problems} more")?;
+    }
+    writeln!(
+        out,
+        "{}: {messages} messages ({waiting} in inboxes), {users} users, {sessions} sessions",
+        path.display()
+    )?;
+    match problems.len() as u64 + more_problems {
+        0 => Ok(writeln!(out, "everything is sound")?),
+        problems => Err(UpkeepError::Unsound { problems }),
+    }
+}
+
+/// Reads a password, hidden on a terminal, and prints its hash.
+fn hash_password() -> io::Result<()> {
+    let password = if io::stdin().is_terminal() {
+        Zeroizing::new(rpassword::prompt_password("Password: ")?)
+    } else {
+        let mut line = Zeroizing::new(String::new());
+        io::stdin().lock().read_line(&mut line)?;
+        line
+    };
+    let password = password.trim_end_matches(['\r', '\n']);
+    // As `auth` reads it: what it cannot be given must not become a password.
+    if password.is_empty()
+        || password != password.trim_matches([' ', '\t'])
+        || password.contains(['\0', '\n'])
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a password is not empty, and has no space or tab at its ends",
+        ));
+    }
+    writeln!(io::stdout(), "{}", users::hash(&Secret::new(password.to_owned())))
+}

@@ -1,0 +1,280 @@
+//! Whether a database is sound: its structure, every checksum, and that its tables agree with each other.
+
+use std::{collections::HashMap, path::Path};
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::{
+    OpenError, postings,
+    reader::{COLUMNS, StoredRow},
+    schema,
+    state::NameId,
+};
+use crate::{protocol::UserName, store::MessageId};
+
+/// So many problems are told; the rest is counted.
+const MAX_TOLD: usize = 100;
+
+/// What was found in a database.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Messages that are kept.
+    pub messages: u64,
+    /// How many of them wait in an inbox.
+    pub waiting: u64,
+    /// Users that ever sent or received anything.
+    pub users: usize,
+    /// Sessions.
+    pub sessions: u64,
+    /// What is wrong, the first hundred of it.
+    pub problems: Vec<String>,
+    /// How much more is wrong.
+    pub more_problems: u64,
+}
+
+impl Report {
+    fn problem(&mut self, what: String) {
+        if self.problems.len() < MAX_TOLD {
+            self.problems.push(what);
+        } else {
+            self.more_problems += 1;
+        }
+    }
+}
+
+/// What the tables say of one user's inbox.
+#[derive(Default, Clone)]
+struct Inbox {
+    upto: u64,
+    taken: u64,
+    received: u64,
+    /// Messages in `messages` that are indexed.
+    indexed: u64,
+    /// Messages that are not.
+    unindexed: u64,
+    /// Entries in the index.
+    entries: u64,
+    /// Entries, and messages that are not indexed, after the cursor.
+    waiting: u64,
+}
+
+/// Reads the whole database, in one transaction: a server may be using it.
+///
+/// # Errors
+/// If there is no database of this program's version at `path`. What is wrong in it is in the report.
+pub fn check(path: &Path) -> Result<Report, OpenError> {
+    let mut connection = schema::open_to_inspect(path)?;
+    if schema::version(&connection)? < schema::VERSION {
+        return Err(OpenError::Older);
+    }
+    let transaction = connection.transaction()?;
+    let mut report = Report::default();
+    let parts: [(&str, Part<'_>); 6] = [
+        ("the structure", Check::structure),
+        ("names", Check::names),
+        ("messages", Check::messages),
+        ("inboxes", Check::inboxes),
+        ("keys", Check::keys),
+        ("sessions", Check::sessions),
+    ];
+    let mut check = Check { transaction: &transaction, indexed: 0, folded: 0, users: Vec::new() };
+    for (what, part) in parts {
+        if let Err(error) = part(&mut check, &mut report) {
+            report.problem(format!("{what} cannot be read: {error}"));
+        }
+    }
+    report.users = check.users.len();
+    report.waiting = check.users.iter().map(|inbox| inbox.waiting).sum();
+    Ok(report)
+}
+
+type Part<'a> = fn(&mut Check<'a>, &mut Report) -> rusqlite::Result<()>;
+
+struct Check<'a> {
+    transaction: &'a Transaction<'a>,
+    indexed: u64,
+    folded: i64,
+    /// By the number of the name.
+    users: Vec<Inbox>,
+}
+
+impl Check<'_> {
+    fn structure(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let mut statement = self.transaction.prepare("PRAGMA integrity_check")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let said: String = row.get(0)?;
+            if said != "ok" {
+                report.problem(format!("structure: {said}"));
+            }
+        }
+        let (indexed, folded): (i64, i64) =
+            self.transaction
+                .query_row("SELECT indexed, folded FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        (self.indexed, self.folded) = (indexed.cast_unsigned(), folded);
+        Ok(())
+    }
+
+    fn names(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let mut statement = self.transaction.prepare("SELECT id, name FROM names ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, name): (i64, String) = (row.get(0)?, row.get(1)?);
+            if UserName::parse(&name).is_none() {
+                report.problem(format!("name {id} is none: {name:?}"));
+            }
+            if usize::try_from(id) != Ok(self.users.len()) {
+                report.problem(format!("name {id} follows {}", self.users.len()));
+            }
+            self.users.push(Inbox::default());
+        }
+        Ok(())
+    }
+
+    fn user(&mut self, id: NameId, what: &str, report: &mut Report) -> Option<&mut Inbox> {
+        let found = self.users.get_mut(id.index());
+        if found.is_none() {
+            report.problem(format!("{what} belongs to name {}, which is not there", id.0));
+        }
+        found
+    }
+
+    fn messages(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let cursors = self.cursors(report)?;
+        let mut statement =
+            self.transaction.prepare(&format!("SELECT {COLUMNS} FROM messages m ORDER BY m.id"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            report.messages += 1;
+            let row = match StoredRow::read(row) {
+                Ok(row) => row,
+                Err(error) => {
+                    report.problem(error.to_string());
+                    continue;
+                }
+            };
+            let indexed = row.id.0 <= self.indexed;
+            let what = format!("message {}", row.id.0);
+            self.user(row.sender, &what, report);
+            let Some(inbox) = self.user(row.recipient, &what, report) else {
+                continue;
+            };
+            if indexed {
+                inbox.indexed += 1;
+            } else {
+                inbox.unindexed += 1;
+                let upto = cursors.get(&row.recipient).copied().unwrap_or_default();
+                inbox.waiting += u64::from(row.id.0 > upto);
+            }
+        }
+        Ok(())
+    }
+
+    /// How far each inbox was read, by the number of its user. Cursors only move forward.
+    fn cursors(&mut self, report: &mut Report) -> rusqlite::Result<HashMap<NameId, u64>> {
+        let mut statement = self.transaction.prepare(
+            "SELECT user, upto, taken, received, -1 FROM inboxes \
+             UNION ALL SELECT * FROM (SELECT user, upto, taken, NULL, seq FROM cursors WHERE seq > ?1 ORDER BY seq)",
+        )?;
+        let mut rows = statement.query([self.folded])?;
+        while let Some(row) = rows.next()? {
+            let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+            let (user, upto, taken) = (NameId(row.get(0)?), number(1)?, number(2)?);
+            let received: Option<i64> = row.get(3)?;
+            let Some(inbox) = self.user(user, "a cursor", report) else {
+                continue;
+            };
+            let back = upto < inbox.upto || taken < inbox.taken;
+            (inbox.upto, inbox.taken) = (upto, taken);
+            inbox.received = received.map_or(inbox.received, i64::cast_unsigned);
+            if back {
+                report.problem(format!("a cursor of name {} moves back", user.0));
+            }
+        }
+        let all = self.users.iter().zip(0..);
+        Ok(all.map(|(inbox, id)| (NameId(id), inbox.upto)).collect())
+    }
+
+    fn inboxes(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let mut statement = self
+            .transaction
+            .prepare("SELECT recipient, first, rest FROM inbox_blocks ORDER BY recipient, first")?;
+        let mut recipient_of = self.transaction.prepare("SELECT recipient FROM messages WHERE id = ?1")?;
+        let mut rows = statement.query([])?;
+        let mut last: Option<(NameId, MessageId)> = None;
+        while let Some(row) = rows.next()? {
+            let user = NameId(row.get(0)?);
+            let ids = match postings::decode(row.get(1)?, row.get_ref(2)?.as_blob()?) {
+                Ok(ids) => ids,
+                Err(error) => {
+                    report.problem(error.to_string());
+                    continue;
+                }
+            };
+            for id in ids {
+                if last.is_some_and(|(before, last)| before == user && last >= id) || id.0 > self.indexed {
+                    report.problem(format!("the index has message {} out of order", id.0));
+                }
+                last = Some((user, id));
+                let found =
+                    recipient_of.query_row([id.0.cast_signed()], |row| row.get(0)).optional()?.map(NameId);
+                if found != Some(user) {
+                    report.problem(format!("the index has message {} in an inbox where it is not", id.0));
+                }
+                if let Some(inbox) = self.user(user, "a part of the index", report) {
+                    inbox.entries += 1;
+                    inbox.waiting += u64::from(id.0 > inbox.upto);
+                }
+            }
+        }
+        for (inbox, id) in self.users.iter().zip(0_u32..) {
+            if inbox.entries != inbox.indexed {
+                report.problem(format!(
+                    "the index of name {id} has {} messages of {}",
+                    inbox.entries, inbox.indexed
+                ));
+            }
+            let due = (inbox.received + inbox.unindexed).checked_sub(inbox.taken);
+            if due != Some(inbox.waiting) {
+                report.problem(format!(
+                    "{} messages wait for name {id}; {} came in and {} were taken out",
+                    inbox.waiting,
+                    inbox.received + inbox.unindexed,
+                    inbox.taken
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let wrong = "SELECT k.id FROM keys k LEFT JOIN messages m ON m.id = k.id \
+                     WHERE m.id IS NULL OR m.sender <> k.sender OR m.key IS NOT k.key";
+        let missing = "SELECT m.id FROM messages m LEFT JOIN keys k ON k.sender = m.sender AND k.key = m.key \
+                       WHERE m.key IS NOT NULL AND m.id <= ?1 AND k.id IS NOT m.id";
+        for (sql, parameter) in [(wrong, None), (missing, Some(self.indexed.cast_signed()))] {
+            let mut statement = self.transaction.prepare(sql)?;
+            let mut rows = match parameter {
+                None => statement.query([])?,
+                Some(parameter) => statement.query([parameter])?,
+            };
+            while let Some(row) = rows.next()? {
+                report.problem(format!("the key of message {} is not in order", row.get::<_, i64>(0)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn sessions(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let mut statement = self.transaction.prepare("SELECT user, length(digest) FROM sessions")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            report.sessions += 1;
+            self.user(NameId(row.get(0)?), "a session", report);
+            if row.get::<_, i64>(1)? != 32 {
+                report.problem("a session without a digest".to_owned());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Backup, check and retention, as an operator uses them.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use chat_service::{
+    protocol::{Timestamp, UserName},
+    store::{self, MessageId, NewMessage, Options, Receipt, Sqlite, Store},
+};
+
+use crate::support::{
+    SENT, SOON,
+    program::{Program, chat_server, read_reply, run, said},
+};
+
+/// Runs `chat-server` with these arguments: what it printed, in both places, and its exit status.
+fn chat(args: &[&str]) -> (String, Option<i32>) {
+    let mut command = chat_server();
+    command.args(args);
+    let output = run(command, "");
+    let (out, code) = said(&output);
+    (out + &String::from_utf8_lossy(&output.stderr), code)
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn a_backup_under_load_has_everything_that_was_acknowledged_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy.db"));
+    let server = Program::start(&["--data", path(&data), "--inbox-limit", "1000000"]);
+    let (acknowledged, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let before = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = server.connect();
+            let send = |stream: &mut std::net::TcpStream, line: String| {
+                std::io::Write::write_all(stream, line.as_bytes()).expect("taken");
+                read_reply(stream)
+            };
+            send(&mut stream, "auth messi surabaya\n".to_owned());
+            for i in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                assert_eq!(send(&mut stream, format!("send henderson {i}\n")), SENT);
+                acknowledged.store(i + 1, Ordering::Relaxed);
+            }
+        });
+        while acknowledged.load(Ordering::Relaxed) < 20 {
+            thread::yield_now();
+        }
+        let before = acknowledged.load(Ordering::Relaxed);
+        let (told, code) = chat(&["backup", "--data", path(&data), path(&copy)]);
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.contains("a copy of everything"), "{told}");
+        before
+    });
+    let (told, code) = chat(&["check", "--data", path(&data)]);
+    assert!(told.ends_with("everything is sound\n"), "while the server runs: {told}");
+    assert_eq!(code, Some(0));
+    server.stop();
+    assert_eq!(fs::metadata(&copy).expect("there").permissions().mode() & 0o777, 0o600);
+    let (told, code) = chat(&["check", path(&copy)]);
+    assert!(told.ends_with("everything is sound\n"), "{told}");
+    assert_eq!(code, Some(0));
+    let (told, code) = chat(&["backup", "--data", path(&data), path(&copy)]);
+    assert!(told.contains("this file exists") && code == Some(1), "{told}");
+
+    let restored = folder.path().join("restored");
+    fs::create_dir(&restored).expect("made");
+    fs::copy(&copy, restored.join("chat.db")).expect("copied");
+    let server = Program::start(&["--data", path(&restored)]);
+    let answers = server.talk("auth henderson surabaya\ninbox\n");
+    let found = answers.matches("\"msg\": ").count();
+    assert!(
+        found >= before && (1..found).all(|i| answers.contains(&format!("\"msg\": \"{i}\""))),
+        "{answers}"
+    );
+    server.stop();
+    assert!(!folder.path().join("copy.db.partial").exists());
+}
+
+#[test]
+fn a_folder_without_a_database_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in [
+        vec!["check", "--data", path(folder.path())],
+        vec!["backup", "--data", path(folder.path()), "copy.db"],
+        vec!["check", "no such file"],
+    ] {
+        let (told, code) = chat(&args);
+        assert!(told.contains("there is no database\n  remedy"), "{told}");
+        assert_eq!(code, Some(1));
+    }
+}
+
+/// A store with this folder's content, mostly indexed.
+fn filled(folder: &Path, retain: Option<Duration>) -> Sqlite {
+    let options = Options { index_batch: 8, retain, ..Options::default() };
+    Sqlite::open(folder, &options).expect("opened")
+}
+
+fn name(text: &str) -> UserName {
+    UserName::parse(text).expect("a name")
+}
+
+/// Appends, and waits until it is stored.
+async fn append(store: &Sqlite, to: &str, text: &str, key: Option<&str>, at: Timestamp) -> (MessageId, bool) {
+    let (from, to) = (name("lineker"), name(to));
+    let outcome = match store.append(NewMessage { from: &from, to: &to, text, key, at }) {
+        Receipt::Known(outcome) => outcome,
+        Receipt::Late(outcome) => outcome.await,
+    };
+    store.durability().settled(outcome.position).await.expect("stored");
+    let stored = outcome.result.expect("stored");
+    (stored.id, stored.duplicate)
+}
+
+#[tokio::test]
+async fn check_tells_what_is_wrong() {
+    for (damage, expected) in [
+        ("UPDATE messages SET text = 'tex4' WHERE id = 3", "message 3 does not match its checksum"),
+        ("UPDATE messages SET recipient = 0 WHERE id = 3", "message 3 does not match its checksum"),
+        ("DELETE FROM messages WHERE id = 2", "has message 2 in an inbox where it is not"),
+        ("DELETE FROM inbox_blocks WHERE first = 1", "the index of name 1 has"),
+        ("UPDATE inbox_blocks SET first = first + 1 WHERE first = 1", "where it is not"),
+        ("UPDATE inbox_blocks SET rest = x'80' WHERE first = 1", "cannot be read"),
+        ("DELETE FROM keys", "the key of message 4 is not in order"),
+        ("UPDATE keys SET key = 'other'", "the key of message 4 is not in order"),
+        ("UPDATE inboxes SET upto = 0", "wait for name 1"),
+        ("UPDATE inboxes SET received = received + 1", "wait for name 1"),
+        ("INSERT INTO cursors VALUES (100, 1, 2, 1, 0)", "moves back"),
+        ("UPDATE names SET name = 'No Name' WHERE id = 0", "name 0 is none"),
+        ("UPDATE names SET id = 9 WHERE id = 1", "is not there"),
+        ("INSERT INTO sessions VALUES (x'00', 7, 0, 0)", "a session belongs to name 7"),
+        ("DROP TABLE keys", "keys cannot be read"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = filled(folder.path(), None);
+        for i in 0..18 {
+            append(&store, "messi", &format!("text{i}"), (i == 3).then_some("key"), Timestamp(0)).await;
+            if i == 5 {
+                store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
+            }
+        }
+        store.close();
+        drop(store);
+        let database = store::database(folder.path());
+        let sound = store::check(&database).expect("readable");
+        assert_eq!(sound.problems, [""; 0]);
+        assert_eq!((sound.messages, sound.waiting, sound.users), (18, 14, 2));
+        let connection = rusqlite::Connection::open(&database).expect("opened");
+        connection.execute(damage, []).unwrap_or_else(|error| panic!("{damage}: {error}"));
+        drop(connection);
+        let (told, code) = chat(&["check", "--data", path(folder.path())]);
+        assert!(told.contains(expected), "{damage}: {told}");
+        assert!(told.contains("problems were found\n  remedy") && code == Some(1), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_is_removed_but_nothing_that_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = Timestamp::from(SystemTime::now());
+    let store = filled(folder.path(), None);
+    let total = 1300;
+    let mut ids = Vec::new();
+    for i in 0..total {
+        let to = if i % 13 == 0 { "henderson" } else { "messi" };
+        let key = (i % 100 == 1).then(|| format!("key{i}"));
+        let from = name("lineker");
+        // Without waiting for each.
+        let (text, to) = (format!("text{i}"), name(to));
+        let message = NewMessage { from: &from, to: &to, text: &text, key: key.as_deref(), at: Timestamp(0) };
+        if let Receipt::Late(outcome) = store.append(message) {
+            drop(outcome);
+        }
+        ids.push(i + 1);
+    }
+    let (last_old, _) = append(&store, "messi", "last old", None, Timestamp(0)).await;
+    append(&store, "messi", "young", Some("young"), now).await;
+    // Of messi's, ten old ones wait.
+    let read = MessageId(last_old.0 - 10);
+    let taken = (1..=read.0).filter(|id| (id - 1) % 13 != 0).count();
+    store.acknowledge(&name("messi"), read, taken, Timestamp(0));
+    append(&store, "messi", "younger", None, now).await;
+    store.close();
+    drop(store);
+    let database = store::database(folder.path());
+    assert_eq!(store::check(&database).expect("readable").problems, [""; 0]);
+
+    let store = filled(folder.path(), Some(Duration::from_hours(24)));
+    let waits = total / 13 + 10 + 2;
+    let began = Instant::now();
+    let mut report = store::check(&database).expect("readable");
+    // The hundred of henderson's, and what waits for messi.
+    while report.messages != waits {
+        assert!(began.elapsed() < SOON, "{} messages, {waits} wait", report.messages);
+        assert_eq!(report.problems, [""; 0], "at every moment");
+        report = store::check(&database).expect("readable");
+    }
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(report.waiting, waits);
+    // Sends go on; a key lives as long as its message.
+    let (new, duplicate) = append(&store, "messi", "text1", Some("key1"), now).await;
+    assert!(!duplicate && new.0 > total);
+    let (_, duplicate) = append(&store, "messi", "young", Some("young"), now).await;
+    assert!(duplicate);
+    let page = store.inbox(&name("messi"), 100).await.expect("readable");
+    let texts: Vec<_> = page.messages.iter().map(|message| message.text.to_string()).collect();
+    assert_eq!(texts.len(), 13);
+    assert_eq!(texts[9..], ["last old", "young", "younger", "text1"]);
+    assert_eq!(store.inbox(&name("henderson"), 1000).await.expect("readable").messages.len(), 100);
+    store.close();
+    drop(store);
+    assert_eq!(store::check(&database).expect("readable").problems, [""; 0]);
+}

@@ -1,0 +1,111 @@
+//! A store that an earlier version left is opened, with everything in it.
+//!
+//! `tests/fixtures/version-N.db` is what the first program of each version of the file made of [`fill`]:
+//! `CHAT_MAKE_FIXTURE=1 cargo test versions` makes the one of this program's version, if there is none.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chat_service::{
+    protocol::{Refusal, Timestamp, TokenDigest, UserName},
+    store::{
+        MessageId, NewMessage, Options, Outcome, Receipt, SCHEMA_VERSION, SessionRecord, Sqlite, Store,
+        Stored,
+    },
+};
+
+const TOKEN: TokenDigest = TokenDigest([7; 32]);
+
+fn name(text: &str) -> UserName {
+    UserName::parse(text).expect("a name")
+}
+
+fn fixture(version: i64) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/version-{version}.db"))
+}
+
+fn open(folder: &Path) -> Sqlite {
+    // A small batch: much of the fixture is in the index, and a rest is not.
+    let options = Options { inbox_limit: 100, index_batch: 8, ..Options::default() };
+    Sqlite::open(folder, &options).expect("opened")
+}
+
+async fn append(
+    store: &Sqlite,
+    from: &str,
+    to: &str,
+    text: &str,
+    key: Option<&str>,
+) -> Result<Stored, Refusal> {
+    let (from, to) = (name(from), name(to));
+    let receipt = store.append(NewMessage { from: &from, to: &to, text, key, at: Timestamp(1000) });
+    let Outcome { result, position } = match receipt {
+        Receipt::Known(outcome) => outcome,
+        Receipt::Late(outcome) => outcome.await,
+    };
+    store.durability().settled(position).await?;
+    result
+}
+
+async fn inbox(store: &Sqlite, user: &str) -> Vec<(u64, String)> {
+    let page = store.inbox(&name(user), 100).await.expect("readable");
+    page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
+}
+
+/// What is in every fixture.
+async fn fill(store: &Sqlite) {
+    for i in 0..30 {
+        let (to, key) = (["messi", "henderson", "messi"][i % 3], format!("key {i}"));
+        let key = (i % 5 == 0).then_some(key.as_str());
+        append(store, "lineker", to, &format!("text {i}"), key).await.expect("stored");
+    }
+    store.acknowledge(&name("messi"), MessageId(10), 7, Timestamp(2000));
+    let (created, used) = (Timestamp(3000), Timestamp(4000));
+    let position = store.open_session(SessionRecord { digest: TOKEN, user: name("messi"), created, used });
+    store.durability().settled(position).await.expect("stored");
+}
+
+#[tokio::test]
+async fn every_version_is_opened_with_all_that_is_in_it() {
+    if std::env::var_os("CHAT_MAKE_FIXTURE").is_some() && !fixture(SCHEMA_VERSION).exists() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(folder.path());
+        fill(&store).await;
+        store.close();
+        fs::copy(folder.path().join("chat.db"), fixture(SCHEMA_VERSION)).expect("copied");
+    }
+    for version in 1..=SCHEMA_VERSION {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::copy(fixture(version), folder.path().join("chat.db"))
+            .expect("there is a fixture of each version");
+        // The second time it is of this program's version.
+        for round in 0..2_usize {
+            let store = open(folder.path());
+            let texts: Vec<_> = inbox(&store, "messi").await;
+            let expected: Vec<_> =
+                (10..30_u64).filter(|i| i % 3 != 1).map(|i| (i + 1, format!("text {i}"))).collect();
+            assert_eq!(texts, expected, "version {version}");
+            assert_eq!(inbox(&store, "henderson").await.len(), 10 + round, "version {version}");
+            for i in [0, 25] {
+                let again = append(
+                    &store,
+                    "lineker",
+                    ["messi", "henderson"][i % 3],
+                    &format!("text {i}"),
+                    Some(&format!("key {i}")),
+                )
+                .await
+                .expect("answered");
+                assert_eq!((again.id.0, again.duplicate), (i as u64 + 1, true), "version {version}");
+            }
+            let sessions = store.sessions();
+            assert_eq!(sessions.len(), 1);
+            assert_eq!((sessions[0].digest, sessions[0].used), (TOKEN, Timestamp(4000)), "version {version}");
+            let new = append(&store, "messi", "henderson", "new", None).await.expect("stored");
+            assert!(new.id.0 > 30 && !new.duplicate, "version {version}");
+            store.close();
+        }
+    }
+}
