@@ -132,7 +132,7 @@ async fn check_tells_what_is_wrong() {
         ("UPDATE messages SET recipient = 0 WHERE id = 3", "message 3 does not match its checksum"),
         ("DELETE FROM messages WHERE id = 2", "has message 2 in an inbox where it is not"),
         ("DELETE FROM inbox_blocks WHERE first = 1", "the index of name 1 has"),
-        ("UPDATE inbox_blocks SET first = first + 1 WHERE first = 1", "where it is not"),
+        ("UPDATE inbox_blocks SET first = first + 1 WHERE first = 1", "message 9 out of order"),
         ("UPDATE inbox_blocks SET rest = x'80' WHERE first = 1", "cannot be read"),
         ("DELETE FROM keys", "the key of message 4 is not in order"),
         ("UPDATE keys SET key = 'other'", "the key of message 4 is not in order"),

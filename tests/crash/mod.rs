@@ -5,6 +5,7 @@
 
 mod history;
 mod load;
+mod planted;
 
 use std::{
     fs,
