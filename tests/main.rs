@@ -11,6 +11,7 @@ mod login;
 mod pipelining;
 mod programs;
 mod readme;
+mod stored;
 mod stores;
 mod support;
 mod transcripts;

@@ -33,7 +33,8 @@ struct Subject {
 }
 
 fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
-    let options = Options { inbox_limit: limit, durable: Durable::Fsync, index_batch, retain: None };
+    let options =
+        Options { inbox_limit: limit, durable: Durable::Os, index_batch, reserve: 0, ..Options::default() };
     Arc::new(Sqlite::open(folder, &options).expect("a store"))
 }
 

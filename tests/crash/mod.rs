@@ -311,8 +311,9 @@ fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
             }
         }
     };
-    let first = server.talk("auth sender0 surabaya\nsend reader0 before\n");
-    assert!(first.contains(SENT), "{first}");
+    let repeated = "{\"command\": \"send\", \"to\": \"reader2\", \"message\": \"a\", \"key\": \"old\"}\n";
+    let first = server.talk(format!("auth sender0 surabaya\nsend reader0 before\n{repeated}"));
+    assert_eq!(first.matches(SENT).count(), 2, "{first}");
     fill();
     let text = "x".repeat(8000);
     let mut refused = 0;
@@ -327,6 +328,8 @@ fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
         "{\"command\": \"send\", \"to\": \"reader1\", \"message\": \"a\", \"key\": \"k\"}\n".repeat(3);
     let answers = server.talk(format!("auth sender0 surabaya\n{keyed}"));
     assert_eq!(answers.matches("not stored, storage is full").count(), 3, "{answers}");
+    let answers = server.talk(format!("auth sender0 surabaya\n{repeated}"));
+    assert!(answers.contains(SENT), "what is stored is answered as then: {answers}");
     let answers = server.talk("auth reader0 surabaya\ninbox\nlogout\n");
     assert!(
         answers.contains("\"msg\": \"before\"") && answers.ends_with("{\"status\": \"OK\"}\r\n\r\n"),

@@ -14,15 +14,14 @@ use std::{
 
 use super::OpenError;
 
-/// Space for sessions, cursors and logouts when there is no other.
-const RESERVE: usize = 8 * 1024 * 1024;
-
 /// A reserve that could not be made is tried again after this time.
 const RESTOCK: Duration = Duration::from_secs(1);
 
 /// A locked data folder.
 pub(super) struct Folder {
     path: PathBuf,
+    /// Bytes of space for sessions, cursors and logouts when there is no other.
+    reserve: usize,
     /// Locked as long as it is open; says that the folder has been used.
     _lock: File,
     stocked: AtomicBool,
@@ -32,7 +31,7 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Makes the folder if there is none, and locks it.
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn open(path: &Path, reserve: usize) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let lock = private_file().open(path.join("lock")).map_err(failed)?;
@@ -42,6 +41,7 @@ impl Folder {
         })?;
         let folder = Folder {
             path: path.to_owned(),
+            reserve,
             _lock: lock,
             stocked: AtomicBool::new(false),
             tried: Mutex::new(None),
@@ -108,8 +108,8 @@ impl Folder {
         }
         *tried = Some(Instant::now());
         let path = self.path.join("reserve");
-        let whole = fs::metadata(&path).is_ok_and(|file| file.len() == RESERVE as u64);
-        let made = whole || Self::fill(&path).is_ok();
+        let whole = fs::metadata(&path).is_ok_and(|file| file.len() == self.reserve as u64);
+        let made = whole || self.fill(&path).is_ok();
         if !made {
             fs::remove_file(&path).ok();
         }
@@ -121,11 +121,11 @@ impl Folder {
         self.stocked.load(Ordering::Relaxed)
     }
 
-    fn fill(path: &Path) -> io::Result<()> {
+    fn fill(&self, path: &Path) -> io::Result<()> {
         let mut file = private_file().open(path)?;
         // Written, not just allocated: every file system then has the space.
         let chunk = vec![0xa5; 64 * 1024];
-        for _ in 0..RESERVE / chunk.len() {
+        for _ in 0..self.reserve / chunk.len() {
             file.write_all(&chunk)?;
         }
         file.sync_all()

@@ -70,11 +70,19 @@ pub struct Options {
     pub index_batch: usize,
     /// Messages (and their keys) that have left every inbox are forgotten at this age.
     pub retain: Option<Duration>,
+    /// Bytes that are kept back for sessions, cursors and logouts on a full disk: a multiple of 64 KiB.
+    pub reserve: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { inbox_limit: 10_000, durable: Durable::Fsync, index_batch: 32 * 1024, retain: None }
+        Options {
+            inbox_limit: 10_000,
+            durable: Durable::Fsync,
+            index_batch: 32 * 1024,
+            retain: None,
+            reserve: 8 * 1024 * 1024,
+        }
     }
 }
 
@@ -232,7 +240,7 @@ impl Sqlite {
     /// # Errors
     /// If the folder is in use, or anything in it is not as this program leaves it.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
-        let locked = Folder::open(folder)?;
+        let locked = Folder::open(folder, options.reserve)?;
         let connection = schema::open(&locked.database(), options.durable)?;
         locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         locked.restock();

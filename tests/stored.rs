@@ -1,0 +1,165 @@
+//! A server with much in its store: it starts as soon, and is as small and as fast, as an empty one.
+//!
+//! `CHAT_STORED=10000000 cargo test --release stored -- --nocapture` is the long form; it prints what it measured.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use chat_service::{
+    protocol::{Timestamp, UserName},
+    store::{MessageId, NewMessage, Options, Outcome, Receipt, Sqlite, Store},
+};
+
+use crate::support::{
+    CHEAP_HASH, SENT,
+    program::{Program, chat_server},
+};
+
+const USERS: u64 = 100;
+const TEXT: &str =
+    "a message of about a hundred bytes, as people write them, with nothing special in it at all ...";
+
+fn user(number: u64) -> String {
+    format!("u{number}")
+}
+
+/// Stores so many messages, of which each user has so many unread.
+fn fill(folder: &Path, total: u64, unread: u64) {
+    let options = Options { inbox_limit: usize::MAX, ..Options::default() };
+    let store = Sqlite::open(folder, &options).expect("a store");
+    let users: Vec<_> = (0..USERS).map(|number| UserName::parse(&user(number)).expect("a name")).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let mut waiting = vec![0; users.len()];
+    for i in 0..total {
+        let to = usize::try_from(i * 7919 % USERS).expect("small");
+        let (from, to_name) = (&users[usize::try_from(i % 10).expect("small")], &users[to]);
+        let message = NewMessage { from, to: to_name, text: TEXT, key: None, at: Timestamp(1000) };
+        let Receipt::Known(Outcome { result: Ok(stored), position }) = store.append(message) else {
+            panic!("refused");
+        };
+        waiting[to] += 1;
+        // All but the last ones are read, a thousand at a time.
+        if waiting[to] == 1000 && i + 2 * USERS * unread < total {
+            store.acknowledge(to_name, stored.id, 1000, Timestamp(1000));
+            waiting[to] = 0;
+        }
+        if store.congestion().is_some() {
+            runtime.block_on(store.durability().settled(position)).expect("stored");
+        }
+    }
+    for (name, waiting) in users.iter().zip(waiting) {
+        if waiting > unread {
+            let page = runtime.block_on(store.inbox(name, usize::try_from(waiting - unread).expect("small")));
+            let page = page.expect("readable").messages;
+            let last = page.last().map_or(MessageId(0), |message| message.id);
+            store.acknowledge(name, last, page.len(), Timestamp(1000));
+        }
+    }
+    store.close();
+}
+
+fn start(folder: &Path) -> Program {
+    let users = folder.with_extension("users.toml");
+    let entry = |number| {
+        let name = user(number);
+        format!("[users.{name}]\nname = \"{name}\"\npassword = \"{CHEAP_HASH}\"\n")
+    };
+    fs::write(&users, crate::support::lines((0..USERS).map(entry))).expect("written");
+    let (users, data) = (users.display().to_string(), folder.display().to_string());
+    let args = ["--users", &users, "--data", &data, "--inbox-limit", "1000000000", "--no-limits"];
+    Program::start_by(chat_server(), &args)
+}
+
+/// Sends of 16 connections with 16 under way each, per second.
+fn rate(server: &Program, time: Duration) -> f64 {
+    let (count, stop) = (AtomicU32::new(0), AtomicBool::new(false));
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for connection in 0..16 {
+            let (count, stop) = (&count, &stop);
+            let stream = server.connect();
+            scope.spawn(move || drive(stream, connection, count, stop));
+        }
+        while began.elapsed() < time {
+            thread::yield_now();
+            thread::park_timeout(time.saturating_sub(began.elapsed()));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    f64::from(count.load(Ordering::Relaxed)) / began.elapsed().as_secs_f64()
+}
+
+fn drive(stream: TcpStream, connection: u64, count: &AtomicU32, stop: &AtomicBool) {
+    let mut writer = stream.try_clone().expect("cloned");
+    let mut reader = BufReader::new(stream);
+    let mut reply = String::new();
+    let mut next = |expected: &str| {
+        reply.clear();
+        reader.read_line(&mut reply).expect("a reply");
+        assert!(reply.contains(expected), "{reply}");
+        reader.read_line(&mut reply).expect("its end");
+    };
+    writer.write_all(format!("auth {} surabaya\n", user(connection)).as_bytes()).expect("taken");
+    next("tokenid");
+    let mut number = connection;
+    while !stop.load(Ordering::Relaxed) {
+        let line = |i: u64| format!("send {} {TEXT}\n", user((number + i * 17) % USERS));
+        writer.write_all(crate::support::lines((0..16).map(line)).as_bytes()).expect("taken");
+        number += 1;
+        for _ in 0..16 {
+            next(SENT);
+        }
+        count.fetch_add(16, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn much_that_is_stored_costs_neither_time_nor_memory() {
+    let long = std::env::var("CHAT_STORED").ok().and_then(|total| total.parse().ok());
+    let total: u64 = long.unwrap_or(100_000);
+    let (unread, rounds, time) =
+        if long.is_some() { (1000, 5, Duration::from_secs(3)) } else { (100, 1, Duration::from_millis(300)) };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (full, empty) = (folder.path().join("full"), folder.path().join("empty"));
+    fill(&full, total, unread);
+
+    // An empty server, and a full one after it was killed under load.
+    let blank = start(&empty);
+    let nothing = blank.memory_kib("VmRSS");
+    let server = start(&full);
+    let rss = server.memory_kib("VmRSS");
+    rate(&server, time);
+    server.signal("KILL");
+    server.wait();
+    let began = Instant::now();
+    let server = start(&full);
+    let answer = server.talk("auth u0 surabaya\n");
+    let first = began.elapsed();
+    assert!(answer.contains("tokenid"), "{answer}");
+    let killed = server.memory_kib("VmRSS");
+    let mut ratios = Vec::new();
+    for _ in 0..rounds {
+        ratios.push(rate(&server, time) / rate(&blank, time));
+    }
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios[ratios.len() / 2];
+    let busy = server.memory_kib("VmRSS");
+    // With --nocapture.
+    writeln!(
+        std::io::stdout(),
+        "{total} stored, {} unread: first reply {first:?} after a kill; RSS {nothing} KiB empty, {rss} KiB after a \
+         start, {killed} KiB after a start after a kill, {busy} KiB under load; sends {ratio:.2} of empty ({ratios:.2?})",
+        unread * USERS
+    )
+    .ok();
+    assert!(first < Duration::from_secs(1), "{first:?}");
+    assert!(rss.max(killed) < nothing + 64 * 1024, "{rss} and {killed} KiB, {nothing} empty");
+    assert!(long.is_none() || ratio > 0.9, "{ratio}");
+}
