@@ -13,7 +13,7 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Timestamp, UserName},
+    protocol::{Recipient, Timestamp, UserName},
     store::{MessageId, NewMessage, Options, Outcome, Receipt, Sqlite, Store},
 };
 
@@ -35,12 +35,14 @@ fn fill(folder: &Path, total: u64, unread: u64) {
     let options = Options { inbox_limit: usize::MAX, ..Options::default() };
     let store = Sqlite::open(folder, &options).expect("a store");
     let users: Vec<_> = (0..USERS).map(|number| UserName::parse(&user(number)).expect("a name")).collect();
+    let recipients: Vec<_> = users.iter().cloned().map(Recipient::User).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut waiting = vec![0; users.len()];
     for i in 0..total {
         let to = usize::try_from(i * 7919 % USERS).expect("small");
         let (from, to_name) = (&users[usize::try_from(i % 10).expect("small")], &users[to]);
-        let message = NewMessage { from, to: to_name, text: TEXT, key: None, at: Timestamp(1000) };
+        let recipient = &recipients[to];
+        let message = NewMessage { from, to: recipient, text: TEXT, key: None, at: Timestamp(1000) };
         let Receipt::Known(Outcome { result: Ok(stored), position }) = store.append(message) else {
             panic!("refused");
         };
@@ -56,7 +58,11 @@ fn fill(folder: &Path, total: u64, unread: u64) {
     }
     for (name, waiting) in users.iter().zip(waiting) {
         if waiting > unread {
-            let page = runtime.block_on(store.inbox(name, usize::try_from(waiting - unread).expect("small")));
+            let page = runtime.block_on(store.inbox(
+                name,
+                MessageId(0),
+                usize::try_from(waiting - unread).expect("small"),
+            ));
             let page = page.expect("readable").messages;
             let last = page.last().map_or(MessageId(0), |message| message.id);
             store.acknowledge(name, last, page.len(), Timestamp(1000));

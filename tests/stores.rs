@@ -7,7 +7,7 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, Timestamp, TokenDigest, UserName},
     store::{
         Durable, Fate, Memory, MessageId, NewMessage, OpenError, Options, Outcome, Receipt, SessionRecord,
         Sqlite, Store, Stored,
@@ -21,6 +21,10 @@ const USERS: [&str; 3] = ["messi", "henderson", "lineker"];
 
 fn name(text: &str) -> UserName {
     UserName::parse(text).expect("a name")
+}
+
+fn to(text: &str) -> Recipient {
+    Recipient::parse(text).expect("a name")
 }
 
 /// A store, and the way to open it again.
@@ -69,7 +73,7 @@ impl Subject {
 
     /// Appends, and waits until the outcome is known and settled.
     async fn append(&self, from: &str, to: &str, text: &str, key: Option<&str>) -> Result<Stored, Refusal> {
-        let (from, to) = (name(from), name(to));
+        let (from, to) = (name(from), self::to(to));
         let message = NewMessage { from: &from, to: &to, text, key, at: Timestamp(1000) };
         self.settle(self.store.append(message)).await
     }
@@ -85,7 +89,7 @@ impl Subject {
 
     async fn inbox(&self, user: &str, limit: usize) -> Vec<(u64, String)> {
         let user = name(user);
-        let page = self.store.inbox(&user, limit).await.expect("readable");
+        let page = self.store.inbox(&user, MessageId(0), limit).await.expect("readable");
         self.store.durability().settled(page.position).await.expect("durable");
         page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
     }
@@ -137,7 +141,7 @@ async fn a_key_names_one_message_of_its_sender() {
             assert_eq!(again, Ok(Stored { duplicate: true, ..first }), "{}", subject.kind);
             assert_eq!(subject.append("messi", "henderson", "b", Some("k")).await, Err(Refusal::KeyReused));
             assert_eq!(subject.append("messi", "lineker", "a", Some("k")).await, Err(Refusal::KeyReused));
-            let (from, to) = (name("messi"), name("henderson"));
+            let (from, to) = (name("messi"), to("henderson"));
             let message = NewMessage { from: &from, to: &to, text: "a", key: Some("k"), at: Timestamp(0) };
             let found = subject.settle(subject.store.find_repeated(message)).await;
             assert_eq!(found, Ok(Some(Stored { duplicate: true, ..first })), "{}", subject.kind);
@@ -184,7 +188,7 @@ async fn two_that_use_a_key_at_once_store_one_message() {
 #[tokio::test]
 async fn keyed_and_unkeyed_sends_of_one_caller_stay_in_order() {
     for subject in Subject::all(10_000) {
-        let (from, to) = (name("messi"), name("henderson"));
+        let (from, to) = (name("messi"), to("henderson"));
         let texts: Vec<_> = (0..200).map(|i| format!("{i}")).collect();
         let receipts: Vec<_> = texts
             .iter()
@@ -207,8 +211,13 @@ async fn sessions_are_kept() {
     for mut subject in Subject::all(10) {
         for digest in [keep, end] {
             let (created, used) = (Timestamp(5), Timestamp(6));
-            let position =
-                subject.store.open_session(SessionRecord { digest, user: name("messi"), created, used });
+            let position = subject.store.open_session(SessionRecord {
+                digest,
+                user: name("messi"),
+                created,
+                used,
+                number: 3,
+            });
             assert_eq!(subject.store.durability().settled(position).await, Ok(()));
         }
         subject.store.touch_session(&keep, Timestamp(7));
@@ -218,7 +227,7 @@ async fn sessions_are_kept() {
             let kept = subject.store.sessions();
             assert_eq!(kept.len(), 1, "{}", subject.kind);
             assert_eq!((kept[0].digest, &*kept[0].user, kept[0].created), (keep, "messi", Timestamp(5)));
-            assert_eq!(kept[0].used, Timestamp(7));
+            assert_eq!((kept[0].used, kept[0].number), (Timestamp(7), 3));
         }
     }
 }
@@ -226,7 +235,7 @@ async fn sessions_are_kept() {
 #[tokio::test]
 async fn many_messages_are_indexed_and_found() {
     for mut subject in Subject::all(1_000_000) {
-        let (from, to, other) = (name("messi"), name("henderson"), name("lineker"));
+        let (from, to, other) = (name("messi"), to("henderson"), to("lineker"));
         let total = 70_000_usize;
         let mut last = None;
         for i in 0..total {
@@ -427,7 +436,7 @@ async fn a_flipped_bit_is_told_and_not_delivered() {
     let store = open(&data).expect("made");
     let messi = name("messi");
     let text = "a text that can be found in the file";
-    store.append(NewMessage { from: &messi, to: &messi, text, key: None, at: Timestamp(0) });
+    store.append(NewMessage { from: &messi, to: &to("messi"), text, key: None, at: Timestamp(0) });
     store.close();
     drop(store);
     let database = data.join("chat.db");

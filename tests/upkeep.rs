@@ -10,7 +10,7 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Timestamp, UserName},
+    protocol::{Recipient, Timestamp, UserName},
     store::{self, MessageId, NewMessage, Options, Receipt, Sqlite, Store},
 };
 
@@ -115,7 +115,7 @@ fn name(text: &str) -> UserName {
 
 /// Appends, and waits until it is stored.
 async fn append(store: &Sqlite, to: &str, text: &str, key: Option<&str>, at: Timestamp) -> (MessageId, bool) {
-    let (from, to) = (name("lineker"), name(to));
+    let (from, to) = (name("lineker"), Recipient::parse(to).expect("a name"));
     let outcome = match store.append(NewMessage { from: &from, to: &to, text, key, at }) {
         Receipt::Known(outcome) => outcome,
         Receipt::Late(outcome) => outcome.await,
@@ -130,10 +130,10 @@ async fn check_tells_what_is_wrong() {
     for (damage, expected) in [
         ("UPDATE messages SET text = 'tex4' WHERE id = 3", "message 3 does not match its checksum"),
         ("UPDATE messages SET recipient = 0 WHERE id = 3", "message 3 does not match its checksum"),
-        ("DELETE FROM messages WHERE id = 2", "has message 2 in an inbox where it is not"),
-        ("DELETE FROM inbox_blocks WHERE first = 1", "the index of name 1 has"),
-        ("UPDATE inbox_blocks SET first = first + 1 WHERE first = 1", "message 9 out of order"),
-        ("UPDATE inbox_blocks SET rest = x'80' WHERE first = 1", "cannot be read"),
+        ("DELETE FROM messages WHERE id = 2", "has message 2 in a list where it is not"),
+        ("DELETE FROM blocks WHERE first = 1", "the index of name 1 has"),
+        ("UPDATE blocks SET first = first + 1 WHERE first = 1", "message 9 out of order"),
+        ("UPDATE blocks SET rest = x'80' WHERE first = 1", "cannot be read"),
         ("DELETE FROM keys", "the key of message 4 is not in order"),
         ("UPDATE keys SET key = 'other'", "the key of message 4 is not in order"),
         ("UPDATE inboxes SET upto = 0", "wait for name 1"),
@@ -179,7 +179,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
         let key = (i % 100 == 1).then(|| format!("key{i}"));
         let from = name("lineker");
         // Without waiting for each.
-        let (text, to) = (format!("text{i}"), name(to));
+        let (text, to) = (format!("text{i}"), Recipient::parse(to).expect("a name"));
         let message = NewMessage { from: &from, to: &to, text: &text, key: key.as_deref(), at: Timestamp(0) };
         if let Receipt::Late(outcome) = store.append(message) {
             drop(outcome);
@@ -215,11 +215,14 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     assert!(!duplicate && new.0 > total);
     let (_, duplicate) = append(&store, "messi", "young", Some("young"), now).await;
     assert!(duplicate);
-    let page = store.inbox(&name("messi"), 100).await.expect("readable");
+    let page = store.inbox(&name("messi"), MessageId(0), 100).await.expect("readable");
     let texts: Vec<_> = page.messages.iter().map(|message| message.text.to_string()).collect();
     assert_eq!(texts.len(), 13);
     assert_eq!(texts[9..], ["last old", "young", "younger", "text1"]);
-    assert_eq!(store.inbox(&name("henderson"), 1000).await.expect("readable").messages.len(), 100);
+    assert_eq!(
+        store.inbox(&name("henderson"), MessageId(0), 1000).await.expect("readable").messages.len(),
+        100
+    );
     store.close();
     drop(store);
     assert_eq!(store::check(&database).expect("readable").problems, [""; 0]);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, Timestamp, TokenDigest, UserName},
     store::{
         MessageId, NewMessage, Options, Outcome, Receipt, SCHEMA_VERSION, SessionRecord, Sqlite, Store,
         Stored,
@@ -39,7 +39,7 @@ async fn append(
     text: &str,
     key: Option<&str>,
 ) -> Result<Stored, Refusal> {
-    let (from, to) = (name(from), name(to));
+    let (from, to) = (name(from), Recipient::parse(to).expect("a name"));
     let receipt = store.append(NewMessage { from: &from, to: &to, text, key, at: Timestamp(1000) });
     let Outcome { result, position } = match receipt {
         Receipt::Known(outcome) => outcome,
@@ -50,7 +50,7 @@ async fn append(
 }
 
 async fn inbox(store: &Sqlite, user: &str) -> Vec<(u64, String)> {
-    let page = store.inbox(&name(user), 100).await.expect("readable");
+    let page = store.inbox(&name(user), MessageId(0), 100).await.expect("readable");
     page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
 }
 
@@ -63,7 +63,8 @@ async fn fill(store: &Sqlite) {
     }
     store.acknowledge(&name("messi"), MessageId(10), 7, Timestamp(2000));
     let (created, used) = (Timestamp(3000), Timestamp(4000));
-    let position = store.open_session(SessionRecord { digest: TOKEN, user: name("messi"), created, used });
+    let position =
+        store.open_session(SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1 });
     store.durability().settled(position).await.expect("stored");
 }
 

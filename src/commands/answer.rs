@@ -36,6 +36,14 @@ pub enum Effect {
     Bind(Arc<Session>),
     /// To be told when the reply was written.
     Deliver(Delivery),
+    /// From the next reply on the connection speaks dialect 2.
+    Hello,
+    /// From now on the connection is sent what comes for the session's user.
+    Watch(Arc<Session>),
+    /// From now on it is not.
+    Unwatch,
+    /// The connection is to end as if its peer had nothing more to say.
+    Quit,
 }
 
 impl Reply {
@@ -78,8 +86,17 @@ impl Answer {
         receipt: Receipt<T>,
         body: impl FnOnce(T) -> Body + Send + 'static,
     ) -> Self {
-        let reply = move |outcome: Outcome<T>| {
-            Reply::new(outcome.result.map_or_else(Body::Refused, body)).at(outcome.position)
+        Self::to_read(receipt, move |result, position| Reply::new(body(result)).at(position))
+    }
+
+    /// The answer to a look: `reply` says what was found.
+    pub(super) fn to_read<T: Send + 'static>(
+        receipt: Receipt<T>,
+        reply: impl FnOnce(T, Position) -> Reply + Send + 'static,
+    ) -> Self {
+        let reply = move |Outcome { result, position }: Outcome<T>| match result {
+            Ok(found) => reply(found, position),
+            Err(refusal) => Reply::from(refusal).at(position),
         };
         match receipt {
             Receipt::Known(outcome) => Answer::Now(reply(outcome)),

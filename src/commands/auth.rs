@@ -3,20 +3,15 @@
 use serde::Serialize;
 
 use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect};
-use crate::protocol::{
-    Secret,
-    reply::render,
-    request::{Form, Parameter},
-};
+use crate::protocol::{Secret, reply::render, request::Parameter};
 
 pub(super) static COMMAND: Command = Command {
     name: "auth",
     access: Access::Anyone,
-    parameters: &[
-        Parameter { name: "USER", field: "username", form: Form::Word },
-        Parameter { name: "PASSWORD", field: "password", form: Form::Rest },
-    ],
+    parameters: &[Parameter::word("USER", "username"), Parameter::rest("PASSWORD", "password")],
     summary: "Log in. The token in the reply proves the session, on this connection or another.",
+    help: "PASSWORD is the rest of the line. On this connection commands need no token from then on; a second login replaces \
+           the first here, and both sessions go on.",
     success: "username {USER} logged in, token {tokenid}",
     token: TokenEffect::Gives,
     run,

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
 
-use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect};
+use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect, object::Object};
 use crate::{
     protocol::{
-        MAX_PAGE, MAX_REPLY,
+        Dialect, MAX_PAGE, MAX_REPLY,
         reply::{self, Body, render},
     },
-    service::Service,
-    store::Message,
+    service::{Service, Taken},
+    store::{Message, MessageId},
 };
 
 pub(super) static COMMAND: Command = Command {
@@ -19,65 +20,54 @@ pub(super) static COMMAND: Command = Command {
     access: Access::Session,
     parameters: &[],
     summary: "Take the messages out of your inbox, at most 1,000 or 1 MiB of them at once.",
+    help: "They are grouped by sender, oldest first, and leave the inbox when the whole reply was written. `fetch` leaves them \
+           there.",
     success: "{messages}",
     token: TokenEffect::Keeps,
     run,
 };
 
 fn run(call: &Call<'_>) -> Answer {
-    let service = call.service.clone();
+    let (service, dialect, origin) = (call.service.clone(), call.dialect, call.mailbox.cloned());
     let user = call.session().user().clone();
     Answer::Barrier(Box::pin(async move {
         let lease = service.lease_inbox(&user.username).await;
-        let page = match service.store.inbox(&user.username, MAX_PAGE).await {
+        let page = match service.store.inbox(&user.username, MessageId(0), MAX_PAGE).await {
             Ok(page) => page,
             Err(refusal) => return refusal.into(),
         };
-        let entries = first_entries(&page.messages, &service);
+        let entries = first_entries(&page.messages, dialect, &service);
         let reply = Reply::new(body(&entries)).at(page.position);
-        match entries.last() {
-            None => reply,
-            Some(last) => reply.with(Effect::Deliver(lease.deliver(last.message.id, entries.len()))),
+        if entries.is_empty() {
+            return reply;
         }
+        let mut taken = Taken::default();
+        entries.iter().for_each(|entry| taken.add(entry.message));
+        reply.with(Effect::Deliver(lease.deliver(taken, origin)))
     }))
 }
 
-/// A message as dialect 1 shows it.
-#[derive(Serialize)]
+/// A message in the reply.
 struct Entry<'a> {
-    msg_from: &'a str,
-    msg_to: &'a str,
-    msg: &'a str,
-    #[serde(skip)]
     message: &'a Message,
+    rendered: Box<RawValue>,
 }
 
-impl<'a> Entry<'a> {
-    fn new(message: &'a Message, service: &'a Service) -> Self {
-        Entry {
-            msg_from: service.display_name(&message.from),
-            msg_to: service.display_name(&message.to),
-            msg: &message.text,
-            message,
-        }
-    }
-
+impl Entry<'_> {
     /// How many bytes it has in the reply, with the name of a sender of its own: an upper bound.
     fn len(&self) -> usize {
-        let punctuation = r#"{"msg_from": , "msg_to": , "msg": }, : [], "#.len();
-        let values = [self.msg_from, self.msg_to, self.msg, &self.message.from];
-        punctuation + values.map(reply::string_len).iter().sum::<usize>()
+        self.rendered.get().len() + reply::string_len(&self.message.from) + ": [], ".len()
     }
 }
 
 const EMPTY_REPLY_LEN: usize = r#"{"status": "OK", "messages": {}}"#.len() + reply::END.len();
 
 /// As many messages as fit into one reply, and at least one.
-fn first_entries<'a>(messages: &'a [Message], service: &'a Service) -> Vec<Entry<'a>> {
+fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, service: &'a Service) -> Vec<Entry<'a>> {
     let mut room = MAX_REPLY - EMPTY_REPLY_LEN;
     let mut entries = Vec::with_capacity(messages.len());
     for message in messages {
-        let entry = Entry::new(message, service);
+        let entry = Entry { message, rendered: rendered(&Object::new(message, dialect, service)) };
         let len = entry.len();
         if len > room && !entries.is_empty() {
             break;
@@ -88,10 +78,23 @@ fn first_entries<'a>(messages: &'a [Message], service: &'a Service) -> Vec<Entry
     entries
 }
 
+fn rendered(object: &Object<'_>) -> Box<RawValue> {
+    let mut json = Vec::new();
+    reply::write_json(object, &mut json);
+    let json = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(json).expect("it was written as JSON")
+}
+
 #[derive(Serialize)]
 struct InboxReply<'a> {
     status: &'static str,
     messages: Grouped<'a>,
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.rendered.serialize(serializer)
+    }
 }
 
 /// Messages by sender, senders in the order of their first message.

@@ -3,13 +3,26 @@
 //! What a row declares (access, parameters) is checked here, once for all, before the function runs. Help, usage,
 //! the client and the documentation read the same table.
 
+mod ack;
 mod answer;
 mod auth;
+mod feed;
+mod fetch;
+mod hello;
+mod help;
+mod history;
 mod inbox;
 mod logout;
+mod object;
+mod ping;
+mod rooms;
 mod send;
+mod sessions;
 mod showuseractive;
 mod speaker;
+mod status;
+mod watch;
+mod who;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,15 +31,40 @@ pub use speaker::Speaker;
 
 use crate::{
     protocol::{
-        Timestamp,
+        Dialect, Timestamp,
         request::{Arguments, Form, Parameter},
     },
-    service::{Service, Session},
+    service::{Mailbox, Service, Session},
 };
 
+/// How many messages a page has, unless it was asked for another number.
+const DEFAULT_PAGE: usize = 50;
+
 /// Every command, in the order in which help lists them.
-pub static COMMANDS: [&Command; 5] =
-    [&auth::COMMAND, &send::COMMAND, &inbox::COMMAND, &showuseractive::COMMAND, &logout::COMMAND];
+pub static COMMANDS: [&Command; 22] = [
+    &auth::COMMAND,
+    &send::COMMAND,
+    &inbox::COMMAND,
+    &showuseractive::COMMAND,
+    &logout::COMMAND,
+    &hello::COMMAND,
+    &fetch::COMMAND,
+    &ack::COMMAND,
+    &history::COMMAND,
+    &status::COMMAND,
+    &watch::WATCH,
+    &watch::UNWATCH,
+    &rooms::JOIN,
+    &rooms::LEAVE,
+    &rooms::ROOMS,
+    &rooms::MEMBERS,
+    &who::WHO,
+    &who::WHOAMI,
+    &sessions::COMMAND,
+    &help::COMMAND,
+    &ping::PING,
+    &ping::QUIT,
+];
 
 /// One row of the table.
 pub struct Command {
@@ -38,6 +76,8 @@ pub struct Command {
     pub parameters: &'static [Parameter],
     /// One line of help.
     pub summary: &'static str,
+    /// What else there is to know.
+    pub help: &'static str,
     /// What the client says when it succeeded: `{USER}` stands for a parameter, `{messages}` for a field of the reply.
     pub success: &'static str,
     /// What its success means for the token that a client holds.
@@ -76,8 +116,13 @@ impl Command {
     #[must_use]
     pub fn usage(&self) -> String {
         let token = (self.access == Access::Session).then_some("[token]");
-        let words = self.parameters.iter().filter(|p| p.form != Form::FieldOnly).map(|p| p.name);
-        let parts: Vec<_> = [self.name].into_iter().chain(token).chain(words).collect();
+        let words = self.parameters.iter().filter_map(|parameter| match parameter.form {
+            Form::Word | Form::Rest => Some(parameter.name.to_owned()),
+            Form::Optional => Some(format!("[{}]", parameter.name)),
+            Form::FieldOnly => None,
+        });
+        let head = [self.name].into_iter().chain(token).map(str::to_owned);
+        let parts: Vec<_> = head.chain(words).collect();
         parts.join(" ")
     }
 }
@@ -89,6 +134,9 @@ struct Call<'a> {
     from: IpAddr,
     now: Timestamp,
     session: Option<&'a Arc<Session>>,
+    dialect: Dialect,
+    /// The connection's, if it has one.
+    mailbox: Option<&'a Arc<Mailbox>>,
     arguments: Arguments<'a>,
 }
 

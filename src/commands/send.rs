@@ -1,25 +1,27 @@
-//! `send [token] USER TEXT`: puts a message into a user's inbox.
+//! `send [token] TO TEXT`: puts a message into a user's inbox, or into a room.
 
-use super::{Access, Answer, Call, Command, TokenEffect};
+use super::{Access, Answer, Call, Command, Reply, TokenEffect};
 use crate::{
     protocol::{
-        MAX_KEY, MAX_MESSAGE, Refusal, UserName,
-        reply::Body,
-        request::{Form, Parameter},
+        MAX_KEY, MAX_MESSAGE, Recipient, Refusal, UserName,
+        reply::{self, Body},
+        request::{Kind, Parameter},
     },
-    store::{NewMessage, Stored},
+    store::{Membership, NewMessage, Position, Stored},
 };
 
 pub(super) static COMMAND: Command = Command {
     name: "send",
     access: Access::Session,
     parameters: &[
-        Parameter { name: "USER", field: "to", form: Form::Word },
-        Parameter { name: "TEXT", field: "message", form: Form::Rest },
-        Parameter { name: "KEY", field: "key", form: Form::FieldOnly },
+        Parameter::word("TO", "to"),
+        Parameter::rest("TEXT", "message"),
+        Parameter::field_only("KEY", "key", Kind::Text),
     ],
-    summary: "Put a message into a user's inbox. OK means that it is stored.",
-    success: "Message sent to {USER}",
+    summary: "Put a message into a user's inbox, or a #room's. OK means that it is stored.",
+    help: "TEXT is the rest of the line, at most 8,192 bytes. In the JSON form a `key` of 1 to 64 bytes makes it safe to \
+           repeat: it is stored once.",
+    success: "Message sent to {TO}",
     token: TokenEffect::Keeps,
     run,
 };
@@ -32,18 +34,41 @@ fn run(call: &Call<'_>) -> Answer {
     let store = &call.service.store;
     let from = &call.session().user().username;
     let message = |to| NewMessage { from, to, text, key, at: call.now };
-    let refusal = match call.service.users.get(to) {
-        Some(to) if text.len() <= MAX_MESSAGE => {
-            return Answer::to_write(store.append(message(&to.username)), |_: Stored| Body::Sent);
+    let refused = match recipient(call, to, from) {
+        Ok(to) if text.len() <= MAX_MESSAGE => {
+            return Answer::to_write(store.append(message(&to)), sent);
         }
-        Some(_) => Refusal::MessageTooLong,
-        None => Refusal::NoSuchUser,
+        Ok(_) => (Refusal::MessageTooLong, Position::START),
+        Err(refused) => refused,
     };
+    let refused = move || Reply::from(refused.0).at(refused.1);
     // What was sent before under this key is answered as then, whatever has changed since.
-    match UserName::parse(to) {
-        Some(to) if key.is_some() => Answer::to_write(store.find_repeated(message(&to)), move |found| {
-            found.map_or(Body::Refused(refusal), |_: Stored| Body::Sent)
-        }),
-        _ => refusal.into(),
+    match Recipient::parse(to) {
+        Some(to) if key.is_some() => {
+            Answer::to_read(store.find_repeated(message(&to)), move |found: Option<Stored>, position| {
+                found.map_or_else(refused, |stored| Reply::new(sent(stored)).at(position))
+            })
+        }
+        _ => Answer::Now(refused()),
+    }
+}
+
+fn sent(stored: Stored) -> Body {
+    Body::Sent(reply::Sent { id: stored.id.0, at: stored.at, duplicate: stored.duplicate })
+}
+
+/// For whom it is, if there is such a user, or the sender is in that room.
+fn recipient(call: &Call<'_>, to: &str, from: &UserName) -> Result<Recipient, (Refusal, Position)> {
+    if !to.starts_with('#') {
+        let user = call.service.users.get(to).ok_or((Refusal::NoSuchUser, Position::START))?;
+        return Ok(Recipient::User(user.username.clone()));
+    }
+    let Some(Recipient::Room(room)) = Recipient::parse(to) else {
+        return Err((Refusal::NoSuchRoom, Position::START));
+    };
+    match call.service.store.membership(from, &room) {
+        (Membership::Current, _) => Ok(Recipient::Room(room)),
+        (Membership::NoRoom, position) => Err((Refusal::NoSuchRoom, position)),
+        (Membership::Never | Membership::Former, position) => Err((Refusal::NotAMember, position)),
     }
 }

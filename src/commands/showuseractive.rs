@@ -10,6 +10,7 @@ pub(super) static COMMAND: Command = Command {
     access: Access::Session,
     parameters: &[],
     summary: "List who is logged in.",
+    help: "By user name: who holds a live session, connected or not. `who` tells more.",
     success: "{messages}",
     token: TokenEffect::Keeps,
     run,

@@ -1,11 +1,11 @@
 //! Who speaks on a connection, and the way from a line to its command.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, task::Context};
 
-use super::{Access, Answer, Call, Reply, find};
+use super::{Access, Answer, Call, Effect, Reply, feed::Feed, find};
 use crate::{
-    protocol::{Refusal, Timestamp, Token, request::Request},
-    service::{Service, Session},
+    protocol::{Closing, Dialect, Refusal, Timestamp, Token, request::Request},
+    service::{Binding, Service, Session},
 };
 
 /// Who speaks on a connection.
@@ -13,27 +13,86 @@ pub struct Speaker {
     service: Arc<Service>,
     from: IpAddr,
     sessions: Held,
+    dialect: Dialect,
+    /// Only a connection that said hello has one.
+    feed: Option<Box<Feed>>,
 }
 
 /// The sessions that a connection has shown.
 #[derive(Default)]
 struct Held {
     /// The one in which it authenticated last.
-    own: Option<Arc<Session>>,
+    own: Option<Box<Binding>>,
     /// That of the token given last, so that one given on every line is looked up once.
     given: Option<(Token, Arc<Session>)>,
+}
+
+/// What a connection is sent without having asked.
+pub struct Unasked {
+    /// Events, each to be written when it is durable.
+    pub events: Vec<Reply>,
+    /// Ask again at once.
+    pub more: bool,
+    /// The connection is to be ended.
+    pub end: Option<Closing>,
 }
 
 impl Speaker {
     /// Somebody from that address who has not said anything yet.
     #[must_use]
     pub fn new(service: Arc<Service>, from: IpAddr) -> Self {
-        Speaker { service, from, sessions: Held::default() }
+        Speaker { service, from, sessions: Held::default(), dialect: Dialect::One, feed: None }
     }
 
-    /// From now on the connection's own session is this one.
-    pub fn bind(&mut self, session: Arc<Session>) {
-        self.sessions.own = Some(session);
+    /// What a reply does to the connection. Returns what is left of that for others to do.
+    #[must_use]
+    pub fn apply(&mut self, effect: Effect) -> Effect {
+        match effect {
+            Effect::Bind(session) => {
+                let mailbox = self.feed.as_ref().map(|feed| feed.mailbox().clone());
+                self.sessions.own = Some(Box::new(Binding::new(&self.service, session, mailbox)));
+            }
+            Effect::Hello => {
+                self.dialect = Dialect::Two;
+                let feed = self.feed.get_or_insert_with(|| Box::new(Feed::new()));
+                if let Some(own) = &mut self.sessions.own {
+                    own.attach(feed.mailbox());
+                }
+            }
+            Effect::Watch(session) => {
+                if let Some(feed) = &mut self.feed {
+                    feed.watch(&self.service, session);
+                }
+            }
+            Effect::Unwatch => {
+                if let Some(feed) = &mut self.feed {
+                    feed.unwatch();
+                }
+            }
+            Effect::None | Effect::Deliver(_) | Effect::Quit => return effect,
+        }
+        Effect::None
+    }
+
+    /// The dialect that the connection speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// What there is to be sent that was not asked for; the task is woken when there is more. `None` for who never is.
+    pub fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked> {
+        let told = self.feed.as_mut()?.poll(&self.service, cx);
+        let now = self.service.now();
+        if told.session_ended && self.sessions.own.as_ref().is_some_and(|own| !own.session().is_live(now)) {
+            self.sessions.own = None;
+        }
+        let events = told.events.into_iter().map(|events| Reply::new(events.body).at(events.position));
+        Some(Unasked {
+            events: events.collect(),
+            more: told.more,
+            end: told.too_slow.then_some(Closing::SlowConsumer),
+        })
     }
 
     /// The service that answers.
@@ -59,7 +118,7 @@ impl Speaker {
 
     /// The order of checks: command, session, parameters; what comes after them is the command's own.
     fn run(&mut self, mut request: Request<'_>) -> Result<Answer, Reply> {
-        let Speaker { service, from, sessions } = self;
+        let Speaker { service, from, sessions, dialect, feed } = self;
         let command = find(request.command()).ok_or(Refusal::UnknownCommand)?;
         let now = service.now();
         let session = match command.access {
@@ -71,7 +130,8 @@ impl Speaker {
             }
         };
         let arguments = request.bind(command.parameters)?;
-        Ok((command.run)(&Call { service, from: *from, now, session, arguments }))
+        let mailbox = feed.as_ref().map(|feed| feed.mailbox());
+        Ok((command.run)(&Call { service, from: *from, now, session, dialect: *dialect, mailbox, arguments }))
     }
 }
 
@@ -79,7 +139,7 @@ impl Held {
     /// The session of the token, or without one the connection's own; `None` if it is not live.
     fn live(&mut self, token: Option<Token>, service: &Service, now: Timestamp) -> Option<&Arc<Session>> {
         let session = match token {
-            None => self.own.as_ref()?,
+            None => self.own.as_ref()?.session(),
             Some(token) => {
                 if self.given.as_ref().is_none_or(|(known, _)| *known != token) {
                     self.given = service.find_session(&token, now).map(|session| (token, session));

@@ -10,10 +10,20 @@ pub mod request;
 mod timestamp;
 mod token;
 
-pub use name::UserName;
+pub use name::{Recipient, RoomName, UserName};
 pub use refusal::{Closing, Refusal};
 pub use timestamp::Timestamp;
 pub use token::{Secret, Token, TokenDigest};
+
+/// What a connection has asked to be told: the two share one grammar of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// The replies of the first five commands as they have always been; no events.
+    #[default]
+    One,
+    /// With codes, numbers and times of messages, and events.
+    Two,
+}
 
 /// The longest request line in bytes, without its line end.
 pub const MAX_LINE: usize = 16 * 1024;

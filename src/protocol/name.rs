@@ -1,4 +1,4 @@
-//! User names.
+//! Names of users and rooms.
 
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
@@ -43,9 +43,100 @@ impl fmt::Debug for UserName {
     }
 }
 
+/// A room's name: `#`, then 1 to 32 of what user names are made of. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// The name, if `text` is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.strip_prefix('#').and_then(UserName::parse).map(|_| RoomName(text.into()))
+    }
+}
+
+impl Deref for RoomName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recipient {
+    /// One user.
+    User(UserName),
+    /// Everybody in a room.
+    Room(RoomName),
+}
+
+impl Recipient {
+    /// The name, if `text` is one of a user or of a room.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let room = || RoomName::parse(text).map(Recipient::Room);
+        UserName::parse(text).map(Recipient::User).or_else(room)
+    }
+
+    /// The room, if it is one.
+    #[must_use]
+    pub fn room(&self) -> Option<&RoomName> {
+        match self {
+            Recipient::User(_) => None,
+            Recipient::Room(room) => Some(room),
+        }
+    }
+
+    /// The user, if it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserName> {
+        match self {
+            Recipient::User(user) => Some(user),
+            Recipient::Room(_) => None,
+        }
+    }
+}
+
+impl Deref for Recipient {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Recipient::User(user) => user,
+            Recipient::Room(room) => room,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rooms() {
+        for name in ["#lab", "#0", &format!("#{}", "x".repeat(32))] {
+            assert_eq!(RoomName::parse(name).as_deref(), Some(name));
+            assert_eq!(Recipient::parse(name).as_deref(), Some(name));
+        }
+        for no in ["#", "##a", "lab", "#Lab", "# a", &format!("#{}", "x".repeat(33))] {
+            assert_eq!(RoomName::parse(no), None, "{no:?}");
+        }
+        assert!(Recipient::parse("messi").is_some_and(|to| to.user().is_some() && to.room().is_none()));
+    }
 
     #[test]
     fn names() {

@@ -9,6 +9,14 @@ pub enum Refusal {
     BadCredentials,
     /// The recipient does not exist.
     NoSuchUser,
+    /// The room does not exist.
+    NoSuchRoom,
+    /// Who asks is not in the room.
+    NotAMember,
+    /// Who asks is in as many rooms as one can be.
+    TooManyRooms,
+    /// No message of that number, or not one of the asker's.
+    NoSuchMessage,
     /// No command of that name.
     UnknownCommand,
     /// Not the form of a request, or not the parameters of its command.
@@ -35,10 +43,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in the order of the catalogue.
-    pub const ALL: [Refusal; 14] = [
+    pub const ALL: [Refusal; 18] = [
         Refusal::NotAuthorized,
         Refusal::BadCredentials,
         Refusal::NoSuchUser,
+        Refusal::NoSuchRoom,
+        Refusal::NotAMember,
+        Refusal::TooManyRooms,
+        Refusal::NoSuchMessage,
         Refusal::UnknownCommand,
         Refusal::BadRequest,
         Refusal::LineTooLong,
@@ -69,6 +81,10 @@ impl Refusal {
             Refusal::NotAuthorized => ("not_authorized", "not authorized"),
             Refusal::BadCredentials => ("bad_credentials", "User Tidak Ada"),
             Refusal::NoSuchUser => ("no_such_user", "User Tidak Ditemukan"),
+            Refusal::NoSuchRoom => ("no_such_room", "no such room"),
+            Refusal::NotAMember => ("not_a_member", "not a member of this room"),
+            Refusal::TooManyRooms => ("too_many_rooms", "too many rooms"),
+            Refusal::NoSuchMessage => ("no_such_message", "no such message"),
             Refusal::UnknownCommand => ("unknown_command", "Protocol Tidak Benar"),
             Refusal::BadRequest => ("bad_request", "Protocol Tidak Benar"),
             Refusal::LineTooLong => ("line_too_long", "line too long"),

@@ -3,12 +3,12 @@
 //! The form is fixed to the byte: a space after `:` and `,`, keys in the order shown, and no raw character that
 //! could reach into the terminal of somebody who reads with netcat.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
-use super::{Closing, Refusal};
+use super::{Closing, Dialect, Refusal, Timestamp};
 
 /// What stands after each reply.
 pub const END: &[u8] = b"\r\n\r\n";
@@ -18,37 +18,89 @@ pub const END: &[u8] = b"\r\n\r\n";
 pub enum Body {
     /// `{"status": "OK"}`
     Done,
-    /// `{"status": "OK", "message": "Message Sent"}`
-    Sent,
-    /// `{"status": "ERROR", "message": …}`
+    /// `{"status": "OK", "message": …}`
+    Said(&'static str),
+    /// `{"status": "OK", "message": "Message Sent"}`, in dialect 2 with the message's number and time.
+    Sent(Sent),
+    /// `{"status": "ERROR", "message": …}`, in dialect 2 with the code.
     Refused(Refusal),
     /// Made by [`render`] already.
     Rendered(Vec<u8>),
 }
 
+/// A message that was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// Its number.
+    pub id: u64,
+    /// When the server took it.
+    pub at: Timestamp,
+    /// It was there already.
+    pub duplicate: bool,
+}
+
 impl Body {
     /// Writes the reply and its end.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, dialect: Dialect, out: &mut Vec<u8>) {
         match self {
             Body::Done => out.extend_from_slice(b"{\"status\": \"OK\"}\r\n\r\n"),
-            Body::Sent => {
+            Body::Said(text) => write_object(&Said { status: "OK", message: text }, out),
+            Body::Sent(_) if dialect == Dialect::One => {
                 out.extend_from_slice(b"{\"status\": \"OK\", \"message\": \"Message Sent\"}\r\n\r\n");
             }
-            Body::Refused(refusal) => write_error(refusal.text(), out),
+            Body::Sent(sent) => sent.write(out),
+            Body::Refused(refusal) => {
+                let code = (dialect == Dialect::Two).then(|| refusal.code());
+                write_object(&Failed { status: "ERROR", message: refusal.text(), code }, out);
+            }
             Body::Rendered(bytes) => out.extend_from_slice(bytes),
         }
     }
 }
 
-/// The last word on a connection that the server ends.
-pub fn write_closing(reason: Closing, out: &mut Vec<u8>) {
-    write_error(reason.text(), out);
+impl Sent {
+    /// By hand: it is what is written most.
+    fn write(&self, out: &mut Vec<u8>) {
+        let Sent { id, at, duplicate } = self;
+        let duplicate = if *duplicate { ", \"duplicate\": true" } else { "" };
+        write!(
+            out,
+            "{{\"status\": \"OK\", \"message\": \"Message Sent\", \"id\": {id}, \"at\": \"{at}\"{duplicate}}}\r\n\r\n"
+        )
+        .expect("a Vec takes every byte");
+    }
 }
 
-fn write_error(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"status\": \"ERROR\", \"message\": ");
-    write_json(&text, out);
-    out.push(b'}');
+#[derive(Serialize)]
+struct Said<'a> {
+    status: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    status: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Farewell<'a> {
+    event: &'a str,
+    reason: &'a str,
+}
+
+/// The last word on a connection that the server ends.
+pub fn write_closing(reason: Closing, dialect: Dialect, out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::One => write_object(&Failed { status: "ERROR", message: reason.text(), code: None }, out),
+        Dialect::Two => write_object(&Farewell { event: "closing", reason: reason.reason() }, out),
+    }
+}
+
+fn write_object(object: &impl Serialize, out: &mut Vec<u8>) {
+    write_json(object, out);
     out.extend_from_slice(END);
 }
 
@@ -56,8 +108,7 @@ fn write_error(text: &str, out: &mut Vec<u8>) {
 #[must_use]
 pub fn render(object: &impl Serialize) -> Body {
     let mut out = Vec::new();
-    write_json(object, &mut out);
-    out.extend_from_slice(END);
+    write_object(object, &mut out);
     Body::Rendered(out)
 }
 
@@ -179,12 +230,19 @@ mod tests {
     #[test]
     fn errors_and_last_words() {
         let mut out = Vec::new();
-        Body::Refused(Refusal::NotAuthorized).write(&mut out);
-        write_closing(Closing::Shutdown, &mut out);
+        for dialect in [Dialect::One, Dialect::Two] {
+            Body::Refused(Refusal::NotAuthorized).write(dialect, &mut out);
+            Body::Sent(Sent { id: 7, at: Timestamp(0), duplicate: true }).write(dialect, &mut out);
+            write_closing(Closing::Shutdown, dialect, &mut out);
+        }
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
             "{\"status\": \"ERROR\", \"message\": \"not authorized\"}\r\n\r\n\
-             {\"status\": \"ERROR\", \"message\": \"server is shutting down\"}\r\n\r\n"
+             {\"status\": \"OK\", \"message\": \"Message Sent\"}\r\n\r\n\
+             {\"status\": \"ERROR\", \"message\": \"server is shutting down\"}\r\n\r\n\
+             {\"status\": \"ERROR\", \"message\": \"not authorized\", \"code\": \"not_authorized\"}\r\n\r\n\
+             {\"status\": \"OK\", \"message\": \"Message Sent\", \"id\": 7, \"at\": \"1970-01-01T00:00:00.000Z\", \"duplicate\": true}\r\n\r\n\
+             {\"event\": \"closing\", \"reason\": \"shutdown\"}\r\n\r\n"
         );
     }
 

@@ -15,6 +15,8 @@ pub struct Parameter {
     pub field: &'static str,
     /// How a request gives it.
     pub form: Form,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// How a request gives a parameter.
@@ -24,8 +26,59 @@ pub enum Form {
     Word,
     /// The rest of the line, trimmed of spaces and tabs at both ends. Required, and last.
     Rest,
+    /// One word that may be left out, with all that follow.
+    Optional,
     /// A JSON field that may be left out; the line form has no place for it.
     FieldOnly,
+}
+
+/// What a parameter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text: a JSON string, not empty.
+    Text,
+    /// A number from 0 to 2⁶³ − 1: decimal digits, or a JSON number.
+    Number,
+    /// A number, or in the line form this word.
+    NumberOr(&'static str),
+    /// A JSON boolean.
+    Flag,
+}
+
+impl Parameter {
+    /// A required word.
+    #[must_use]
+    pub const fn word(name: &'static str, field: &'static str) -> Self {
+        Parameter { name, field, form: Form::Word, kind: Kind::Text }
+    }
+
+    /// The rest of the line.
+    #[must_use]
+    pub const fn rest(name: &'static str, field: &'static str) -> Self {
+        Parameter { name, field, form: Form::Rest, kind: Kind::Text }
+    }
+
+    /// A word that may be left out.
+    #[must_use]
+    pub const fn optional(name: &'static str, field: &'static str, kind: Kind) -> Self {
+        Parameter { name, field, form: Form::Optional, kind }
+    }
+
+    /// A required number.
+    #[must_use]
+    pub const fn number(name: &'static str, field: &'static str) -> Self {
+        Parameter { name, field, form: Form::Word, kind: Kind::Number }
+    }
+
+    /// A field that only the JSON form has.
+    #[must_use]
+    pub const fn field_only(name: &'static str, field: &'static str, kind: Kind) -> Self {
+        Parameter { name, field, form: Form::FieldOnly, kind }
+    }
+
+    fn is_required(&self) -> bool {
+        matches!(self.form, Form::Word | Form::Rest)
+    }
 }
 
 /// The most parameters that a command has.
@@ -66,8 +119,8 @@ impl<'a> Request<'a> {
     fn parse_json(line: &'a str) -> Result<Self, Refusal> {
         let mut fields: Fields<'a> = serde_json::from_str(line).map_err(|_| Refusal::BadRequest)?;
         match fields.take("command") {
-            Some(command) => Ok(Request { command, given: Given::Fields(fields) }),
-            None => Err(Refusal::BadRequest),
+            Some(Value::Text(command)) => Ok(Request { command, given: Given::Fields(fields) }),
+            _ => Err(Refusal::BadRequest),
         }
     }
 
@@ -93,7 +146,8 @@ impl<'a> Request<'a> {
             }
             Given::Fields(fields) => match fields.take("token") {
                 None => Ok(None),
-                Some(text) => Token::parse(&text).ok_or(Refusal::BadRequest).map(Some),
+                Some(Value::Text(text)) => Token::parse(&text).ok_or(Refusal::BadRequest).map(Some),
+                Some(_) => Err(Refusal::BadRequest),
             },
         }
     }
@@ -136,24 +190,59 @@ fn bind_words<'a>(mut rest: &'a str, parameters: &[Parameter]) -> Option<Argumen
     for (slot, parameter) in arguments.0.iter_mut().zip(parameters) {
         let given = match parameter.form {
             Form::FieldOnly => continue,
-            Form::Word => {
+            Form::Word | Form::Optional => {
                 let (word, after) = first_word(rest);
                 rest = after;
                 word
             }
             Form::Rest => std::mem::take(&mut rest).trim_matches([' ', '\t']),
         };
-        if given.is_empty() {
-            return None;
+        if given.is_empty() && !parameter.is_required() {
+            continue;
         }
-        *slot = Some(Cow::Borrowed(given));
+        *slot = Some(Value::from_word(given, parameter.kind)?);
     }
     rest.bytes().all(|b| b == b' ').then_some(arguments)
 }
 
+/// What was given for a parameter.
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Number(u64),
+    Flag(bool),
+}
+
+impl<'a> Value<'a> {
+    fn from_word(word: &'a str, kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::NumberOr(other) if word == other => Some(Value::Text(word.into())),
+            Kind::Text => (!word.is_empty()).then_some(Value::Text(word.into())),
+            Kind::Number | Kind::NumberOr(_) => {
+                let digits = word.bytes().all(|b| b.is_ascii_digit());
+                let number = word.parse().ok().filter(|number| digits && *number <= MAX_NUMBER)?;
+                Some(Value::Number(number))
+            }
+            Kind::Flag => None,
+        }
+    }
+
+    /// Whether the JSON form may give this for a parameter of that kind.
+    fn fits(&self, kind: Kind) -> bool {
+        match (self, kind) {
+            (Value::Text(text), Kind::Text) => !text.is_empty(),
+            (Value::Number(number), Kind::Number | Kind::NumberOr(_)) => *number <= MAX_NUMBER,
+            (Value::Flag(_), Kind::Flag) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The greatest number that a request can give: what a database can hold.
+const MAX_NUMBER: u64 = i64::MAX as u64;
+
 /// The values of a command's parameters, in the order of its row.
 #[derive(Default)]
-pub struct Arguments<'a>([Option<Cow<'a, str>>; MAX_PARAMETERS]);
+pub struct Arguments<'a>([Option<Value<'a>>; MAX_PARAMETERS]);
 
 impl Arguments<'_> {
     /// The value of a required parameter.
@@ -168,18 +257,36 @@ impl Arguments<'_> {
     /// The value of a parameter that may be left out.
     #[must_use]
     pub fn optional(&self, index: usize) -> Option<&str> {
-        self.0.get(index)?.as_deref()
+        match self.0.get(index)?.as_ref()? {
+            Value::Text(text) => Some(text),
+            Value::Number(_) | Value::Flag(_) => None,
+        }
+    }
+
+    /// A number, if one was given.
+    #[must_use]
+    pub fn number(&self, index: usize) -> Option<u64> {
+        match self.0.get(index)?.as_ref()? {
+            Value::Number(number) => Some(*number),
+            Value::Text(_) | Value::Flag(_) => None,
+        }
+    }
+
+    /// Whether a flag was given, and is true.
+    #[must_use]
+    pub fn flag(&self, index: usize) -> bool {
+        matches!(self.0.get(index), Some(Some(Value::Flag(true))))
     }
 }
 
 /// The fields of a request in JSON, in the order given. No name stands twice.
-struct Fields<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+struct Fields<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
 impl<'a> Fields<'a> {
     /// `command`, `token` and every parameter.
     const MAX: usize = MAX_PARAMETERS + 2;
 
-    fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+    fn take(&mut self, name: &str) -> Option<Value<'a>> {
         let at = self.0.iter().position(|(given, _)| given == name)?;
         Some(self.0.swap_remove(at).1)
     }
@@ -188,8 +295,8 @@ impl<'a> Fields<'a> {
         let mut arguments = Arguments::default();
         for (slot, parameter) in arguments.0.iter_mut().zip(parameters) {
             match self.take(parameter.field) {
-                Some(text) if !text.is_empty() => *slot = Some(text),
-                None if parameter.form == Form::FieldOnly => {}
+                Some(value) if value.fits(parameter.kind) => *slot = Some(value),
+                None if !parameter.is_required() => {}
                 _ => return None,
             }
         }
@@ -205,12 +312,15 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings")
+                f.write_str("an object of strings, numbers and booleans")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields: Vec<(Cow<'de, str>, Cow<'de, str>)> = Vec::new();
-                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                let mut fields: Vec<(Cow<'de, str>, Value<'de>)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<Value<'de>, Value<'de>>()? {
+                    let Value::Text(name) = name else {
+                        return Err(A::Error::custom("a name is a string"));
+                    };
                     if fields.len() == Fields::MAX || fields.iter().any(|(known, _)| *known == name) {
                         return Err(A::Error::custom("too many fields, or one twice"));
                     }
@@ -224,39 +334,43 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// A string without NUL, borrowed from the line where it has no escapes.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'a> Text<'a> {
-    fn without_nul<E: Error>(text: Cow<'a, str>) -> Result<Self, E> {
-        match memchr::memchr(0, text.as_bytes()) {
-            None => Ok(Text(text)),
-            Some(_) => Err(E::custom("a NUL")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Text<'de> {
+/// A string is without NUL, and borrowed from the line where it has no escapes.
+impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
+        struct Scalar;
 
-        impl<'de> Visitor<'de> for Words {
-            type Value = Text<'de>;
+        fn without_nul<E: Error>(text: Cow<'_, str>) -> Result<Value<'_>, E> {
+            match memchr::memchr(0, text.as_bytes()) {
+                None => Ok(Value::Text(text)),
+                Some(_) => Err(E::custom("a NUL")),
+            }
+        }
+
+        impl<'de> Visitor<'de> for Scalar {
+            type Value = Value<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
+                f.write_str("a string, a number or a boolean")
             }
 
-            fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Text<'de>, E> {
-                Text::without_nul(Cow::Borrowed(value))
+            fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Value<'de>, E> {
+                without_nul(Cow::Borrowed(value))
             }
 
-            fn visit_str<E: Error>(self, value: &str) -> Result<Text<'de>, E> {
-                Text::without_nul(Cow::Owned(value.to_owned()))
+            fn visit_str<E: Error>(self, value: &str) -> Result<Value<'de>, E> {
+                without_nul(Cow::Owned(value.to_owned()))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Value<'de>, E> {
+                Ok(Value::Number(value))
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Value<'de>, E> {
+                Ok(Value::Flag(value))
             }
         }
 
-        deserializer.deserialize_str(Words)
+        deserializer.deserialize_any(Scalar)
     }
 }
 
@@ -265,9 +379,15 @@ mod tests {
     use super::*;
 
     const SEND: &[Parameter] = &[
-        Parameter { name: "USER", field: "to", form: Form::Word },
-        Parameter { name: "TEXT", field: "message", form: Form::Rest },
-        Parameter { name: "KEY", field: "key", form: Form::FieldOnly },
+        Parameter::word("USER", "to"),
+        Parameter::rest("TEXT", "message"),
+        Parameter::field_only("KEY", "key", Kind::Text),
+    ];
+    const PAGE: &[Parameter] = &[
+        Parameter::word("WITH", "with"),
+        Parameter::optional("LIMIT", "limit", Kind::Number),
+        Parameter::optional("BEFORE", "before", Kind::NumberOr("now")),
+        Parameter::field_only("all", "all", Kind::Flag),
     ];
     const TOKEN: &str = "57ea03e6-234a-439d-9602-ea8cb00fed28";
 
@@ -277,7 +397,11 @@ mod tests {
         let command = request.command().to_owned();
         let token = request.take_token().map_err(Refusal::code)?;
         let arguments = request.bind(parameters).map_err(Refusal::code)?;
-        let given = (0..parameters.len()).filter_map(|i| arguments.optional(i).map(str::to_owned));
+        let given = (0..parameters.len()).filter_map(|i| {
+            let number = || arguments.number(i).map(|number| number.to_string());
+            let flag = || arguments.flag(i).then(|| "true".to_owned());
+            arguments.optional(i).map(str::to_owned).or_else(number).or_else(flag)
+        });
         Ok([command].into_iter().chain(token.map(|t| t.reveal())).chain(given).collect())
     }
 
@@ -303,6 +427,37 @@ mod tests {
         }
         for line in ["inbox x", "inbox \t", &format!("inbox {TOKEN} {TOKEN}")] {
             assert_eq!(parse(line, &[]), Err("bad_request"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_what_may_be_left_out() {
+        check("history messi", PAGE, &["history", "messi"]);
+        check("history messi  7 ", PAGE, &["history", "messi", "7"]);
+        check(
+            "history messi 007 9223372036854775807",
+            PAGE,
+            &["history", "messi", "7", "9223372036854775807"],
+        );
+        check("history messi 1 now", PAGE, &["history", "messi", "1", "now"]);
+        for line in
+            ["history", "history messi x", "history messi -1", "history messi +1", "history messi 1 2 3"]
+        {
+            assert_eq!(parse(line, PAGE), Err("bad_request"), "{line:?}");
+        }
+        assert_eq!(parse("history messi 9223372036854775808", PAGE), Err("bad_request"));
+        check(r#"{"command": "history", "with": "messi", "before": 3}"#, PAGE, &["history", "messi", "3"]);
+        check(r#"{"command": "history", "with": "messi", "all": true}"#, PAGE, &["history", "messi", "true"]);
+        for field in [
+            r#""limit": "7""#,
+            r#""limit": -1"#,
+            r#""limit": 1.0"#,
+            r#""before": "now""#,
+            r#""all": 1"#,
+            r#""with": 1"#,
+        ] {
+            let line = format!(r#"{{"command": "history", "with": "messi", {field}}}"#);
+            assert_eq!(parse(&line, PAGE), Err("bad_request"), "{line}");
         }
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     commands::{Answer, Effect, Reply, Speaker},
-    protocol::{Closing, codec::Lines},
+    protocol::{Closing, Dialect, codec::Lines},
     store::BoxFuture,
 };
 
@@ -110,7 +110,9 @@ struct Talk {
     speaker: Speaker,
     output: Output,
     /// A reply that has to be known before the next line is looked at.
-    answering: Option<BoxFuture<'static, Reply>>,
+    answering: Option<(BoxFuture<'static, Reply>, Dialect)>,
+    /// The peer has said that it has nothing more to say.
+    quit: bool,
     /// The server has had enough; the last word is in the output.
     closing: Option<Closing>,
 }
@@ -121,7 +123,7 @@ impl Talk {
         let mut lines = Lines::new(bytes, ended);
         let mut stopped = false;
         loop {
-            if self.answering.is_some() || self.closing.is_some() || self.output.is_full() {
+            if self.answering.is_some() || self.closing.is_some() || self.quit || self.output.is_full() {
                 stopped = true;
                 break;
             }
@@ -135,34 +137,56 @@ impl Talk {
     }
 
     fn answer(&mut self, line: &[u8]) {
+        let dialect = self.speaker.dialect();
         match self.speaker.dispatch(line) {
             None => {}
-            Some(Answer::Now(reply)) => self.take(reply),
-            Some(Answer::Later(reply)) => self.output.push_late(reply),
-            Some(Answer::Barrier(reply)) => self.answering = Some(reply),
+            Some(Answer::Now(reply)) => self.take(reply, dialect),
+            Some(Answer::Later(reply)) => self.output.push_late(reply, dialect),
+            Some(Answer::Barrier(reply)) => self.answering = Some((reply, dialect)),
         }
     }
 
-    fn take(&mut self, mut reply: Reply) {
-        if let Effect::Bind(session) = reply.effect {
-            self.speaker.bind(session);
-            reply.effect = Effect::None;
-        }
-        self.output.push(reply);
+    fn take(&mut self, mut reply: Reply, dialect: Dialect) {
+        reply.effect = self.speaker.apply(reply.effect);
+        self.quit |= matches!(reply.effect, Effect::Quit);
+        self.output.push(reply, dialect);
     }
 
     /// Asks for the reply that everything waits for. Returns whether it has come.
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(Poll::Ready(reply)) = self.answering.as_mut().map(|reply| reply.as_mut().poll(cx)) else {
+        let Some((reply, dialect)) = self.answering.as_mut() else {
             return false;
         };
+        let Poll::Ready(reply) = reply.as_mut().poll(cx) else {
+            return false;
+        };
+        let dialect = *dialect;
         self.answering = None;
-        self.take(reply);
+        self.take(reply, dialect);
         true
     }
 
+    /// Appends what the peer is sent without having asked, as long as there is room. Returns whether there was any.
+    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while self.closing.is_none() && !self.quit && !self.output.is_full() {
+            let Some(unasked) = self.speaker.poll_unasked(cx) else {
+                break;
+            };
+            progress |= !unasked.events.is_empty();
+            unasked.events.into_iter().for_each(|event| self.output.push_event(event));
+            if let Some(reason) = unasked.end {
+                self.close(reason);
+            }
+            if !unasked.more {
+                break;
+            }
+        }
+        progress
+    }
+
     fn close(&mut self, reason: Closing) {
-        self.output.push_closing(reason);
+        self.output.push_closing(reason, self.speaker.dialect());
         self.closing = Some(reason);
     }
 }
@@ -173,6 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             speaker: Speaker::new(server.service.clone(), from),
             output: Output::default(),
             answering: None,
+            quit: false,
             closing: None,
         };
         let key = server.registry.enter();
@@ -195,6 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut progress = self.talk.poll_answering(cx);
             progress |= self.talk.output.poll_late(cx);
             progress |= self.input.resume(|bytes, ended| self.talk.consume(bytes, ended));
+            progress |= self.talk.poll_unasked(cx);
             match self.poll_write(cx) {
                 Ok(wrote) => progress |= wrote,
                 Err(ending) => return Poll::Ready(ending),
@@ -253,6 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.input.wants_more()
             && self.talk.answering.is_none()
             && self.talk.closing.is_none()
+            && !self.talk.quit
             && !self.talk.output.is_full()
     }
 
@@ -262,7 +289,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         match self.talk.closing {
             Some(reason) => Some(Ending::Told(reason)),
-            None => (self.input.is_exhausted() && self.talk.answering.is_none()).then_some(Ending::Finished),
+            None => {
+                let said_all = self.talk.quit || self.input.is_exhausted();
+                (said_all && self.talk.answering.is_none()).then_some(Ending::Finished)
+            }
         }
     }
 
@@ -314,7 +344,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.talk.answering = None;
         if reason == Closing::SlowConsumer {
             self.talk.output.abandon();
-            self.talk.output.push_closing(reason);
+            self.talk.output.push_closing(reason, self.talk.speaker.dialect());
             let durability = server.service.store.durability();
             let written = poll_fn(|cx| {
                 while !self.talk.output.is_empty() {

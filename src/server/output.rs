@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 
 use crate::{
     commands::{Effect, Reply},
-    protocol::{Closing, reply, reply::Body},
+    protocol::{Closing, Dialect, reply, reply::Body},
     service::Delivery,
     store::{BoxFuture, Durability, Fate, Position},
 };
@@ -31,12 +31,16 @@ struct Segment {
     len: usize,
     position: Position,
     delivery: Option<Box<Delivery>>,
+    dialect: Dialect,
+    /// Nobody waits for it: if what it tells of fails, it is not sent.
+    is_event: bool,
 }
 
 /// A reply behind one that is not known yet, or that one.
 enum Queued {
-    Known(Reply),
-    Late(BoxFuture<'static, Reply>),
+    Known(Reply, Dialect),
+    Event(Reply),
+    Late(BoxFuture<'static, Reply>, Dialect),
 }
 
 /// The replies that have not been written, in order.
@@ -68,24 +72,34 @@ impl Output {
     }
 
     /// Appends a reply.
-    pub(super) fn push(&mut self, reply: Reply) {
-        if self.queue.is_empty() {
-            self.append(reply);
-        } else {
-            self.queue.push_back(Queued::Known(reply));
-        }
+    pub(super) fn push(&mut self, reply: Reply, dialect: Dialect) {
+        self.put(Queued::Known(reply, dialect));
     }
 
     /// Appends a reply that becomes known later.
-    pub(super) fn push_late(&mut self, reply: BoxFuture<'static, Reply>) {
-        self.queue.push_back(Queued::Late(reply));
+    pub(super) fn push_late(&mut self, reply: BoxFuture<'static, Reply>, dialect: Dialect) {
+        self.queue.push_back(Queued::Late(reply, dialect));
+    }
+
+    /// Appends events.
+    pub(super) fn push_event(&mut self, event: Reply) {
+        self.put(Queued::Event(event));
     }
 
     /// Appends the last word of a connection.
-    pub(super) fn push_closing(&mut self, reason: Closing) {
+    pub(super) fn push_closing(&mut self, reason: Closing, dialect: Dialect) {
         let mut word = Vec::new();
-        reply::write_closing(reason, &mut word);
-        self.push(Reply::new(Body::Rendered(word)));
+        reply::write_closing(reason, dialect, &mut word);
+        self.push(Reply::new(Body::Rendered(word)), dialect);
+    }
+
+    /// Puts what is not late at the end.
+    fn put(&mut self, known: Queued) {
+        if self.queue.is_empty() {
+            self.append(known);
+        } else {
+            self.queue.push_back(known);
+        }
     }
 
     /// Drops everything but the rest of a reply that was written in part.
@@ -102,19 +116,14 @@ impl Output {
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.queue.len();
         while let Some(mut first) = self.queue.pop_front() {
-            match &mut first {
-                Queued::Known(_) => {}
-                Queued::Late(reply) => match reply.as_mut().poll(cx) {
-                    Poll::Ready(reply) => first = Queued::Known(reply),
-                    Poll::Pending => {
-                        self.queue.push_front(first);
-                        break;
-                    }
-                },
+            if let Queued::Late(reply, dialect) = &mut first {
+                let Poll::Ready(reply) = reply.as_mut().poll(cx) else {
+                    self.queue.push_front(first);
+                    break;
+                };
+                first = Queued::Known(reply, *dialect);
             }
-            if let Queued::Known(reply) = first {
-                self.append(reply);
-            }
+            self.append(first);
         }
         self.queue.len() < before
     }
@@ -162,10 +171,17 @@ impl Output {
                 }
                 Fate::Failed(refusal) => {
                     let at = self.written + self.ready;
-                    let mut error = Vec::new();
-                    Body::Refused(refusal).write(&mut error);
                     let bytes = at..at + segment.len;
-                    *segment = Segment { len: error.len(), position: Position::START, delivery: None };
+                    if segment.is_event {
+                        self.bytes.drain(bytes);
+                        self.segments.remove(self.released);
+                        continue;
+                    }
+                    let mut error = Vec::new();
+                    Body::Refused(refusal).write(segment.dialect, &mut error);
+                    segment.len = error.len();
+                    segment.position = Position::START;
+                    segment.delivery = None;
                     self.bytes.splice(bytes, error);
                 }
             }
@@ -205,17 +221,25 @@ impl Output {
         }
     }
 
-    fn append(&mut self, reply: Reply) {
+    /// Puts what is known into the bytes.
+    fn append(&mut self, known: Queued) {
+        let (reply, dialect, is_event) = match known {
+            Queued::Known(reply, dialect) => (reply, dialect, false),
+            Queued::Event(event) => (event, Dialect::Two, true),
+            Queued::Late(..) => return,
+        };
         let before = self.bytes.len();
-        reply.body.write(&mut self.bytes);
+        reply.body.write(dialect, &mut self.bytes);
         let delivery = match reply.effect {
             Effect::Deliver(delivery) => Some(Box::new(delivery)),
-            Effect::Bind(_) | Effect::None => None,
+            _ => None,
         };
         self.segments.push_back(Segment {
             len: self.bytes.len() - before,
             position: reply.position,
             delivery,
+            dialect,
+            is_event,
         });
     }
 }

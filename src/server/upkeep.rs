@@ -60,7 +60,7 @@ pub fn upkeep(command: &ServerCommand) -> Result<(), UpkeepError> {
 
 fn check(files: &Files, file: Option<&Path>) -> Result<(), UpkeepError> {
     let path = file.map_or_else(|| store::database(&files.data_folder()), Path::to_owned);
-    let Report { messages, waiting, users, sessions, problems, more_problems } = store::check(&path)?;
+    let Report { messages, waiting, users, rooms, sessions, problems, more_problems } = store::check(&path)?;
     let mut out = io::stdout();
     for problem in &problems {
         writeln!(out, "{problem}")?;
@@ -70,7 +70,7 @@ fn check(files: &Files, file: Option<&Path>) -> Result<(), UpkeepError> {
     }
     writeln!(
         out,
-        "{}: {messages} messages ({waiting} in inboxes), {users} users, {sessions} sessions",
+        "{}: {messages} messages ({waiting} wait in their inbox), {users} users, {rooms} rooms, {sessions} sessions",
         path.display()
     )?;
     match problems.len() as u64 + more_problems {

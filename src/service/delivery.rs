@@ -7,10 +7,10 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::Clock;
+use super::{Mailbox, Service};
 use crate::{
     protocol::UserName,
-    store::{MessageId, Store},
+    store::{Message, MessageId, Position},
 };
 
 /// Which inboxes are being read. An entry stays for each user who has ever read: bounded by the users.
@@ -18,45 +18,80 @@ use crate::{
 pub(super) struct Inboxes(Mutex<HashMap<UserName, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Inboxes {
-    pub(super) async fn lease(&self, user: &UserName, store: Arc<dyn Store>, clock: Clock) -> Lease {
+    pub(super) async fn lease(&self, user: &UserName, service: Arc<Service>) -> Lease {
         let turn = {
             let mut turns = self.0.lock().expect("nothing panics while it is held");
             turns.entry(user.clone()).or_default().clone()
         };
         // An async mutex, because this wait lasts as long as another connection's write; it is fair.
         let turn = turn.lock_owned().await;
-        Lease { turn, store, clock, user: user.clone() }
+        Lease { turn, service, user: user.clone() }
     }
 }
 
-/// The right to read one inbox. Dropped, it passes to whoever waits.
+/// The right to take messages out of one inbox. Dropped, it passes to whoever waits.
 pub struct Lease {
     turn: OwnedMutexGuard<()>,
-    store: Arc<dyn Store>,
-    clock: Clock,
+    service: Arc<Service>,
     user: UserName,
 }
 
+/// Messages at the front of an inbox that are to leave it.
+#[derive(Default)]
+pub struct Taken {
+    upto: Option<MessageId>,
+    /// Number and sender of those that were sent to the user, not to a room.
+    direct: Vec<(UserName, MessageId)>,
+}
+
+impl Taken {
+    /// One more message, after the others.
+    pub fn add(&mut self, message: &Message) {
+        self.upto = Some(message.id);
+        if message.to.user().is_some() {
+            self.direct.push((message.from.clone(), message.id));
+        }
+    }
+}
+
 impl Lease {
-    /// A reply is made of the `count` messages at the front of the inbox, the last of which is `upto`.
+    /// Takes messages out of the inbox; `origin` is the connection that did. Returns what must be durable before anybody
+    /// is told.
+    pub fn take(&self, taken: Taken, origin: Option<&Arc<Mailbox>>) -> Position {
+        let Taken { upto: Some(upto), direct } = taken else {
+            return Position::START;
+        };
+        let at = self.service.now();
+        let store = &self.service.store;
+        let position = store.acknowledge(&self.user, upto, direct.len(), at);
+        if !self.service.watchers.is_empty() {
+            let (service, user, origin) = (self.service.clone(), self.user.clone(), origin.cloned());
+            store.durability().when_durable(position, move || {
+                service.watchers.put(&user, origin.as_ref(), |mail| mail.acked = mail.acked.max(Some(upto)));
+                service.watchers.delivered(&direct, at);
+            });
+        }
+        position
+    }
+
+    /// A reply is made of these messages.
     #[must_use]
-    pub fn deliver(self, upto: MessageId, count: usize) -> Delivery {
-        Delivery { lease: self, upto, count }
+    pub fn deliver(self, taken: Taken, origin: Option<Arc<Mailbox>>) -> Delivery {
+        Delivery { lease: self, taken, origin }
     }
 }
 
 /// A reply of messages under way. Dropped before it was written, it leaves them in the inbox.
 pub struct Delivery {
     lease: Lease,
-    upto: MessageId,
-    count: usize,
+    taken: Taken,
+    origin: Option<Arc<Mailbox>>,
 }
 
 impl Delivery {
     /// The last byte of the reply was written: the messages leave the inbox, and the next reader has its turn.
     pub fn written(self) {
-        let Lease { turn, store, clock, user } = self.lease;
-        store.acknowledge(&user, self.upto, self.count, clock.now());
-        drop(turn);
+        self.lease.take(self.taken, self.origin.as_ref());
+        drop(self.lease.turn);
     }
 }

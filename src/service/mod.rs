@@ -1,22 +1,30 @@
-//! What the server knows while it runs: who is logged in, and who is reading which inbox.
+//! What the server knows while it runs: who is logged in, who is here, who watches, who is reading which inbox.
 //!
 //! State is behind small methods of one owner each; no lock is held across an `await`. How bytes come and go is
 //! not known here.
 
+mod binding;
 mod clock;
 mod delivery;
 mod login;
+mod mailbox;
+mod presence;
 mod sessions;
+mod watchers;
 
 use std::{net::IpAddr, sync::Arc};
 
+pub use binding::{Binding, Watching};
 pub use clock::Clock;
-pub use delivery::{Delivery, Lease};
-pub use sessions::{Session, Sessions};
+pub use delivery::{Delivery, Lease, Taken};
+pub use mailbox::{Mail, Mailbox};
+pub use presence::Presence;
+pub use sessions::{Session, SessionEntry, Sessions};
+pub use watchers::Watchers;
 
-use self::{delivery::Inboxes, login::Hashing};
+use self::{delivery::Inboxes, login::Hashing, presence::Attendance};
 use crate::{
-    protocol::{Refusal, Secret, Timestamp, Token, UserName},
+    protocol::{Recipient, Refusal, Secret, Timestamp, Token, UserName},
     store::{Position, SessionRecord, Store},
     users::{User, Users},
 };
@@ -29,9 +37,12 @@ pub struct Service {
     pub sessions: Sessions,
     /// What survives.
     pub store: Arc<dyn Store>,
+    /// Who is told as things happen.
+    pub watchers: Arc<Watchers>,
     clock: Clock,
     hashing: Hashing,
     inboxes: Inboxes,
+    attendance: Attendance,
 }
 
 /// A login that succeeded.
@@ -57,7 +68,19 @@ impl Service {
                 store.end_session(&record.digest);
             }
         }
-        Service { users, sessions, store, clock, hashing: Hashing::default(), inboxes: Inboxes::default() }
+        let watchers = Arc::new(Watchers::default());
+        watchers.set_store(&store);
+        store.subscribe(watchers.clone());
+        Service {
+            users,
+            sessions,
+            store,
+            watchers,
+            clock,
+            hashing: Hashing::default(),
+            inboxes: Inboxes::default(),
+            attendance: Attendance::default(),
+        }
     }
 
     /// What time it is.
@@ -70,7 +93,12 @@ impl Service {
     ///
     /// # Errors
     /// [`Refusal::BadCredentials`], the same and after the same time whether the user or the password is wrong.
-    pub async fn log_in(&self, name: &str, password: Secret, from: IpAddr) -> Result<LoggedIn, Refusal> {
+    pub async fn log_in(
+        self: &Arc<Self>,
+        name: &str,
+        password: Secret,
+        from: IpAddr,
+    ) -> Result<LoggedIn, Refusal> {
         let user = self.users.get(name);
         let Some(user) = self.hashing.verify(user.cloned(), password).await? else {
             // A name that nobody has may be a password typed in the wrong place: it is not logged.
@@ -79,13 +107,19 @@ impl Service {
             return Err(Refusal::BadCredentials);
         };
         let (token, now) = (Token::random(), self.now());
-        let record =
-            SessionRecord { digest: token.digest(), user: user.username.clone(), created: now, used: now };
+        let record = SessionRecord {
+            digest: token.digest(),
+            user: user.username.clone(),
+            created: now,
+            used: now,
+            number: self.sessions.next_number(&user.username),
+        };
         let position = self.store.open_session(record.clone());
         let (session, displaced) = self.sessions.open(&user, &record, position, now);
         for displaced in displaced {
             self.store.end_session(displaced.digest());
         }
+        self.presence_changed(&user.username);
         tracing::info!(%from, user = %user.username, "logged in");
         Ok(LoggedIn { token, session, position })
     }
@@ -102,16 +136,35 @@ impl Service {
         Some(session)
     }
 
-    /// Ends a session, once its end is stored.
+    /// Ends sessions of a user, once their ends are stored.
     ///
     /// # Errors
-    /// What kept its end from being stored: the session goes on.
-    pub async fn log_out(&self, session: &Session) -> Result<(), Refusal> {
-        let position = self.store.end_session(session.digest());
-        self.store.durability().settled(position).await?;
-        self.sessions.end(session);
-        tracing::info!(user = %session.user().username, "logged out");
+    /// What kept their ends from being stored: they go on.
+    pub async fn log_out(
+        self: &Arc<Self>,
+        user: &UserName,
+        sessions: &[Arc<Session>],
+    ) -> Result<(), Refusal> {
+        let ends: Vec<_> = sessions.iter().map(|session| self.store.end_session(session.digest())).collect();
+        for (session, position) in sessions.iter().zip(ends) {
+            self.store.durability().settled(position).await?;
+            self.sessions.end(session);
+        }
+        self.presence_changed(user);
+        tracing::info!(%user, sessions = sessions.len(), "logged out");
         Ok(())
+    }
+
+    /// How a user is shown to others, and what must be durable before that is told.
+    #[must_use]
+    pub fn presence(&self, user: &UserName) -> (Presence, Position) {
+        let now = self.now();
+        let (sessions, position) = self.sessions.of_user(user, now);
+        let mut presence = self.attendance.presence(user, !sessions.is_empty());
+        let used = sessions.iter().map(|session| session.entry().used).max();
+        // Who was not connected since the server started was last seen when a session was used.
+        presence.left = if presence.connected { presence.left } else { presence.left.or(used) };
+        (presence, position)
     }
 
     /// Puts off a session's expiry, if it is live; returns whether it is. The store hears of it once an hour.
@@ -124,9 +177,23 @@ impl Service {
         live
     }
 
+    /// There may be messages for the user that nobody told of.
+    pub fn look_again(&self, user: &UserName) {
+        self.watchers.news(user);
+    }
+
     /// Waits until nobody else reads the user's inbox, and keeps everybody else waiting as long as the lease lives.
-    pub async fn lease_inbox(&self, user: &UserName) -> Lease {
-        self.inboxes.lease(user, self.store.clone(), self.clock.clone()).await
+    pub async fn lease_inbox(self: &Arc<Self>, user: &UserName) -> Lease {
+        self.inboxes.lease(user, self.clone()).await
+    }
+
+    /// What others are shown as the name of a recipient.
+    #[must_use]
+    pub fn display_recipient<'a>(&'a self, recipient: &'a Recipient) -> &'a str {
+        match recipient {
+            Recipient::User(user) => self.display_name(user),
+            Recipient::Room(room) => room,
+        }
     }
 
     /// What others are shown as the name of a user; the user name if there is no such user any more.

@@ -4,11 +4,12 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use super::mailbox::Mailbox;
 use crate::{
     protocol::{Timestamp, Token, TokenDigest, UserName},
     store::{Position, SessionRecord},
@@ -30,7 +31,6 @@ pub(super) const LIFETIME: Duration = DAY.saturating_mul(90);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// One login of one user: a device.
-#[derive(Debug)]
 pub struct Session {
     digest: TokenDigest,
     user: Arc<User>,
@@ -39,6 +39,26 @@ pub struct Session {
     /// What the store knows of that.
     stored_used_ms: AtomicI64,
     ended: AtomicBool,
+    number: u32,
+    /// Connections that are bound to it.
+    connections: AtomicUsize,
+    /// Who is to be told when it ends.
+    mailboxes: Mutex<Vec<Arc<Mailbox>>>,
+}
+
+/// A session, as its user is shown it.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionEntry {
+    /// Its number among the user's.
+    pub number: u32,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was used last.
+    pub used: Timestamp,
+    /// When it ends if it is not used again.
+    pub expires: Timestamp,
+    /// Connections that are bound to it.
+    pub connections: usize,
 }
 
 impl Session {
@@ -50,6 +70,9 @@ impl Session {
             used_ms: AtomicI64::new(record.used.0),
             stored_used_ms: AtomicI64::new(record.used.0),
             ended: AtomicBool::new(false),
+            number: record.number,
+            connections: AtomicUsize::new(0),
+            mailboxes: Mutex::default(),
         })
     }
 
@@ -85,6 +108,54 @@ impl Session {
 }
 
 impl Session {
+    /// Its number among the user's: small, and never a secret.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What its user is shown.
+    #[must_use]
+    pub fn entry(&self) -> SessionEntry {
+        let used = self.used_ms.load(Ordering::Relaxed);
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        SessionEntry {
+            number: self.number,
+            created: self.created,
+            used: Timestamp(used),
+            expires: Timestamp((used + ms(IDLE)).min(self.created.0 + ms(LIFETIME))),
+            connections: self.connections.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn connect(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn disconnect(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// From now on the mailbox is told when the session ends.
+    pub(super) fn add_mailbox(&self, mailbox: &Arc<Mailbox>) {
+        self.mailboxes().push(mailbox.clone());
+        // Ended meanwhile, or before: nobody else would tell.
+        if self.ended.load(Ordering::SeqCst) {
+            mailbox.put(|mail| mail.session_ended = Some(Position::START));
+        }
+    }
+
+    pub(super) fn remove_mailbox(&self, mailbox: &Arc<Mailbox>) {
+        let mut mailboxes = self.mailboxes();
+        if let Some(at) = mailboxes.iter().position(|other| Arc::ptr_eq(other, mailbox)) {
+            mailboxes.swap_remove(at);
+        }
+    }
+
+    fn mailboxes(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
+        self.mailboxes.lock().expect("nothing panics while it is held")
+    }
+
     /// Whether the store should hear of its use: once an hour, for one caller of many.
     pub(super) fn is_use_news(&self, now: Timestamp) -> bool {
         let stored = self.stored_used_ms.load(Ordering::Relaxed);
@@ -105,6 +176,8 @@ struct Table {
     by_token: HashMap<TokenDigest, Arc<Session>>,
     /// By name, because that is how they are listed. No list is empty.
     by_user: BTreeMap<UserName, Vec<Arc<Session>>>,
+    /// The last number of a session of each user.
+    numbers: HashMap<UserName, u32>,
     /// What must be durable before anybody may be told of the latest change.
     position: Position,
 }
@@ -131,12 +204,33 @@ impl Sessions {
         (session, displaced)
     }
 
+    /// The number of the user's next session.
+    pub(super) fn next_number(&self, user: &UserName) -> u32 {
+        let mut table = self.lock();
+        let number = table.numbers.entry(user.clone()).or_default();
+        *number += 1;
+        *number
+    }
+
+    /// The user's live sessions, the oldest first, and what must be durable before they are told.
+    #[must_use]
+    pub fn of_user(&self, user: &UserName, now: Timestamp) -> (Vec<Arc<Session>>, Position) {
+        let table = self.lock();
+        let live = table.by_user.get(user).into_iter().flatten().filter(|session| session.is_live(now));
+        (live.cloned().collect(), table.position)
+    }
+
     /// A session that the store has kept; returns whether it is live.
     pub(super) fn restore(&self, user: &Arc<User>, record: &SessionRecord, now: Timestamp) -> bool {
-        let session = Session::new(user, record);
+        let mut table = self.lock();
+        let last = table.numbers.entry(user.username.clone()).or_default();
+        // Sessions from before they had numbers get one.
+        let number = if record.number == 0 { *last + 1 } else { record.number };
+        *last = number.max(*last);
+        let session = Session::new(user, &SessionRecord { number, ..record.clone() });
         let live = session.is_live(now);
         if live {
-            self.lock().insert(&session);
+            table.insert(&session);
         }
         live
     }
@@ -156,6 +250,13 @@ impl Sessions {
     /// Ends a session, if it has not ended yet.
     pub fn end(&self, session: &Session) {
         self.lock().end(session);
+    }
+
+    /// Whether the user has a live session.
+    #[must_use]
+    pub fn is_active(&self, user: &UserName, now: Timestamp) -> bool {
+        let table = self.lock();
+        table.by_user.get(user).into_iter().flatten().any(|session| session.is_live(now))
     }
 
     /// The names of all who hold a live session, sorted, and what must be durable before they are told.
@@ -184,7 +285,12 @@ impl Table {
     }
 
     fn end(&mut self, session: &Session) {
-        session.ended.store(true, Ordering::Release);
+        if !session.ended.swap(true, Ordering::SeqCst) {
+            let position = self.position;
+            for mailbox in session.mailboxes().iter() {
+                mailbox.put(|mail| mail.session_ended = Some(position));
+            }
+        }
         self.by_token.remove(&session.digest);
         let name = &session.user.username;
         if let Some(own) = self.by_user.get_mut(name) {
@@ -226,8 +332,13 @@ mod tests {
         now: Timestamp,
     ) -> (Token, Arc<Session>, Option<Arc<Session>>) {
         let token = Token::random();
-        let record =
-            SessionRecord { digest: token.digest(), user: user.username.clone(), created: now, used: now };
+        let record = SessionRecord {
+            digest: token.digest(),
+            user: user.username.clone(),
+            created: now,
+            used: now,
+            number: 1,
+        };
         let (session, displaced) = sessions.open(user, &record, Position::START, now);
         let mut live = displaced.into_iter().filter(|session| now.since(session.created) < IDLE);
         (token, session, live.next())

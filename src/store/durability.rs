@@ -5,10 +5,10 @@ use std::{
     collections::BinaryHeap,
     future::poll_fn,
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use crate::protocol::Refusal;
@@ -93,6 +93,16 @@ impl Durability {
         }
     }
 
+    /// Calls `done` when `position` has become durable; drops it if that failed. At once if it is known, else by whoever
+    /// reports it: `done` returns soon.
+    pub fn when_durable(self: &Arc<Self>, position: Position, done: impl FnOnce() + Send + 'static) {
+        let call = Arc::new(Call { done: Mutex::new(Some(Box::new(done))), log: self.clone(), position });
+        let waker = Waker::from(call.clone());
+        if self.poll_settled(position, &mut Context::from_waker(&waker)).is_ready() {
+            call.wake();
+        }
+    }
+
     /// Reports that everything up to `position` that has not failed is durable.
     pub fn advance(&self, position: Position) {
         self.settle(position, None);
@@ -134,6 +144,24 @@ impl Durability {
     }
 }
 
+/// What is to be done when a position is durable.
+struct Call {
+    done: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    log: Arc<Durability>,
+    position: Position,
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        let done = self.done.lock().expect("nothing panics while it is held").take();
+        if let Some(done) = done
+            && self.log.fate(self.position) == Fate::Durable
+        {
+            done();
+        }
+    }
+}
+
 /// A task that waits for a position; the heap's greatest is the lowest position.
 struct Waiting(Reverse<Position>, Waker);
 
@@ -159,10 +187,7 @@ impl Eq for Waiting {}
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, atomic::AtomicUsize},
-        task::Wake,
-    };
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -198,6 +223,26 @@ mod tests {
         );
         log.advance(Position(2));
         assert_eq!(log.fate(Position(9)), broken, "a report about the past changes nothing");
+    }
+
+    #[test]
+    fn what_is_to_be_done_when_durable_is_done_once_or_never() {
+        let (log, count) = (Arc::new(Durability::default()), Arc::new(AtomicUsize::new(0)));
+        let when = |position| {
+            let count = count.clone();
+            log.when_durable(Position(position), move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        };
+        when(0);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        when(1);
+        when(2);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        log.advance(Position(1));
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        log.fail(Position(2), Refusal::Storage);
+        assert_eq!(count.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -4,17 +4,19 @@
 
 mod durability;
 mod memory;
+mod rooms;
 mod sqlite;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use durability::{Durability, Fate, Position};
 pub use memory::Memory;
+pub use rooms::{Membership, RoomEntry};
 pub use sqlite::{
     BackupError, Durable, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check, database,
 };
 
-use crate::protocol::{Refusal, Timestamp, TokenDigest, UserName};
+use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};
 
 /// A future that owns or borrows what it needs.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -28,8 +30,8 @@ pub struct MessageId(pub u64);
 pub struct NewMessage<'a> {
     /// The sender's user name.
     pub from: &'a UserName,
-    /// The recipient's user name. That there is such a user is the caller's to know.
-    pub to: &'a UserName,
+    /// For whom. That there is such a user, or that the sender is in that room, is the caller's to know.
+    pub to: &'a Recipient,
     /// The text, not empty.
     pub text: &'a str,
     /// The sender's idempotency key: a second message of this sender with it is never stored.
@@ -47,10 +49,10 @@ pub struct Message {
     pub at: Timestamp,
     /// The sender's user name.
     pub from: UserName,
-    /// The recipient's user name.
-    pub to: UserName,
+    /// For whom.
+    pub to: Recipient,
     /// The text.
-    pub text: std::sync::Arc<str>,
+    pub text: Arc<str>,
 }
 
 /// That a message is kept.
@@ -64,12 +66,32 @@ pub struct Stored {
     pub duplicate: bool,
 }
 
-/// The front of an inbox.
+/// A part of an inbox or of a conversation.
 pub struct Page {
-    /// The oldest messages, oldest first.
+    /// Oldest first.
     pub messages: Vec<Message>,
+    /// There are more on that side to which the page was cut.
+    pub more: bool,
     /// What must be durable before anybody may be told of them, or of their absence.
     pub position: Position,
+}
+
+/// How far an inbox was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Messages up to this one have left the inbox; 0 if none has.
+    pub upto: MessageId,
+    /// What must be durable before anybody may be told of it.
+    pub position: Position,
+}
+
+/// Hears of messages.
+pub trait Listener: Send + Sync {
+    /// Whether anybody wants to hear of anything. Asked for each commit.
+    fn is_listening(&self) -> bool;
+
+    /// Messages for that recipient have become durable. Returns soon: a writer calls it.
+    fn stored(&self, to: &Recipient);
 }
 
 /// What a store keeps of a session.
@@ -83,6 +105,8 @@ pub struct SessionRecord {
     pub created: Timestamp,
     /// When it was used last, to within an hour.
     pub used: Timestamp,
+    /// Its number among the user's; 0 if it was made before sessions had one.
+    pub number: u32,
 }
 
 /// The result of a write, and what must be durable before anybody may be told of it.
@@ -125,14 +149,79 @@ pub trait Store: Send + Sync + 'static {
     /// there is no key. Keeps nothing.
     fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>>;
 
-    /// At most `limit` messages at the front of the user's inbox. They stay there.
+    /// At most `limit` messages of the user's inbox after number `after`, the oldest of them. They stay there.
+    ///
+    /// An inbox has the messages to the user and those that others sent to rooms while the user was in them, after the
+    /// user's cursor. (A message whose key may have been used before ends the page until that is known.)
     ///
     /// # Errors
     /// [`Refusal::Internal`] if they cannot be read.
-    fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>>;
+    fn inbox<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>>;
 
-    /// Takes the messages up to and including `upto` out of the user's inbox; there are `taken` of them.
-    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position;
+    /// At most `limit` messages of a conversation before number `before`, the newest of them: between two users, or
+    /// in a room while the user was in it.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] if they cannot be read.
+    fn history<'a>(
+        &'a self,
+        user: &'a UserName,
+        with: &'a Recipient,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>>;
+
+    /// The message of that number, if there is one, and what must be durable before anybody may be told.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] if it cannot be read.
+    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>>;
+
+    /// Takes the messages up to and including `upto` out of the user's inbox; `direct` of them are to the user, not
+    /// to a room.
+    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position;
+
+    /// How far the user's inbox was read.
+    fn cursor(&self, user: &UserName) -> Cursor;
+
+    /// When the user's cursor passed a message, if it has.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] if it cannot be read.
+    fn acknowledged_at<'a>(
+        &'a self,
+        user: &'a UserName,
+        id: MessageId,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>>;
+
+    /// The user is in the room from the next message on; makes the room if there is none. Once is as good as twice.
+    fn join(&self, user: &UserName, room: &RoomName) -> Position;
+
+    /// The user is not in the room from the next message on.
+    fn leave(&self, user: &UserName, room: &RoomName) -> Position;
+
+    /// What the user is to the room, and what must be durable before anybody may be told.
+    fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position);
+
+    /// How many rooms the user is in.
+    fn count_rooms(&self, user: &UserName) -> usize;
+
+    /// All rooms by name, as the user sees them, and what must be durable before that is told.
+    fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position);
+
+    /// Who is in the room, or was when that message came, by name; and what must be durable before that is told.
+    fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position);
+
+    /// With whom the user is in a room or has ever exchanged a message, by name.
+    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>>;
+
+    /// From now on `listener` hears of every message that becomes durable. There is one listener, and it is set once.
+    fn subscribe(&self, listener: Arc<dyn Listener>);
 
     /// Keeps a session. (Where there is no space for it, it lasts as long as the process: its position is durable.)
     fn open_session(&self, session: SessionRecord) -> Position;
@@ -150,7 +239,13 @@ pub trait Store: Send + Sync + 'static {
     fn congestion(&self) -> Option<Position>;
 
     /// Which positions are durable.
-    fn durability(&self) -> &Durability;
+    fn durability(&self) -> &Arc<Durability>;
+
+    /// What an OK promises: `fsync`, `os` or `none`.
+    fn promise(&self) -> &'static str;
+
+    /// How many messages may wait in one inbox, those to rooms not counted.
+    fn inbox_limit(&self) -> usize;
 
     /// How the store is called at start, and what it promises: one line.
     fn describe(&self) -> String;

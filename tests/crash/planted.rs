@@ -12,17 +12,18 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     server::{self, Limits, Server},
     service::{Clock, Service},
     store::{
-        BoxFuture, Durability, MessageId, NewMessage, Options, Outcome, Page, Position, Receipt,
-        SessionRecord, Sqlite, Store, Stored,
+        BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Options,
+        Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Sqlite, Store, Stored,
     },
     users,
 };
 
 use super::load::{self, Run};
+use crate::support::forward::forward;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ struct Planted {
     store: Sqlite,
     fault: Fault,
     /// Nothing is ever waited for here.
-    durability: Durability,
+    durability: Arc<Durability>,
     appended: AtomicU64,
 }
 
@@ -66,13 +67,14 @@ impl Store for Planted {
         }
     }
 
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-        self.store.find_repeated(message)
-    }
-
-    fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>> {
+    fn inbox<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
         Box::pin(async move {
-            let mut page = self.store.inbox(user, limit).await?;
+            let mut page = self.store.inbox(user, after, limit).await?;
             page.position = self.position(page.position);
             if self.fault == Fault::Swapped
                 && let Some(at) = page.messages.windows(2).position(|pair| pair[0].from == pair[1].from)
@@ -103,21 +105,11 @@ impl Store for Planted {
         self.store.sessions()
     }
 
-    fn congestion(&self) -> Option<Position> {
-        None
-    }
-
-    fn durability(&self) -> &Durability {
+    fn durability(&self) -> &Arc<Durability> {
         if self.fault == Fault::Early { &self.durability } else { self.store.durability() }
     }
 
-    fn describe(&self) -> String {
-        format!("planted: {:?}", self.fault)
-    }
-
-    fn close(&self) {
-        self.store.close();
-    }
+    forward!(store: find_repeated, reads, rooms, subscribe, facts);
 }
 
 const FAULT: &str = "CHAT_TEST_PLANTED_FAULT";
@@ -136,7 +128,7 @@ fn serve_with_a_planted_fault() {
         .expect("a fault");
     let options = Options { inbox_limit: usize::MAX, ..Options::default() };
     let store = Sqlite::open(Path::new(&data), &options).expect("a store");
-    let planted = Planted { store, fault, durability: Durability::default(), appended: AtomicU64::new(0) };
+    let planted = Planted { store, fault, durability: Arc::default(), appended: AtomicU64::new(0) };
     let users = users::parse(&load::users_toml(), "users.toml").expect("users").users;
     let service = Service::new(users, Arc::new(planted), Clock::default());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -6,18 +6,20 @@ use std::sync::{
 };
 
 use chat_service::{
-    protocol::{Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        BoxFuture, Durability, Memory, MessageId, NewMessage, Outcome, Page, Position, Receipt,
-        SessionRecord, Store, Stored,
+        BoxFuture, Cursor, Durability, Listener, Membership, Memory, Message, MessageId, NewMessage, Outcome,
+        Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
     },
 };
 use tokio::sync::oneshot;
 
+use super::forward::forward;
+
 /// Memory behind a log that the test moves on by hand.
 pub(crate) struct Held {
     memory: Memory,
-    durability: Durability,
+    durability: Arc<Durability>,
     head: AtomicU64,
     /// Appends resolve only when the test resolves them.
     late: AtomicBool,
@@ -28,7 +30,7 @@ impl Held {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Held {
             memory: Memory::new(10_000),
-            durability: Durability::default(),
+            durability: Arc::default(),
             head: AtomicU64::new(0),
             late: AtomicBool::new(false),
             unresolved: Mutex::default(),
@@ -99,15 +101,20 @@ impl Store for Held {
         self.memory.find_repeated(message)
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>> {
+    fn inbox<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
         Box::pin(async move {
-            let page = self.memory.inbox(user, limit).await?;
+            let page = self.memory.inbox(user, after, limit).await?;
             Ok(Page { position: self.head(), ..page })
         })
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {
-        self.memory.acknowledge(user, upto, taken, at);
+    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
+        self.memory.acknowledge(user, upto, direct, at);
         self.next()
     }
 
@@ -125,17 +132,10 @@ impl Store for Held {
         Vec::new()
     }
 
-    fn congestion(&self) -> Option<Position> {
-        None
-    }
-
-    fn close(&self) {}
-
-    fn durability(&self) -> &Durability {
+    fn durability(&self) -> &Arc<Durability> {
         &self.durability
     }
 
-    fn describe(&self) -> String {
-        "held".into()
-    }
+    // Messages are told of when they are stored in memory: what watches waits for their position by itself.
+    forward!(memory: reads, rooms, subscribe, facts);
 }

@@ -1,5 +1,6 @@
 //! A server to test, and somebody to talk to it.
 
+pub(crate) mod forward;
 pub(crate) mod held;
 pub(crate) mod program;
 pub(crate) mod reordering;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use chat_service::{
-    protocol::{Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        BoxFuture, Durability, Memory, MessageId, NewMessage, Outcome, Page, Position, Receipt,
-        SessionRecord, Store, Stored,
+        BoxFuture, Cursor, Durability, Listener, Membership, Memory, Message, MessageId, NewMessage, Outcome,
+        Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
     },
 };
+
+use super::forward::forward;
 
 /// Memory whose answers take their time.
 pub(crate) struct Reordering(Memory);
@@ -43,44 +45,17 @@ impl Store for Reordering {
         late(self.0.find_repeated(message), 3)
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>> {
+    fn inbox<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.0.inbox(user, limit).await
+            self.0.inbox(user, after, limit).await
         })
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {
-        self.0.acknowledge(user, upto, taken, at)
-    }
-
-    fn open_session(&self, session: SessionRecord) -> Position {
-        self.0.open_session(session)
-    }
-
-    fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
-        self.0.touch_session(digest, used);
-    }
-
-    fn end_session(&self, digest: &TokenDigest) -> Position {
-        self.0.end_session(digest)
-    }
-
-    fn sessions(&self) -> Vec<SessionRecord> {
-        self.0.sessions()
-    }
-
-    fn congestion(&self) -> Option<Position> {
-        self.0.congestion()
-    }
-
-    fn durability(&self) -> &Durability {
-        self.0.durability()
-    }
-
-    fn describe(&self) -> String {
-        "reordering".into()
-    }
-
-    fn close(&self) {}
+    forward!(0: acknowledge, sessions, reads, rooms, subscribe, durability, facts);
 }

@@ -5,12 +5,13 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::{
-    OpenError, postings,
+    OpenError,
+    postings::{self, List},
     reader::{COLUMNS, StoredRow},
     schema,
     state::NameId,
 };
-use crate::{protocol::UserName, store::MessageId};
+use crate::{protocol::Recipient, store::MessageId};
 
 /// So many problems are told; the rest is counted.
 const MAX_TOLD: usize = 100;
@@ -20,8 +21,10 @@ const MAX_TOLD: usize = 100;
 pub struct Report {
     /// Messages that are kept.
     pub messages: u64,
-    /// How many of them wait in an inbox.
+    /// How many of those that were sent to users wait.
     pub waiting: u64,
+    /// Rooms.
+    pub rooms: usize,
     /// Users that ever sent or received anything.
     pub users: usize,
     /// Sessions.
@@ -45,6 +48,7 @@ impl Report {
 /// What the tables say of one user's inbox.
 #[derive(Default, Clone)]
 struct Inbox {
+    is_room: bool,
     upto: u64,
     taken: u64,
     received: u64,
@@ -54,6 +58,8 @@ struct Inbox {
     unindexed: u64,
     /// Entries in the index.
     entries: u64,
+    /// Entries in the conversations' part of the index.
+    conversed: u64,
     /// Entries, and messages that are not indexed, after the cursor.
     waiting: u64,
 }
@@ -69,22 +75,24 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     }
     let transaction = connection.transaction()?;
     let mut report = Report::default();
-    let parts: [(&str, Part<'_>); 6] = [
+    let parts: [(&str, Part<'_>); 7] = [
         ("the structure", Check::structure),
         ("names", Check::names),
         ("messages", Check::messages),
         ("inboxes", Check::inboxes),
+        ("rooms", Check::rooms),
         ("keys", Check::keys),
         ("sessions", Check::sessions),
     ];
-    let mut check = Check { transaction: &transaction, indexed: 0, folded: 0, users: Vec::new() };
+    let mut check = Check { transaction: &transaction, indexed: 0, folded: 0, names: Vec::new() };
     for (what, part) in parts {
         if let Err(error) = part(&mut check, &mut report) {
             report.problem(format!("{what} cannot be read: {error}"));
         }
     }
-    report.users = check.users.len();
-    report.waiting = check.users.iter().map(|inbox| inbox.waiting).sum();
+    report.users = check.names.iter().filter(|name| !name.is_room).count();
+    report.rooms = check.names.len() - report.users;
+    report.waiting = check.names.iter().filter(|name| !name.is_room).map(|inbox| inbox.waiting).sum();
     Ok(report)
 }
 
@@ -95,7 +103,7 @@ struct Check<'a> {
     indexed: u64,
     folded: i64,
     /// By the number of the name.
-    users: Vec<Inbox>,
+    names: Vec<Inbox>,
 }
 
 impl Check<'_> {
@@ -120,19 +128,21 @@ impl Check<'_> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (id, name): (i64, String) = (row.get(0)?, row.get(1)?);
-            if UserName::parse(&name).is_none() {
+            let parsed = Recipient::parse(&name);
+            if parsed.is_none() {
                 report.problem(format!("name {id} is none: {name:?}"));
             }
-            if usize::try_from(id) != Ok(self.users.len()) {
-                report.problem(format!("name {id} follows {}", self.users.len()));
+            if usize::try_from(id) != Ok(self.names.len()) {
+                report.problem(format!("name {id} follows {}", self.names.len()));
             }
-            self.users.push(Inbox::default());
+            let is_room = parsed.is_some_and(|name| name.room().is_some());
+            self.names.push(Inbox { is_room, ..Inbox::default() });
         }
         Ok(())
     }
 
     fn user(&mut self, id: NameId, what: &str, report: &mut Report) -> Option<&mut Inbox> {
-        let found = self.users.get_mut(id.index());
+        let found = self.names.get_mut(id.index());
         if found.is_none() {
             report.problem(format!("{what} belongs to name {}, which is not there", id.0));
         }
@@ -191,20 +201,20 @@ impl Check<'_> {
                 report.problem(format!("a cursor of name {} moves back", user.0));
             }
         }
-        let all = self.users.iter().zip(0..);
+        let all = self.names.iter().zip(0..);
         Ok(all.map(|(inbox, id)| (NameId(id), inbox.upto)).collect())
     }
 
     fn inboxes(&mut self, report: &mut Report) -> rusqlite::Result<()> {
         let mut statement = self
             .transaction
-            .prepare("SELECT recipient, first, rest FROM inbox_blocks ORDER BY recipient, first")?;
-        let mut recipient_of = self.transaction.prepare("SELECT recipient FROM messages WHERE id = ?1")?;
+            .prepare("SELECT one, other, first, rest FROM blocks ORDER BY one, other, first")?;
+        let mut ends = self.transaction.prepare("SELECT sender, recipient FROM messages WHERE id = ?1")?;
         let mut rows = statement.query([])?;
-        let mut last: Option<(NameId, MessageId)> = None;
+        let mut last: Option<(List, MessageId)> = None;
         while let Some(row) = rows.next()? {
-            let user = NameId(row.get(0)?);
-            let ids = match postings::decode(row.get(1)?, row.get_ref(2)?.as_blob()?) {
+            let list = List::of_row(row.get(0)?, row.get(1)?);
+            let ids = match postings::decode(row.get(2)?, row.get_ref(3)?.as_blob()?) {
                 Ok(ids) => ids,
                 Err(error) => {
                     report.problem(error.to_string());
@@ -212,26 +222,47 @@ impl Check<'_> {
                 }
             };
             for id in ids {
-                if last.is_some_and(|(before, last)| before == user && last >= id) || id.0 > self.indexed {
+                if last.is_some_and(|(before, last)| before == list && last >= id) || id.0 > self.indexed {
                     report.problem(format!("the index has message {} out of order", id.0));
                 }
-                last = Some((user, id));
-                let found =
-                    recipient_of.query_row([id.0.cast_signed()], |row| row.get(0)).optional()?.map(NameId);
-                if found != Some(user) {
-                    report.problem(format!("the index has message {} in an inbox where it is not", id.0));
-                }
-                if let Some(inbox) = self.user(user, "a part of the index", report) {
+                last = Some((list, id));
+                let found = ends
+                    .query_row([id.0.cast_signed()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+                    .optional()?;
+                let belongs = |(sender, recipient): (i64, i64)| match list.pair() {
+                    None => recipient == list.recipient(),
+                    Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
+                };
+                let Some((_, recipient)) = found.filter(|ends| belongs(*ends)) else {
+                    report.problem(format!("the index has message {} in a list where it is not", id.0));
+                    continue;
+                };
+                let recipient = NameId(u32::try_from(recipient).unwrap_or(u32::MAX));
+                let Some(inbox) = self.user(recipient, "a part of the index", report) else {
+                    continue;
+                };
+                if list.pair().is_some() {
+                    inbox.conversed += 1;
+                } else {
                     inbox.entries += 1;
                     inbox.waiting += u64::from(id.0 > inbox.upto);
                 }
             }
         }
-        for (inbox, id) in self.users.iter().zip(0_u32..) {
+        for (inbox, id) in self.names.iter().zip(0_u32..) {
             if inbox.entries != inbox.indexed {
                 report.problem(format!(
                     "the index of name {id} has {} messages of {}",
                     inbox.entries, inbox.indexed
+                ));
+            }
+            if inbox.is_room {
+                continue;
+            }
+            if inbox.conversed != inbox.indexed {
+                report.problem(format!(
+                    "conversations of name {id} have {} messages of {}",
+                    inbox.conversed, inbox.indexed
                 ));
             }
             let due = (inbox.received + inbox.unindexed).checked_sub(inbox.taken);
@@ -243,6 +274,31 @@ impl Check<'_> {
                     inbox.taken
                 ));
             }
+        }
+        Ok(())
+    }
+
+    fn rooms(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let mut statement = self
+            .transaction
+            .prepare("SELECT room, user, began, until FROM stays ORDER BY room, user, began")?;
+        let mut rows = statement.query([])?;
+        let mut last: Option<(NameId, NameId, Option<i64>)> = None;
+        while let Some(row) = rows.next()? {
+            let (room, user) = (NameId(row.get(0)?), NameId(row.get(1)?));
+            let (began, until): (i64, Option<i64>) = (row.get(2)?, row.get(3)?);
+            if self.user(room, "a stay", report).is_some_and(|room| !room.is_room)
+                || self.user(user, "a stay", report).is_some_and(|user| user.is_room)
+            {
+                report.problem(format!("a stay of name {} in name {}", user.0, room.0));
+            }
+            let overlaps = last.is_some_and(|(r, u, until)| {
+                (r, u) == (room, user) && until.is_none_or(|until| until > began)
+            });
+            if overlaps || until.is_some_and(|until| until <= began) {
+                report.problem(format!("stays of name {} in name {} are not in order", user.0, room.0));
+            }
+            last = Some((room, user, until));
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use std::{
 use rusqlite::params;
 
 use super::{
-    postings,
-    state::{InboxCursor, NameId, Row},
+    postings::{self, List},
+    state::{InboxCursor, NameId, Passed, Row},
 };
 use crate::store::MessageId;
 
@@ -19,22 +19,38 @@ pub(super) struct Indexed {
     pub(super) upto: u64,
     pub(super) taken: u64,
     pub(super) received: u64,
+    pub(super) last: u64,
+}
+
+/// A cursor that is committed and not in the index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unfolded {
+    pub(super) passed: Passed,
+    pub(super) taken: u64,
+}
+
+impl Unfolded {
+    pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::protocol::Timestamp) -> Self {
+        Unfolded { passed: Passed { user, upto: cursor.upto, at }, taken: cursor.taken }
+    }
 }
 
 /// The rows of `inboxes` that change when these messages are indexed and these cursors folded in.
 pub(super) fn fold<'a>(
     inboxes: &HashMap<NameId, Indexed>,
     rows: impl Iterator<Item = &'a Arc<Row>>,
-    cursors: impl Iterator<Item = (NameId, InboxCursor)>,
+    cursors: impl Iterator<Item = Unfolded>,
 ) -> BTreeMap<NameId, Indexed> {
     let mut changed = BTreeMap::new();
     let current = |id: NameId| inboxes.get(&id).copied().unwrap_or_default();
     for row in rows {
-        changed.entry(row.recipient).or_insert_with(|| current(row.recipient)).received += 1;
+        let inbox = changed.entry(row.recipient).or_insert_with(|| current(row.recipient));
+        inbox.received += 1;
+        inbox.last = row.id.0;
     }
-    for (user, cursor) in cursors {
-        let inbox = changed.entry(user).or_insert_with(|| current(user));
-        (inbox.upto, inbox.taken) = (cursor.upto.0, cursor.taken);
+    for Unfolded { passed, taken } in cursors {
+        let inbox = changed.entry(passed.user).or_insert_with(|| current(passed.user));
+        (inbox.upto, inbox.taken) = (passed.upto.0, taken);
     }
     changed
 }
@@ -43,16 +59,27 @@ pub(super) fn fold<'a>(
 pub(super) fn write_index<'a>(
     transaction: &rusqlite::Transaction<'_>,
     rows: impl Iterator<Item = &'a Arc<Row>> + Clone,
+    cursors: impl Iterator<Item = Unfolded>,
     changed: &BTreeMap<NameId, Indexed>,
     indexed: Option<MessageId>,
     folded: i64,
 ) -> rusqlite::Result<()> {
-    let mut lists: BTreeMap<NameId, Vec<MessageId>> = BTreeMap::new();
+    let mut lists: HashMap<List, Vec<MessageId>> = HashMap::new();
     for row in rows.clone() {
-        lists.entry(row.recipient).or_default().push(row.id);
+        lists.entry(List::to(row.recipient)).or_default().push(row.id);
+        if !row.to_room {
+            lists.entry(List::between(row.sender, row.recipient)).or_default().push(row.id);
+        }
     }
-    for (recipient, ids) in lists {
-        postings::append(transaction, recipient, &ids)?;
+    let mut lists: Vec<_> = lists.into_iter().collect();
+    lists.sort_unstable_by_key(|(list, _)| *list);
+    let mut partner =
+        transaction.prepare_cached("INSERT OR IGNORE INTO partners VALUES (?1, ?2), (?2, ?1)")?;
+    for (list, ids) in lists {
+        postings::append(transaction, list, &ids)?;
+        if let Some((one, other)) = list.pair() {
+            partner.execute([one, other])?;
+        }
     }
     let mut keys: Vec<_> = rows.filter_map(|row| Some((row.sender, row.key.as_deref()?, row.id))).collect();
     keys.sort_unstable();
@@ -60,13 +87,21 @@ pub(super) fn write_index<'a>(
     for (sender, key, id) in keys {
         insert.execute(params![sender.0, key, id.0.cast_signed()])?;
     }
-    let mut replace = transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4)")?;
+    let mut passed: Vec<_> = cursors.map(|cursor| cursor.passed).collect();
+    passed.sort_unstable_by_key(|passed| (passed.user, passed.upto));
+    let mut insert = transaction.prepare_cached("INSERT INTO passed VALUES (?1, ?2, ?3)")?;
+    for Passed { user, upto, at } in passed {
+        insert.execute(params![user.0, upto.0.cast_signed(), at.0])?;
+    }
+    let mut replace =
+        transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (user, inbox) in changed {
         let row = [
             i64::from(user.0),
             inbox.upto.cast_signed(),
             inbox.taken.cast_signed(),
             inbox.received.cast_signed(),
+            inbox.last.cast_signed(),
         ];
         replace.execute(row)?;
     }

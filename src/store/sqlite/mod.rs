@@ -9,24 +9,29 @@ mod checksum;
 mod folder;
 mod index;
 mod log_space;
+mod plan;
 mod postings;
 mod reader;
 mod retention;
 mod schema;
 mod state;
+mod tail;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
+    future::ready,
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use rusqlite::Connection;
 use thiserror::Error;
 use tokio::{sync::oneshot, task};
 
@@ -38,14 +43,15 @@ pub use self::{
 };
 use self::{
     folder::Folder,
-    reader::Readers,
-    state::{Batch, Op, Plan, State},
+    plan::{HistoryPlan, InboxPlan},
+    reader::{Readers, StoredRow},
+    state::{Batch, NameId, Op, State},
 };
 use super::{
-    BoxFuture, Durability, MessageId, NewMessage, Outcome, Page, Position, Receipt, SessionRecord, Store,
-    Stored,
+    BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Outcome, Page,
+    Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
 };
-use crate::protocol::{MAX_REPLY, Refusal, Timestamp, TokenDigest, UserName};
+use crate::protocol::{MAX_REPLY, Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};
 
 /// When so many bytes wait to be written, connections are not read until some are.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
@@ -171,9 +177,10 @@ struct Shared {
     wake_writer: Condvar,
     /// The position of the last op in a queue that is too long; 0 while there is room.
     congested: AtomicU64,
-    durability: Durability,
+    durability: Arc<Durability>,
     folder: Folder,
     readers: Readers,
+    listener: OnceLock<Arc<dyn Listener>>,
 }
 
 impl Shared {
@@ -207,6 +214,12 @@ impl Shared {
         }
     }
 
+    /// Rows as callers have them.
+    fn messages(&self, rows: Vec<StoredRow>) -> rusqlite::Result<Vec<Message>> {
+        let state = self.lock();
+        rows.into_iter().map(|row| row.message(&state)).collect()
+    }
+
     /// Queues an op. Returns its position.
     fn enqueue(&self, state: &mut State, op: Op) -> Position {
         let (position, wake) = state.enqueue(op);
@@ -217,6 +230,25 @@ impl Shared {
             self.wake_writer.notify_one();
         }
         position
+    }
+
+    /// Tells the listener of the messages of a batch, which are durable now.
+    fn announce(&self, batch: &Batch) {
+        let Some(listener) = self.listener.get().filter(|listener| listener.is_listening()) else {
+            return;
+        };
+        let messages = batch.ops.iter().filter_map(|op| match op {
+            Op::Message(row) => Some(row.recipient),
+            _ => None,
+        });
+        let recipients: BTreeSet<_> = messages.collect();
+        let names: Vec<_> = {
+            let state = self.lock();
+            recipients.into_iter().filter_map(|id| state.name(id).cloned()).collect()
+        };
+        for name in &names {
+            listener.stored(name);
+        }
     }
 
     /// Nothing is stored any more.
@@ -231,6 +263,8 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
     sessions: Vec<SessionRecord>,
+    durable: Durable,
+    inbox_limit: usize,
     described: String,
 }
 
@@ -249,17 +283,12 @@ impl Sqlite {
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
             congested: AtomicU64::new(0),
-            durability: Durability::default(),
+            durability: Arc::default(),
             readers: Readers::new(locked.database()),
+            listener: OnceLock::new(),
             folder: locked,
         });
-        let found = writer::Committed {
-            inboxes: restored.inboxes,
-            unindexed: restored.unindexed,
-            unfolded: restored.unfolded,
-            cursor_seq: restored.cursor_seq,
-        };
-        let writer = writer::Writer::new(shared.clone(), connection, found, options)?;
+        let writer = writer::Writer::new(shared.clone(), connection, restored.committed, options)?;
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         let promise = match options.durable {
@@ -270,8 +299,29 @@ impl Sqlite {
             shared,
             writer: Mutex::new(Some(thread)),
             sessions: restored.sessions,
+            durable: options.durable,
+            inbox_limit: options.inbox_limit,
             described: format!("sqlite in {} ({promise})", folder.display()),
         })
+    }
+
+    /// Reads the file off the runtime's threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection, &Shared) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let shared = self.shared.clone();
+        let done =
+            task::spawn_blocking(move || shared.readers.read(|connection| read(connection, &shared))).await;
+        match done {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "{what} cannot be read");
+                Err(Refusal::Internal)
+            }
+            Err(_) => Err(Refusal::Internal),
+        }
     }
 
     /// Reads what a message's key names, off the runtime's threads.
@@ -355,50 +405,198 @@ impl Store for Sqlite {
         }
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, limit: usize) -> BoxFuture<'a, Result<Page, Refusal>> {
-        let plan = self.shared.lock().plan(user, limit, MAX_REPLY);
-        let Plan { user: Some(user), after, indexed: Some(indexed), tail, position } = plan else {
-            return Box::pin(std::future::ready(Ok(Page { messages: plan.tail, position: plan.position })));
-        };
-        let shared = self.shared.clone();
+    fn inbox<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
+        let plan = self.shared.lock().plan_inbox(user, after, limit, MAX_REPLY);
+        let InboxPlan { user: id, sources, indexed, tail, more, position } = plan;
+        if sources.is_empty() {
+            return Box::pin(ready(Ok(Page { messages: tail, more, position })));
+        }
         Box::pin(async move {
-            let read = task::spawn_blocking(move || {
-                let front = shared
-                    .readers
-                    .read(|connection| reader::inbox(connection, user, after, indexed, limit))?;
-                let state = shared.lock();
-                let messages: Result<Vec<_>, rusqlite::Error> =
-                    front.rows.into_iter().map(|row| row.message(&state)).collect();
-                Ok::<_, rusqlite::Error>((messages?, front.complete))
+            let user = id.unwrap_or(NameId(u32::MAX));
+            let found = self.read("an inbox", move |connection, shared| {
+                let found = reader::inbox(connection, user, &sources, indexed, limit)?;
+                Ok((shared.messages(found.rows)?, found.more))
             });
-            let (mut messages, complete) = match read.await {
-                Ok(Ok(read)) => read,
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "an inbox cannot be read");
-                    return Err(Refusal::Internal);
-                }
-                Err(_) => return Err(Refusal::Internal),
-            };
-            // A page that was cut short for its size ends before the tail begins.
-            if complete {
-                let room = limit.saturating_sub(messages.len());
-                messages.extend(tail.into_iter().take(room));
+            let (mut messages, cut) = found.await?;
+            // A page that was cut short ends before the tail begins.
+            if cut {
+                return Ok(Page { messages, more: true, position });
             }
-            Ok(Page { messages, position })
+            let room = limit - messages.len();
+            let more = more || tail.len() > room;
+            messages.extend(tail.into_iter().take(room));
+            Ok(Page { messages, more, position })
         })
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {
+    fn history<'a>(
+        &'a self,
+        user: &'a UserName,
+        with: &'a Recipient,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
+        let plan = self.shared.lock().plan_history(user, with, before, limit, MAX_REPLY);
+        let HistoryPlan { list, stays, before, tail: mut newest, position } = plan;
+        Box::pin(async move {
+            let mut more = newest.len() > limit;
+            newest.truncate(limit);
+            let bytes: usize = newest.iter().map(|message| message.text.len()).sum();
+            if let Some(list) = list.filter(|_| !more) {
+                let room = limit - newest.len();
+                let found = self.read("a conversation", move |connection, shared| {
+                    let stays = stays.as_deref();
+                    let found = reader::history(connection, list, stays, before, room, bytes)?;
+                    Ok((shared.messages(found.rows)?, found.more))
+                });
+                let (older, cut) = found.await?;
+                newest.extend(older);
+                more = cut;
+            }
+            newest.reverse();
+            Ok(Page { messages: newest, more, position })
+        })
+    }
+
+    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>> {
+        let (found, indexed) = {
+            let state = self.shared.lock();
+            let found = match state.tail.find(id) {
+                tail::Found::Row(row) => state.message(row).map(|message| (message, row.position)),
+                tail::Found::Nothing | tail::Found::Pending => None,
+            };
+            (found, id <= state.tail.indexed())
+        };
+        Box::pin(async move {
+            match found {
+                Some((message, position)) => Ok((Some(message), position)),
+                None if indexed => {
+                    let read = self.read("a message", move |connection, shared| {
+                        shared.messages(reader::message(connection, id)?.into_iter().collect())
+                    });
+                    Ok((read.await?.pop(), Position::START))
+                }
+                None => Ok((None, Position::START)),
+            }
+        })
+    }
+
+    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
         let mut state = self.shared.lock();
-        match state.move_cursor(user, upto, taken as u64, at) {
+        match state.move_cursor(user, upto, direct as u64, at) {
             Some(op) => self.shared.enqueue(&mut state, op),
             None => Position::START,
         }
     }
 
+    fn cursor(&self, user: &UserName) -> Cursor {
+        let state = self.shared.lock();
+        let cursor = state.name_id(user).map(|id| state.inbox(id).cursor);
+        cursor.map_or(Cursor { upto: MessageId(0), position: Position::START }, |cursor| Cursor {
+            upto: cursor.upto,
+            position: cursor.position,
+        })
+    }
+
+    fn acknowledged_at<'a>(
+        &'a self,
+        user: &'a UserName,
+        id: MessageId,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>> {
+        Box::pin(async move {
+            // Memory first: what leaves it is in the index by then, where earlier places are, too.
+            let (user, lately) = {
+                let state = self.shared.lock();
+                let user = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id);
+                let Some(user) = user else {
+                    return Ok(None);
+                };
+                (user, state.passed_at(user, id))
+            };
+            let indexed = self.read("a cursor", move |connection, _| reader::passed_at(connection, user, id));
+            Ok(indexed.await?.or(lately))
+        })
+    }
+
+    fn join(&self, user: &UserName, room: &RoomName) -> Position {
+        let mut state = self.shared.lock();
+        match state.join(user, room) {
+            Some(op) => self.shared.enqueue(&mut state, op),
+            None => state.rooms.position,
+        }
+    }
+
+    fn leave(&self, user: &UserName, room: &RoomName) -> Position {
+        let mut state = self.shared.lock();
+        match state.leave(user, room) {
+            Some(op) => self.shared.enqueue(&mut state, op),
+            None => state.rooms.position,
+        }
+    }
+
+    fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
+        let state = self.shared.lock();
+        (state.rooms.membership(user, room), state.rooms.position)
+    }
+
+    fn count_rooms(&self, user: &UserName) -> usize {
+        self.shared.lock().rooms.count(user)
+    }
+
+    fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) {
+        let state = self.shared.lock();
+        (state.rooms.list(user), state.rooms.position)
+    }
+
+    fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
+        let state = self.shared.lock();
+        let members = match at {
+            None => state.rooms.members(room),
+            Some(id) => state.rooms.members_at(room, id),
+        };
+        (members, state.rooms.position)
+    }
+
+    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+        Box::pin(async move {
+            let Some(id) = self.shared.lock().name_id(user) else {
+                return Vec::new();
+            };
+            // The tail first: what leaves it is in the index by then.
+            let mut partners = self.shared.lock().partners_lately(id);
+            let read = self.read("partners", move |connection, _| reader::partners(connection, id));
+            partners.extend(read.await.unwrap_or_default());
+            let state = self.shared.lock();
+            let mut all = state.rooms.companions(user);
+            all.extend(partners.into_iter().filter_map(|id| state.user(id).cloned()));
+            all.remove(user);
+            all.into_iter().collect()
+        })
+    }
+
+    fn subscribe(&self, listener: Arc<dyn Listener>) {
+        self.shared.listener.set(listener).ok();
+    }
+
+    fn promise(&self) -> &'static str {
+        match self.durable {
+            Durable::Fsync => "fsync",
+            Durable::Os => "os",
+        }
+    }
+
+    fn inbox_limit(&self) -> usize {
+        self.inbox_limit
+    }
+
     fn open_session(&self, session: SessionRecord) -> Position {
         let mut state = self.shared.lock();
-        let user = state.intern(&session.user);
+        let user = state.intern_user(&session.user);
         self.shared.enqueue(&mut state, Op::OpenSession(user, session))
     }
 
@@ -416,7 +614,7 @@ impl Store for Sqlite {
         self.sessions.clone()
     }
 
-    fn durability(&self) -> &Durability {
+    fn durability(&self) -> &Arc<Durability> {
         &self.shared.durability
     }
 

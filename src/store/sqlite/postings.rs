@@ -1,4 +1,4 @@
-//! Posting lists: the numbers of the messages that each inbox received, in blocks.
+//! Posting lists: the numbers of the messages of each inbox, room and conversation, in blocks.
 //!
 //! A block is one row: its first number, and the distances from each number to the next as LEB128. What a batch of
 //! thousands of messages adds to a list is then one insert, not one for each message.
@@ -13,15 +13,45 @@ use crate::store::MessageId;
 /// At most so many numbers are in a block: it fits into the quarter of a page that SQLite keeps beside the key.
 const MAX_BLOCK: usize = 256;
 
+/// Which list: the key of its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct List {
+    one: i64,
+    other: i64,
+}
+
+impl List {
+    /// What was sent to a user or a room.
+    pub(super) fn to(recipient: NameId) -> Self {
+        List { one: i64::from(recipient.0), other: -1 }
+    }
+
+    /// What two users sent to each other.
+    pub(super) fn between(a: NameId, b: NameId) -> Self {
+        List { one: i64::from(a.min(b).0), other: i64::from(a.max(b).0) }
+    }
+
+    /// The list of a row, and whether it is a conversation.
+    pub(super) fn of_row(one: i64, other: i64) -> Self {
+        List { one, other }
+    }
+
+    /// The users of a conversation; `None` if it is what was sent to one.
+    pub(super) fn pair(self) -> Option<(i64, i64)> {
+        (self.other >= 0).then_some((self.one, self.other))
+    }
+
+    /// To whom its messages were sent, if it is not a conversation.
+    pub(super) fn recipient(self) -> i64 {
+        self.one
+    }
+}
+
 /// Puts numbers at the end of a list. They are sorted, and greater than those in it.
-pub(super) fn append(
-    transaction: &Transaction<'_>,
-    recipient: NameId,
-    ids: &[MessageId],
-) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT INTO inbox_blocks VALUES (?1, ?2, ?3)")?;
+pub(super) fn append(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached("INSERT INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
     for block in ids.chunks(MAX_BLOCK) {
-        insert.execute(params![recipient.0, block[0].0.cast_signed(), encode(block)])?;
+        insert.execute(params![list.one, list.other, block[0].0.cast_signed(), encode(block)])?;
     }
     Ok(())
 }
@@ -29,15 +59,15 @@ pub(super) fn append(
 /// Visits the numbers of a list after one, in order, until told to stop.
 pub(super) fn scan(
     connection: &Connection,
-    recipient: NameId,
+    list: List,
     after: MessageId,
     mut visit: impl FnMut(MessageId) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
     let mut blocks = connection.prepare_cached(
-        "SELECT first, rest FROM inbox_blocks WHERE recipient = ?1 AND first >= coalesce(\
-         (SELECT max(first) FROM inbox_blocks WHERE recipient = ?1 AND first <= ?2), 0) ORDER BY first",
+        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first >= coalesce(\
+         (SELECT max(first) FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3), 0) ORDER BY first",
     )?;
-    let mut rows = blocks.query(params![recipient.0, after.0.cast_signed()])?;
+    let mut rows = blocks.query(params![list.one, list.other, after.0.cast_signed()])?;
     while let Some(row) = rows.next()? {
         for id in decode(row.get(0)?, row.get_ref(1)?.as_blob()?)? {
             if id > after && visit(id)?.is_break() {
@@ -48,22 +78,39 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Takes numbers out of a list. They are sorted.
-pub(super) fn remove(
-    transaction: &Transaction<'_>,
-    recipient: NameId,
-    ids: &[MessageId],
+/// Visits the numbers of a list before one, the greatest first, until told to stop.
+pub(super) fn scan_back(
+    connection: &Connection,
+    list: List,
+    before: MessageId,
+    mut visit: impl FnMut(MessageId) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
+    let mut blocks = connection.prepare_cached(
+        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first < ?3 ORDER BY first DESC",
+    )?;
+    let mut rows = blocks.query(params![list.one, list.other, before.0.cast_signed()])?;
+    while let Some(row) = rows.next()? {
+        for id in decode(row.get(0)?, row.get_ref(1)?.as_blob()?)?.into_iter().rev() {
+            if id < before && visit(id)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes numbers out of a list. They are sorted.
+pub(super) fn remove(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
     let mut find = transaction.prepare_cached(
-        "SELECT first, rest FROM inbox_blocks WHERE recipient = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1",
+        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1",
     )?;
     let mut delete =
-        transaction.prepare_cached("DELETE FROM inbox_blocks WHERE recipient = ?1 AND first = ?2")?;
+        transaction.prepare_cached("DELETE FROM blocks WHERE one = ?1 AND other = ?2 AND first = ?3")?;
     let mut ids = ids;
     // From the end: the block that holds the last number also holds all of them that are not before its first.
     while let Some(last) = ids.last() {
         let found = find
-            .query_row(params![recipient.0, last.0.cast_signed()], |row| {
+            .query_row(params![list.one, list.other, last.0.cast_signed()], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
             })
             .optional()?;
@@ -73,9 +120,9 @@ pub(super) fn remove(
         let here = ids.partition_point(|id| id.0.cast_signed() < first);
         let mut kept = decode(first, &rest)?;
         kept.retain(|id| ids[here..].binary_search(id).is_err());
-        delete.execute(params![recipient.0, first])?;
+        delete.execute(params![list.one, list.other, first])?;
         if !kept.is_empty() {
-            append(transaction, recipient, &kept)?;
+            append(transaction, list, &kept)?;
         }
         ids = &ids[..here];
     }

@@ -1,14 +1,21 @@
 //! Forgetting what is old: in small steps between commits, never what still waits in an inbox.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant, SystemTime},
 };
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{postings, state::NameId};
-use crate::{protocol::Timestamp, store::MessageId};
+use super::{
+    Shared,
+    postings::{self, List},
+    state::NameId,
+};
+use crate::{
+    protocol::{RoomName, Timestamp, UserName},
+    store::{MessageId, rooms::Span},
+};
 
 /// At most so many messages (and cursors) are looked at in one step: one or two milliseconds.
 const STEP: u32 = 500;
@@ -62,7 +69,8 @@ impl Retention {
     pub(super) fn step(
         &mut self,
         transaction: &Transaction<'_>,
-        read_upto: impl Fn(NameId) -> Option<MessageId>,
+        shared: &Shared,
+        read_upto: impl Fn(NameId) -> MessageId,
         indexed: MessageId,
         folded: i64,
     ) -> rusqlite::Result<Step> {
@@ -72,13 +80,15 @@ impl Retention {
         let old = old_messages(transaction, pass.before, pass.seen, indexed)?;
         let seen = old.last().map_or(pass.seen, |message| message.id);
         let last = old.len() < STEP as usize;
-        let gone: Vec<_> = old
-            .into_iter()
-            .filter(|message| read_upto(message.recipient).is_some_and(|upto| message.id <= upto))
-            .collect();
-        let mut lists: BTreeMap<NameId, Vec<MessageId>> = BTreeMap::new();
+        let mut laggards = Laggards { shared, of_room: HashMap::new() };
+        let mut gone = old;
+        gone.retain(|message| !laggards.wait_for(message, &read_upto));
+        let mut lists: BTreeMap<List, Vec<MessageId>> = BTreeMap::new();
         for message in &gone {
-            lists.entry(message.recipient).or_default().push(message.id);
+            lists.entry(List::to(message.recipient)).or_default().push(message.id);
+            if laggards.room(message.recipient).is_none() {
+                lists.entry(List::between(message.sender, message.recipient)).or_default().push(message.id);
+            }
             transaction
                 .prepare_cached("DELETE FROM messages WHERE id = ?1")?
                 .execute([message.id.0.cast_signed()])?;
@@ -88,15 +98,10 @@ impl Retention {
                     .execute(params![message.sender.0, key])?;
             }
         }
-        for (recipient, ids) in lists {
-            postings::remove(transaction, recipient, &ids)?;
+        for (list, ids) in lists {
+            postings::remove(transaction, list, &ids)?;
         }
-        let cursors = transaction
-            .prepare_cached(
-                "DELETE FROM cursors WHERE seq IN \
-                 (SELECT seq FROM cursors WHERE seq <= ?1 AND at < ?2 ORDER BY seq LIMIT ?3)",
-            )?
-            .execute(params![folded, pass.before.0, STEP])?;
+        let cursors = forget_cursors(transaction, pass.before, folded)?;
         Ok(Step { seen, pruned: gone.len(), last: last && cursors < STEP as usize })
     }
 
@@ -120,6 +125,63 @@ impl Retention {
     pub(super) fn rest(&mut self) {
         self.pass = None;
         self.next = Instant::now() + REST;
+    }
+}
+
+/// Takes cursors from before a time out of the file, a step of them. Returns how many. (Messages that they passed are as
+/// old, and gone.)
+fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64) -> rusqlite::Result<usize> {
+    let mut select = transaction
+        .prepare_cached("SELECT seq, user, upto FROM cursors WHERE seq <= ?1 ORDER BY seq LIMIT ?2")?;
+    let mut old = transaction.prepare_cached("DELETE FROM cursors WHERE seq = ?1 AND at < ?2")?;
+    let mut passed = transaction.prepare_cached("DELETE FROM passed WHERE user = ?1 AND upto = ?2")?;
+    let found = select.query_map(params![folded, STEP], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    let mut gone = 0;
+    for row in found.collect::<Result<Vec<_>, _>>()? {
+        let (seq, user, upto) = row;
+        // They are in the order of time: the first that is younger ends it.
+        if old.execute(params![seq, before.0])? == 0 {
+            break;
+        }
+        passed.execute(params![user, upto])?;
+        gone += 1;
+    }
+    Ok(gone)
+}
+
+/// Who has not read what was sent to a room.
+struct Laggards<'a> {
+    shared: &'a Shared,
+    /// For each room the stays of its members, and how far each has read.
+    of_room: HashMap<NameId, Vec<(Option<NameId>, Span, MessageId)>>,
+}
+
+impl Laggards<'_> {
+    fn room(&self, recipient: NameId) -> Option<RoomName> {
+        self.shared.lock().name(recipient).and_then(|name| name.room().cloned())
+    }
+
+    /// Whether the message waits in an inbox.
+    fn wait_for(&mut self, message: &Old, read_upto: impl Fn(NameId) -> MessageId) -> bool {
+        let Some(room) = self.room(message.recipient) else {
+            return message.id > read_upto(message.recipient);
+        };
+        let shared = self.shared;
+        let stays = self.of_room.entry(message.recipient).or_insert_with(|| {
+            let state = shared.lock();
+            let all = state.rooms.all_stays(&room);
+            let stay = |(user, span): (&UserName, Span)| {
+                let user = state.name_id(user);
+                (user, span, user.map_or(MessageId(0), &read_upto))
+            };
+            all.map(stay).collect()
+        });
+        let waits = |(user, span, upto): &(Option<NameId>, Span, MessageId)| {
+            *user != Some(message.sender) && message.id > *upto && span.contains(message.id)
+        };
+        stays.iter().any(waits)
     }
 }
 

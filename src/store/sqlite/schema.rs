@@ -17,12 +17,16 @@ const MIN_SQLITE: i32 = 3_051_003;
 
 /// What brings a file from each version to the next.
 ///
-/// - `names`: users by number, so that rows are small.
+/// - `names`: users and rooms by number, so that rows are small.
 /// - `messages`: append-only, by number. `crc` is over all else in the row.
-/// - `inbox_blocks` ([`postings`](super::postings); one row a message, `inbox_index`, until version 2), `keys`: where
-///   the messages up to `state.indexed` are; those after it are read at start.
-/// - `cursors`: append-only: who had taken messages out of the inbox up to which one, how many of all time, and when.
-/// - `inboxes`: for each user the cursor as of `state.folded`, and how many messages came in up to `state.indexed`.
+/// - `blocks` ([`postings`](super::postings)), `keys`: where the messages up to `state.indexed` are; those after it are
+///   read at start.
+/// - `cursors`: append-only: who had taken messages out of the inbox up to which one, how many of those that were sent
+///   to the user, of all time, and when. `passed` has those up to `state.folded` by user.
+/// - `inboxes`: for each name the cursor as of `state.folded`, and as of `state.indexed` how many messages came in and
+///   the number of the last.
+/// - `partners`: who has ever exchanged a message with whom, both ways, as far as that is in `blocks`.
+/// - `stays`: who is in which room from which message on, and until before which.
 const MIGRATIONS: [&str; 2] = ["
     CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
     INSERT INTO state VALUES (0, 0);
@@ -40,9 +44,22 @@ const MIGRATIONS: [&str; 2] = ["
         SELECT m.id, datetime(m.at / 1000, 'unixepoch') AS at, s.name AS sender, r.name AS recipient, m.text
         FROM messages m JOIN names s ON s.id = m.sender JOIN names r ON r.id = m.recipient;
 ", "
-    CREATE TABLE inbox_blocks (recipient INTEGER NOT NULL, first INTEGER NOT NULL, rest BLOB NOT NULL, PRIMARY KEY (recipient, first)) WITHOUT ROWID;
-    INSERT INTO inbox_blocks SELECT recipient, id, x'' FROM inbox_index;
+    CREATE TABLE blocks (
+        one INTEGER NOT NULL, other INTEGER NOT NULL, first INTEGER NOT NULL, rest BLOB NOT NULL,
+        PRIMARY KEY (one, other, first)) WITHOUT ROWID;
+    INSERT INTO blocks SELECT recipient, -1, id, x'' FROM inbox_index;
+    INSERT INTO blocks SELECT min(m.sender, m.recipient), max(m.sender, m.recipient), m.id, x''
+        FROM messages m WHERE m.id <= (SELECT indexed FROM state);
     DROP TABLE inbox_index;
+    CREATE TABLE partners (user INTEGER NOT NULL, other INTEGER NOT NULL, PRIMARY KEY (user, other)) WITHOUT ROWID;
+    INSERT INTO partners SELECT DISTINCT one, other FROM blocks WHERE other >= 0;
+    INSERT OR IGNORE INTO partners SELECT other, user FROM partners;
+    CREATE TABLE passed (user INTEGER NOT NULL, upto INTEGER NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (user, upto)) WITHOUT ROWID;
+    INSERT INTO passed SELECT user, upto, at FROM cursors WHERE seq <= (SELECT folded FROM state);
+    ALTER TABLE inboxes ADD COLUMN last INTEGER NOT NULL DEFAULT 0;
+    UPDATE inboxes SET last = (SELECT indexed FROM state);
+    CREATE TABLE stays (room INTEGER NOT NULL, user INTEGER NOT NULL, began INTEGER NOT NULL, until INTEGER, PRIMARY KEY (room, user, began)) WITHOUT ROWID;
+    ALTER TABLE sessions ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
 "];
 
 /// Opens the file for writing, making or migrating it as needed.

@@ -1,4 +1,4 @@
-//! What the store knows in memory: inboxes, the tail of messages that are not indexed yet, and the writer's queue.
+//! What the store knows in memory: inboxes, rooms, the tail of messages that are not indexed yet, and the writer's queue.
 //!
 //! All of it is behind one mutex, which is held for as long as a map is looked up in and never while a disk is used.
 
@@ -9,13 +9,15 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::reader::Known;
+use super::{reader::Known, tail::Tail};
 use crate::{
-    protocol::{Timestamp, TokenDigest, UserName},
-    store::{Message, MessageId, NewMessage, Outcome, Position, SessionRecord, Stored},
+    protocol::{Recipient, RoomName, Timestamp, TokenDigest, UserName},
+    store::{
+        Membership, Message, MessageId, NewMessage, Outcome, Position, SessionRecord, Stored, rooms::Rooms,
+    },
 };
 
-/// A user's number in the file.
+/// A user's or a room's number in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NameId(pub(super) u32);
 
@@ -34,6 +36,8 @@ pub(super) struct Row {
     pub(super) text: Arc<str>,
     pub(super) key: Option<Box<str>>,
     pub(super) position: Position,
+    /// The recipient is a room.
+    pub(super) to_room: bool,
 }
 
 /// One thing to be written. Each has a position of its own, in the order of the queue.
@@ -41,7 +45,9 @@ pub(super) enum Op {
     Message(Arc<Row>),
     /// A message whose key may have been used before: only the writer can know. Its place is kept until it does.
     Keyed(Arc<Row>, oneshot::Sender<Outcome<Stored>>),
-    Cursor(Cursor),
+    Cursor(CursorMove),
+    Join(Stay),
+    Leave(Stay, MessageId),
     OpenSession(NameId, SessionRecord),
     TouchSession(TokenDigest, Timestamp),
     EndSession(TokenDigest),
@@ -49,8 +55,17 @@ pub(super) enum Op {
     Nothing,
 }
 
+/// A stay in a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stay {
+    pub(super) room: NameId,
+    pub(super) user: NameId,
+    /// The first message's number that can fall into it.
+    pub(super) from: MessageId,
+}
+
 /// Messages leave an inbox.
-pub(super) struct Cursor {
+pub(super) struct CursorMove {
     pub(super) user: NameId,
     pub(super) after: InboxCursor,
     pub(super) at: Timestamp,
@@ -63,19 +78,29 @@ pub(super) struct Cursor {
 pub(super) struct InboxCursor {
     /// The last message that was taken out.
     pub(super) upto: MessageId,
-    /// How many were taken out, of all time.
+    /// How many that were sent to the user were taken out, of all time.
     pub(super) taken: u64,
     /// What must be durable before anybody may be told of it.
     pub(super) position: Position,
 }
 
-/// One user's inbox: what waits after the cursor.
-struct Inbox {
-    cursor: InboxCursor,
+/// A place that a cursor has had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) user: NameId,
+    pub(super) upto: MessageId,
+    pub(super) at: Timestamp,
+}
+
+/// What was sent to one user or room.
+pub(super) struct Inbox {
+    pub(super) cursor: InboxCursor,
     /// How many were put in, of all time.
     received: u64,
+    /// The last that is in the index; 0 if none is.
+    pub(super) last_indexed: MessageId,
     /// The numbers of this inbox's messages in the tail, taken out or not.
-    tail: VecDeque<MessageId>,
+    pub(super) tail: VecDeque<MessageId>,
 }
 
 impl Inbox {
@@ -83,40 +108,17 @@ impl Inbox {
         self.received.saturating_sub(self.cursor.taken)
     }
 
-    /// Where in the tail those begin that wait.
-    fn first_waiting(&self) -> usize {
-        self.tail.partition_point(|id| *id <= self.cursor.upto)
+    /// Its messages in the tail after one.
+    pub(super) fn tail_after(&self, id: MessageId) -> impl DoubleEndedIterator<Item = MessageId> {
+        self.tail.range(self.tail.partition_point(|other| *other <= id)..).copied()
     }
-
-    /// Whether any wait that are indexed already.
-    fn waits_in_index(&self) -> bool {
-        self.waiting() > (self.tail.len() - self.first_waiting()) as u64
-    }
-}
-
-/// A place in the tail.
-struct Slot {
-    /// Nothing, if the message was refused after its place was given out.
-    row: Option<Arc<Row>>,
-    /// Whether its key was used before is not known yet.
-    pending: bool,
-}
-
-/// What a reader needs to make a page of an inbox.
-pub(super) struct Plan {
-    pub(super) user: Option<NameId>,
-    pub(super) after: MessageId,
-    /// Messages up to this one are in the index, if any of those wait.
-    pub(super) indexed: Option<MessageId>,
-    pub(super) tail: Vec<Message>,
-    pub(super) position: Position,
 }
 
 /// What the writer takes.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) ops: Vec<Op>,
-    pub(super) names: Vec<(NameId, UserName)>,
+    pub(super) names: Vec<(NameId, Recipient)>,
     /// The position of the first op.
     pub(super) first: Position,
 }
@@ -129,16 +131,15 @@ impl Batch {
 }
 
 pub(super) struct State {
-    names: HashMap<UserName, NameId>,
-    by_id: Vec<UserName>,
+    names: HashMap<Box<str>, NameId>,
+    by_id: Vec<Recipient>,
     inboxes: Vec<Inbox>,
-    tail: VecDeque<Slot>,
-    /// The number of the first message in the tail; all before it are indexed.
-    tail_begin: MessageId,
-    /// Keys of messages in the tail that are known to be new.
-    keys: HashMap<(NameId, Box<str>), MessageId>,
+    pub(super) rooms: Rooms,
+    pub(super) tail: Tail,
+    /// Places of cursors that are not in the index yet, in the order of the queue.
+    passed: VecDeque<Passed>,
     queue: Vec<Op>,
-    new_names: Vec<(NameId, UserName)>,
+    new_names: Vec<(NameId, Recipient)>,
     queued_bytes: usize,
     /// The position of the last op that was queued.
     head: Position,
@@ -156,9 +157,9 @@ impl State {
             names: HashMap::new(),
             by_id: Vec::new(),
             inboxes: Vec::new(),
-            tail: VecDeque::new(),
-            tail_begin: MessageId(indexed.0 + 1),
-            keys: HashMap::new(),
+            rooms: Rooms::default(),
+            tail: Tail::new(indexed),
+            passed: VecDeque::new(),
             queue: Vec::new(),
             new_names: Vec::new(),
             queued_bytes: 0,
@@ -171,61 +172,67 @@ impl State {
     }
 
     /// A name as the file has it: numbers are given out from 0 without gaps.
-    pub(super) fn restore_name(&mut self, name: UserName) -> NameId {
+    pub(super) fn restore_name(&mut self, name: Recipient) -> NameId {
         let id = NameId(u32::try_from(self.by_id.len()).expect("fewer than 2³² names"));
-        self.names.insert(name.clone(), id);
+        self.names.insert((*name).into(), id);
         self.by_id.push(name);
         let cursor = InboxCursor { upto: MessageId(0), taken: 0, position: Position::START };
-        self.inboxes.push(Inbox { cursor, received: 0, tail: VecDeque::new() });
+        self.inboxes.push(Inbox { cursor, received: 0, last_indexed: MessageId(0), tail: VecDeque::new() });
         id
     }
 
     /// An inbox as the file has it, before the tail is restored.
-    pub(super) fn restore_inbox(&mut self, user: NameId, upto: MessageId, taken: u64, received: u64) {
+    pub(super) fn restore_inbox(
+        &mut self,
+        user: NameId,
+        cursor: InboxCursor,
+        received: u64,
+        last: MessageId,
+    ) {
         let inbox = &mut self.inboxes[user.index()];
-        inbox.cursor = InboxCursor { upto, taken, position: Position::START };
-        inbox.received = received;
+        (inbox.cursor, inbox.received, inbox.last_indexed) = (cursor, received, last);
+    }
+
+    /// A place of a cursor that the file has and the index has not.
+    pub(super) fn restore_passed(&mut self, passed: Passed) {
+        self.passed.push_back(passed);
     }
 
     /// A message of the file that is not indexed, in the order of their numbers.
     pub(super) fn restore_row(&mut self, row: Arc<Row>) {
-        while self.next_id() < row.id {
-            self.tail.push_back(Slot { row: None, pending: false });
-        }
-        if let Some(key) = &row.key {
-            self.keys.insert((row.sender, key.clone()), row.id);
-        }
-        self.place(row, false);
+        self.count_in(&row);
+        self.tail.restore(row);
     }
 
-    pub(super) fn name(&self, id: NameId) -> Option<&UserName> {
+    pub(super) fn name(&self, id: NameId) -> Option<&Recipient> {
         self.by_id.get(id.index())
     }
 
-    pub(super) fn name_id(&self, name: &UserName) -> Option<NameId> {
+    pub(super) fn user(&self, id: NameId) -> Option<&UserName> {
+        self.name(id)?.user()
+    }
+
+    pub(super) fn name_id(&self, name: &str) -> Option<NameId> {
         self.names.get(name).copied()
     }
 
+    pub(super) fn inbox(&self, id: NameId) -> &Inbox {
+        &self.inboxes[id.index()]
+    }
+
     /// The number of a name, given out if it has none.
-    pub(super) fn intern(&mut self, name: &UserName) -> NameId {
+    pub(super) fn intern(&mut self, name: &str, whole: impl FnOnce() -> Recipient) -> NameId {
         if let Some(id) = self.names.get(name) {
             return *id;
         }
+        let name = whole();
         let id = self.restore_name(name.clone());
-        self.new_names.push((id, name.clone()));
+        self.new_names.push((id, name));
         id
     }
 
-    fn next_id(&self) -> MessageId {
-        MessageId(self.tail_begin.0 + self.tail.len() as u64)
-    }
-
-    fn slot_index(&self, id: MessageId) -> Option<usize> {
-        usize::try_from(id.0.checked_sub(self.tail_begin.0)?).ok()
-    }
-
-    fn row(&self, id: MessageId) -> Option<&Arc<Row>> {
-        self.tail.get(self.slot_index(id)?)?.row.as_ref()
+    pub(super) fn intern_user(&mut self, user: &UserName) -> NameId {
+        self.intern(user, || Recipient::User(user.clone()))
     }
 
     /// What the sender's key names in the tail.
@@ -236,14 +243,15 @@ impl State {
 
     /// The message in the tail that the sender's key is known to name.
     pub(super) fn known(&self, sender: NameId, key: &str) -> Option<Known> {
-        let row = self.row(*self.keys.get(&(sender, key.into()))?)?;
+        let row = self.tail.known(sender, key)?;
         let text = row.text.clone();
         Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
     }
 
-    pub(super) fn is_full(&self, to: &UserName) -> bool {
-        let waiting = self.name_id(to).map_or(0, |id| self.inboxes[id.index()].waiting());
-        waiting >= self.inbox_limit
+    /// Whether no more messages may be put into the inbox. A room is never full.
+    pub(super) fn is_full(&self, to: &Recipient) -> bool {
+        let waiting = || self.name_id(to).map_or(0, |id| self.inboxes[id.index()].waiting());
+        to.user().is_some() && waiting() >= self.inbox_limit
     }
 
     /// The position of the last op that was queued.
@@ -253,34 +261,34 @@ impl State {
 
     /// Gives a message its number and its place. Its op is the caller's to queue.
     pub(super) fn admit(&mut self, new: &NewMessage<'_>, text: Arc<str>) -> Arc<Row> {
-        let (sender, recipient) = (self.intern(new.from), self.intern(new.to));
+        let sender = self.intern_user(new.from);
+        let recipient = self.intern(new.to, || new.to.clone());
         let row = Arc::new(Row {
-            id: self.next_id(),
+            id: self.tail.next_id(),
             at: new.at,
             sender,
             recipient,
             text,
             key: new.key.map(Into::into),
             position: Position(self.head.0 + 1),
+            to_room: new.to.room().is_some(),
         });
-        self.place(row.clone(), new.key.is_some());
+        self.count_in(&row);
+        self.tail.push(row.clone(), new.key.is_some());
         row
     }
 
-    fn place(&mut self, row: Arc<Row>, pending: bool) {
+    fn count_in(&mut self, row: &Row) {
         let inbox = &mut self.inboxes[row.recipient.index()];
         inbox.tail.push_back(row.id);
         inbox.received += 1;
-        self.tail.push_back(Slot { row: Some(row), pending });
     }
 
     /// Queues an op; returns its position, and whether the writer has to be woken.
     pub(super) fn enqueue(&mut self, op: Op) -> (Position, bool) {
         self.queued_bytes += match &op {
             Op::Message(row) | Op::Keyed(row, _) => row.text.len() + 64,
-            Op::Cursor(_) | Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) | Op::Nothing => {
-                64
-            }
+            _ => 64,
         };
         self.queue.push(op);
         self.head.0 += 1;
@@ -300,27 +308,9 @@ impl State {
         Batch { ops, names: std::mem::take(&mut self.new_names), first }
     }
 
-    /// The writer knows that the key of a message was not used before.
-    pub(super) fn confirm(&mut self, row: &Row) {
-        if let Some(slot) = self.slot_index(row.id).and_then(|index| self.tail.get_mut(index)) {
-            slot.pending = false;
-        }
-        if let Some(key) = &row.key {
-            self.keys.insert((row.sender, key.clone()), row.id);
-        }
-    }
-
     /// A message was not stored after all.
     pub(super) fn withdraw(&mut self, row: &Row) {
-        if let Some(slot) = self.slot_index(row.id).and_then(|index| self.tail.get_mut(index)) {
-            *slot = Slot { row: None, pending: false };
-        }
-        if let Some(key) = &row.key {
-            let entry = (row.sender, key.clone());
-            if self.keys.get(&entry) == Some(&row.id) {
-                self.keys.remove(&entry);
-            }
-        }
+        self.tail.withdraw(row);
         let inbox = &mut self.inboxes[row.recipient.index()];
         if let Ok(at) = inbox.tail.binary_search(&row.id) {
             inbox.tail.remove(at);
@@ -328,7 +318,7 @@ impl State {
         }
     }
 
-    /// Moves a cursor forward over `taken` messages. `None` if it is there already.
+    /// Moves a cursor forward over messages of which `taken` were sent to the user. `None` if it is there already.
     pub(super) fn move_cursor(
         &mut self,
         user: &UserName,
@@ -336,7 +326,7 @@ impl State {
         taken: u64,
         at: Timestamp,
     ) -> Option<Op> {
-        let id = self.name_id(user)?;
+        let id = self.intern_user(user);
         let position = Position(self.head.0 + 1);
         let inbox = &mut self.inboxes[id.index()];
         if upto <= inbox.cursor.upto {
@@ -345,11 +335,16 @@ impl State {
         let before = inbox.cursor;
         let after = InboxCursor { upto, taken: before.taken + taken, position };
         inbox.cursor = after;
-        Some(Op::Cursor(Cursor { user: id, after, at, before }))
+        self.passed.push_back(Passed { user: id, upto, at });
+        Some(Op::Cursor(CursorMove { user: id, after, at, before }))
     }
 
     /// A cursor was not stored after all: unless it was moved on since, the messages are back.
-    pub(super) fn restore_cursor(&mut self, cursor: &Cursor) {
+    pub(super) fn restore_cursor(&mut self, cursor: &CursorMove) {
+        let passed = Passed { user: cursor.user, upto: cursor.after.upto, at: cursor.at };
+        if let Some(at) = self.passed.iter().rposition(|other| *other == passed) {
+            self.passed.remove(at);
+        }
         let inbox = &mut self.inboxes[cursor.user.index()];
         if inbox.cursor == cursor.after {
             inbox.cursor = cursor.before;
@@ -364,62 +359,74 @@ impl State {
         }
     }
 
-    /// What a reader of the front of an inbox has to do.
-    pub(super) fn plan(&self, user: &UserName, limit: usize, max_bytes: usize) -> Plan {
-        let Some(id) = self.name_id(user) else {
-            let (after, position) = (MessageId(0), Position::START);
-            return Plan { user: None, after, indexed: None, tail: Vec::new(), position };
-        };
-        let inbox = &self.inboxes[id.index()];
-        let mut position = inbox.cursor.position;
-        let (mut tail, mut bytes) = (Vec::new(), 0);
-        for id in inbox.tail.range(inbox.first_waiting()..).copied().take(limit) {
-            let Some(slot) = self.slot_index(id).and_then(|index| self.tail.get(index)) else {
-                continue;
-            };
-            // What comes after it must not be taken out before it is known to be there or not.
-            if slot.pending || bytes > max_bytes {
-                break;
-            }
-            if let Some(message) = slot.row.as_ref().and_then(|row| self.message(row)) {
-                position = position.max(slot.row.as_ref().map_or(Position::START, |row| row.position));
-                bytes += message.text.len();
-                tail.push(message);
-            }
-        }
-        let indexed = inbox.waits_in_index().then_some(MessageId(self.tail_begin.0 - 1));
-        Plan { user: Some(id), after: inbox.cursor.upto, indexed, tail, position }
+    /// When the user's cursor passed a message, as far as the index does not know.
+    pub(super) fn passed_at(&self, user: NameId, id: MessageId) -> Option<Timestamp> {
+        self.passed.iter().find(|passed| passed.user == user && passed.upto >= id).map(|passed| passed.at)
     }
 
-    fn message(&self, row: &Row) -> Option<Message> {
+    /// Begins a stay. `None` if the user is in the room.
+    pub(super) fn join(&mut self, user: &UserName, room: &RoomName) -> Option<Op> {
+        if self.rooms.membership(user, room) == Membership::Current {
+            return None;
+        }
+        let from = self.tail.next_id();
+        self.rooms.join(user, room, from);
+        self.rooms.position = Position(self.head.0 + 1);
+        let room = self.intern(room, || Recipient::Room(room.clone()));
+        Some(Op::Join(Stay { room, user: self.intern_user(user), from }))
+    }
+
+    /// Ends a stay. `None` if the user is not in the room.
+    pub(super) fn leave(&mut self, user: &UserName, room: &RoomName) -> Option<Op> {
+        let until = self.tail.next_id();
+        let from = self.rooms.leave(user, room, until)?;
+        self.rooms.position = Position(self.head.0 + 1);
+        let room = self.intern(room, || Recipient::Room(room.clone()));
+        Some(Op::Leave(Stay { room, user: self.intern_user(user), from }, until))
+    }
+
+    /// A stay, or its end, was not stored after all.
+    pub(super) fn take_back(&mut self, stay: Stay, ended: bool) {
+        let (Some(user), Some(room)) =
+            (self.user(stay.user).cloned(), self.name(stay.room).and_then(Recipient::room).cloned())
+        else {
+            return;
+        };
+        if ended {
+            self.rooms.take_back_leave(&user, &room, stay.from);
+        } else {
+            self.rooms.take_back_join(&user, &room, stay.from);
+        }
+    }
+
+    /// A row of the tail as callers have it.
+    pub(super) fn message(&self, row: &Row) -> Option<Message> {
         Some(Message {
             id: row.id,
             at: row.at,
-            from: self.name(row.sender)?.clone(),
+            from: self.user(row.sender)?.clone(),
             to: self.name(row.recipient)?.clone(),
             text: row.text.clone(),
         })
     }
 
-    /// Everything up to `indexed` is in the index: the tail lets go of it. Returns what is to be dropped, which is
-    /// better done without the lock.
-    pub(super) fn trim(&mut self, indexed: MessageId) -> Vec<Arc<Row>> {
+    /// Everything up to `indexed` and the first `folded` places of cursors are in the index: the tail lets go of them.
+    /// Returns what is to be dropped, which is better done without the lock.
+    pub(super) fn trim(&mut self, indexed: MessageId, folded: usize) -> Vec<Arc<Row>> {
         let mut dropped = Vec::new();
-        while self.tail_begin <= indexed {
-            let Some(slot) = self.tail.pop_front() else {
+        while self.tail.indexed() < indexed {
+            let Some(row) = self.tail.pop() else {
                 break;
             };
-            self.tail_begin.0 += 1;
-            if let Some(row) = &slot.row {
+            if let Some(row) = &row {
                 let inbox = &mut self.inboxes[row.recipient.index()];
                 debug_assert_eq!(inbox.tail.front(), Some(&row.id));
                 inbox.tail.pop_front();
-                if let Some(key) = &row.key {
-                    self.keys.remove(&(row.sender, key.clone()));
-                }
+                inbox.last_indexed = row.id;
             }
-            dropped.extend(slot.row);
+            dropped.extend(row);
         }
+        self.passed.drain(..folded.min(self.passed.len()));
         dropped
     }
 }

@@ -15,16 +15,16 @@ use std::{
 use super::{
     Next, Options, Shared,
     checksum::checksum,
-    index::{Indexed, fold, write_index},
+    index::{Indexed, Unfolded, fold, write_index},
     log_space::LogSpace,
     reader,
     retention::{self, Retention},
     schema::Cause,
-    state::{Batch, Cursor, InboxCursor, NameId, Op, Row},
+    state::{Batch, CursorMove, NameId, Op, Row, Stay},
 };
 use crate::{
-    protocol::{Refusal, UserName},
-    store::{MessageId, Outcome, Stored},
+    protocol::{Recipient, Refusal},
+    store::{MessageId, Outcome, SessionRecord, Stored},
 };
 use rusqlite::{Connection, params};
 
@@ -41,7 +41,7 @@ pub(super) struct Committed {
     /// Messages that are not indexed, oldest first.
     pub(super) unindexed: Vec<Arc<Row>>,
     /// Cursors since the last index batch.
-    pub(super) unfolded: Vec<(NameId, InboxCursor)>,
+    pub(super) unfolded: Vec<Unfolded>,
     /// The number of the last cursor.
     pub(super) cursor_seq: i64,
 }
@@ -54,7 +54,7 @@ pub(super) struct Writer {
     index_batch: usize,
     retention: Option<Retention>,
     /// Names that no commit has stored yet.
-    names: Vec<(NameId, UserName)>,
+    names: Vec<(NameId, Recipient)>,
     wal_pages: Arc<AtomicI32>,
     wal_space: LogSpace,
     /// There was no space for messages when it was tried last.
@@ -136,6 +136,7 @@ impl Writer {
             Ok(()) => {
                 let last = batch.position(batch.ops.len().saturating_sub(1));
                 self.shared.durability.advance(last);
+                self.shared.announce(&batch);
                 self.wal_space.provide(self.wal_pages.load(Ordering::Relaxed), CHECKPOINT_PAGES);
                 if std::mem::take(&mut self.full) {
                     tracing::warn!("there is space again: messages are stored");
@@ -163,7 +164,7 @@ impl Writer {
             // In the tail it may have been confirmed since this message was admitted.
             let known = known.or_else(|| state.known(row.sender, key));
             match known {
-                None => state.confirm(row),
+                None => state.tail.confirm(row),
                 Some(_) => state.withdraw(row),
             }
             drop(state);
@@ -189,7 +190,10 @@ impl Writer {
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
         let cursors: Vec<_> = ops
             .iter()
-            .filter_map(|op| if let Op::Cursor(cursor) = op { Some(cursor) } else { None })
+            .filter_map(|op| match op {
+                Op::Cursor(moved) => Some(Unfolded::new(moved.user, moved.after, moved.at)),
+                _ => None,
+            })
             .collect();
         let index_now = index
             || self.committed.unindexed.len() + inserted.len() >= self.index_batch
@@ -208,33 +212,25 @@ impl Writer {
         }
         let mut changed = BTreeMap::new();
         if index_now {
-            changed = fold(
-                &self.committed.inboxes,
-                self.committed.unindexed.iter().chain(inserted.iter().copied()),
-                self.committed
-                    .unfolded
-                    .iter()
-                    .copied()
-                    .chain(cursors.iter().map(|cursor| (cursor.user, cursor.after))),
-            );
             let rows = self.committed.unindexed.iter().chain(inserted.iter().copied());
+            let unfolded = self.committed.unfolded.iter().chain(&cursors).copied();
+            changed = fold(&self.committed.inboxes, rows.clone(), unfolded.clone());
             let indexed = rows.clone().next_back().map(|row| row.id);
-            write_index(&transaction, rows, &changed, indexed, seq)?;
+            write_index(&transaction, rows, unfolded, &changed, indexed, seq)?;
         }
         transaction.commit()?;
 
         self.names.clear();
         self.committed.cursor_seq = seq;
         self.committed.unindexed.extend(inserted.into_iter().cloned());
-        self.committed.unfolded.extend(cursors.iter().map(|cursor| (cursor.user, cursor.after)));
+        self.committed.unfolded.extend(cursors);
         if index_now {
             self.committed.inboxes.extend(changed);
-            self.committed.unfolded.clear();
+            let folded = std::mem::take(&mut self.committed.unfolded).len();
             let done = std::mem::take(&mut self.committed.unindexed);
-            if let Some(last) = done.last() {
-                let dropped = self.shared.lock().trim(last.id);
-                drop(dropped);
-            }
+            let indexed = done.last().map_or(MessageId(0), |row| row.id);
+            let dropped = self.shared.lock().trim(indexed, folded);
+            drop(dropped);
         }
         Ok(())
     }
@@ -271,8 +267,9 @@ impl Writer {
             Ok((row.get::<_, i64>(0)?, row.get(1)?))
         })?;
         let inboxes = &self.committed.inboxes;
-        let upto = |user| inboxes.get(&user).map(|inbox| MessageId(inbox.upto));
-        let step = retention.step(&transaction, upto, MessageId(indexed.cast_unsigned()), folded)?;
+        let upto = |user| inboxes.get(&user).map_or(MessageId(0), |inbox| MessageId(inbox.upto));
+        let shared = &self.shared;
+        let step = retention.step(&transaction, shared, upto, MessageId(indexed.cast_unsigned()), folded)?;
         transaction.commit()?;
         Ok(step)
     }
@@ -323,6 +320,8 @@ impl Writer {
             match op {
                 Op::Message(row) | Op::Keyed(row, _) => state.withdraw(row),
                 Op::Cursor(cursor) => state.restore_cursor(cursor),
+                Op::Join(stay) => state.take_back(*stay, false),
+                Op::Leave(stay, _) => state.take_back(*stay, true),
                 Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) | Op::Nothing => {}
             }
         }
@@ -403,15 +402,37 @@ fn insert_chunk(insert: &mut rusqlite::Statement<'_>, rows: &[&Arc<Row>]) -> rus
 /// Writes what is not a message. `seq` is the number of the last cursor.
 fn write_small(transaction: &rusqlite::Transaction<'_>, op: &Op, seq: &mut i64) -> rusqlite::Result<()> {
     match op {
-        Op::Cursor(Cursor { user, after, at, .. }) => {
+        Op::Cursor(CursorMove { user, after, at, .. }) => {
             *seq += 1;
             let row = params![*seq, user.0, after.upto.0.cast_signed(), after.taken.cast_signed(), at.0];
             transaction.prepare_cached("INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(row)?;
         }
+        Op::Join(Stay { room, user, from }) => {
+            transaction.prepare_cached("INSERT INTO stays VALUES (?1, ?2, ?3, NULL)")?.execute(params![
+                room.0,
+                user.0,
+                from.0.cast_signed()
+            ])?;
+        }
+        Op::Leave(Stay { room, user, from }, until) => {
+            // A stay that no message can fall into need not be kept.
+            let sql = if from == until {
+                "DELETE FROM stays WHERE room = ?1 AND user = ?2 AND began = ?3 AND ?4 NOT NULL"
+            } else {
+                "UPDATE stays SET until = ?4 WHERE room = ?1 AND user = ?2 AND began = ?3"
+            };
+            transaction.prepare_cached(sql)?.execute(params![
+                room.0,
+                user.0,
+                from.0.cast_signed(),
+                until.0.cast_signed()
+            ])?;
+        }
         Op::OpenSession(user, session) => {
-            let row = params![session.digest.0, user.0, session.created.0, session.used.0];
+            let SessionRecord { digest, created, used, number, .. } = session;
+            let row = params![digest.0, user.0, created.0, used.0, number];
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4)")?
+                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)")?
                 .execute(row)?;
         }
         Op::TouchSession(digest, used) => {

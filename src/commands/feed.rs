@@ -1,0 +1,208 @@
+//! What a connection is sent without having asked: events.
+//!
+//! A watcher is a cursor, not a queue: it is told that there may be something, and pulls durable messages after its own
+//! position when its connection has room. So it cannot miss one, and a slow one costs nothing.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use serde::Serialize;
+
+use super::object::Object;
+use crate::{
+    protocol::{
+        Refusal, Timestamp, UserName,
+        reply::{self, Body, write_json},
+    },
+    service::{Mail, Mailbox, Service, Session, Watching},
+    store::{BoxFuture, Message, MessageId, Position},
+};
+
+/// So many messages are pulled at once.
+const PULL: usize = 100;
+
+/// A connection's events.
+pub(super) struct Feed {
+    mailbox: Arc<Mailbox>,
+    watch: Option<Watch>,
+}
+
+struct Watch {
+    watching: Watching,
+    /// Everything up to this one was sent.
+    after: MessageId,
+    /// There may be something after that.
+    is_behind: bool,
+    pull: Option<BoxFuture<'static, Result<Pulled, Refusal>>>,
+}
+
+/// Durable messages.
+struct Pulled {
+    messages: Vec<Message>,
+    more: bool,
+}
+
+/// What there is to be sent.
+pub(super) struct Events {
+    pub(super) body: Body,
+    pub(super) position: Position,
+}
+
+/// What has become of the connection's sessions and of its feed.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) events: Vec<Events>,
+    /// Something is on its way: ask again at once.
+    pub(super) more: bool,
+    /// One of the connection's sessions has.
+    pub(super) session_ended: bool,
+    /// It lets too much come up.
+    pub(super) too_slow: bool,
+}
+
+#[derive(Serialize)]
+struct Acked {
+    event: &'static str,
+    upto: u64,
+}
+
+#[derive(Serialize)]
+struct Delivered {
+    event: &'static str,
+    id: u64,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Presence<'a> {
+    event: &'static str,
+    username: &'a str,
+    active: bool,
+    connected: bool,
+    last_seen: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct SessionEnded {
+    event: &'static str,
+}
+
+fn put(event: &impl Serialize, out: &mut Vec<u8>) {
+    write_json(event, out);
+    out.extend_from_slice(reply::END);
+}
+
+impl Feed {
+    pub(super) fn new() -> Self {
+        Feed { mailbox: Arc::default(), watch: None }
+    }
+
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// Begins to watch; nothing if it does so already for that user.
+    pub(super) fn watch(&mut self, service: &Arc<Service>, session: Arc<Session>) {
+        let same = |watch: &Watch| watch.watching.session().user().username == session.user().username;
+        if self.watch.as_ref().is_some_and(same) {
+            return;
+        }
+        let watching = Watching::new(service, session, self.mailbox.clone());
+        self.watch = Some(Watch { watching, after: MessageId(0), is_behind: true, pull: None });
+    }
+
+    pub(super) fn unwatch(&mut self) {
+        self.watch = None;
+    }
+
+    /// What there is to be sent now. The task is woken when there is more.
+    pub(super) fn poll(&mut self, service: &Arc<Service>, cx: &mut Context<'_>) -> Told {
+        let mut told = Told::default();
+        if let Some(mail) = self.mailbox.take(cx.waker()) {
+            self.open(mail, service, &mut told);
+        }
+        self.pull(service, cx, &mut told);
+        told
+    }
+
+    fn open(&mut self, mail: Mail, service: &Arc<Service>, told: &mut Told) {
+        let Mail { news, acked, delivered, presence, session_ended, overflow } = mail;
+        told.too_slow = overflow;
+        let (mut out, mut position) = (Vec::new(), Position::START);
+        if let Some(watch) = &mut self.watch {
+            watch.is_behind |= news;
+            if let Some(upto) = acked {
+                put(&Acked { event: "acked", upto: upto.0 }, &mut out);
+            }
+            for (id, at) in delivered {
+                put(&Delivered { event: "delivered", id: id.0, at }, &mut out);
+            }
+            for username in &presence {
+                let (presence, at) = service.presence(username);
+                position = position.max(at);
+                put(&presence_event(username, presence), &mut out);
+            }
+        }
+        if let Some(at) = session_ended {
+            told.session_ended = true;
+            position = position.max(at);
+            let now = service.now();
+            // It may be the connection's own, that of its watch, or both.
+            if self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(now)) {
+                self.watch = None;
+            }
+            put(&SessionEnded { event: "session_ended" }, &mut out);
+        }
+        if !out.is_empty() {
+            told.events.push(Events { body: Body::Rendered(out), position });
+        }
+    }
+
+    fn pull(&mut self, service: &Arc<Service>, cx: &mut Context<'_>, told: &mut Told) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        if watch.pull.is_none() && watch.is_behind {
+            watch.is_behind = false;
+            let user = watch.watching.session().user().username.clone();
+            watch.pull = Some(Box::pin(pull(service.clone(), user, watch.after)));
+        }
+        let Some(Poll::Ready(pulled)) = watch.pull.as_mut().map(|pull| pull.as_mut().poll(cx)) else {
+            return;
+        };
+        watch.pull = None;
+        // What cannot be read now may be readable when the next message comes.
+        let Ok(Pulled { messages, more }) = pulled else {
+            return;
+        };
+        watch.is_behind |= more;
+        told.more = watch.is_behind;
+        let Some(last) = messages.last() else {
+            return;
+        };
+        watch.after = last.id;
+        let mut out = Vec::new();
+        for message in &messages {
+            put(&Object::event(message, service), &mut out);
+        }
+        told.events.push(Events { body: Body::Rendered(out), position: Position::START });
+    }
+}
+
+fn presence_event(username: &UserName, presence: crate::service::Presence) -> Presence<'_> {
+    let crate::service::Presence { active, connected, left } = presence;
+    Presence { event: "presence", username, active, connected, last_seen: left }
+}
+
+/// The next messages, once they are durable.
+async fn pull(service: Arc<Service>, user: UserName, after: MessageId) -> Result<Pulled, Refusal> {
+    loop {
+        let page = service.store.inbox(&user, after, PULL).await?;
+        // What fails is taken out of the inbox again: then there are others, or none.
+        if service.store.durability().settled(page.position).await.is_ok() {
+            return Ok(Pulled { messages: page.messages, more: page.more });
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `fetch [token] [LIMIT]`: reads the inbox and leaves it as it is.
+
+use super::{
+    Access, Answer, Call, Command, DEFAULT_PAGE, Reply, TokenEffect,
+    object::{self, Object},
+};
+use crate::{
+    protocol::{
+        MAX_PAGE, Refusal,
+        request::{Kind, Parameter},
+    },
+    store::MessageId,
+};
+
+pub(super) static COMMAND: Command = Command {
+    name: "fetch",
+    access: Access::Session,
+    parameters: &[Parameter::optional("LIMIT", "limit", Kind::Number)],
+    summary: "Show the oldest messages of your inbox, and leave them there.",
+    help: "LIMIT is 50 unless you say otherwise, and at most 1,000; a reply has at most 1 MiB. `more` tells whether there \
+           are more. `ack` takes them out.",
+    success: "{messages}",
+    token: TokenEffect::Keeps,
+    run,
+};
+
+/// The number of messages that was asked for.
+pub(super) fn limit(given: Option<u64>) -> Result<usize, Refusal> {
+    match given.map(usize::try_from) {
+        None => Ok(DEFAULT_PAGE),
+        Some(Ok(0)) => Err(Refusal::BadRequest),
+        Some(limit) => Ok(limit.unwrap_or(MAX_PAGE).min(MAX_PAGE)),
+    }
+}
+
+fn run(call: &Call<'_>) -> Answer {
+    let limit = match limit(call.arguments.number(0)) {
+        Ok(limit) => limit,
+        Err(refusal) => return refusal.into(),
+    };
+    let (service, user) = (call.service.clone(), call.session().user().clone());
+    Answer::Barrier(Box::pin(async move {
+        let page = match service.store.inbox(&user.username, MessageId(0), limit).await {
+            Ok(page) => page,
+            Err(refusal) => return refusal.into(),
+        };
+        let rendered: Vec<_> =
+            page.messages.iter().map(|message| Object::render(message, &service)).collect();
+        let fitting = object::fitting(rendered.iter());
+        let more = page.more || fitting < rendered.len();
+        Reply::new(object::page(&rendered[..fitting], more)).at(page.position)
+    }))
+}

@@ -1,0 +1,72 @@
+//! `history [token] WITH [LIMIT] [BEFORE]`: reads a conversation, or what was said in a room.
+
+use super::{
+    Access, Answer, Call, Command, Reply, TokenEffect,
+    fetch::limit,
+    object::{self, Object},
+};
+use crate::{
+    protocol::{
+        Recipient, Refusal,
+        request::{Kind, Parameter},
+    },
+    store::{Membership, MessageId},
+};
+
+pub(super) static COMMAND: Command = Command {
+    name: "history",
+    access: Access::Session,
+    parameters: &[
+        Parameter::word("WITH", "with"),
+        Parameter::optional("LIMIT", "limit", Kind::Number),
+        Parameter::optional("BEFORE", "before", Kind::Number),
+    ],
+    summary: "Show what you and somebody wrote to each other, or what was said in a room while you were in it.",
+    help: "WITH is a user or a #room. It shows the newest messages before the number BEFORE, oldest first: at most LIMIT of \
+           them (50 unless you say otherwise, at most 1,000) and 1 MiB. `more` tells whether there are older ones.",
+    success: "{messages}",
+    token: TokenEffect::Keeps,
+    run,
+};
+
+fn run(call: &Call<'_>) -> Answer {
+    let limit = match limit(call.arguments.number(1)) {
+        Ok(limit) => limit,
+        Err(refusal) => return refusal.into(),
+    };
+    let before = call.arguments.number(2).map(MessageId);
+    let with = call.arguments.text(0);
+    let Some(recipient) = Recipient::parse(with) else {
+        let refusal = if with.starts_with('#') { Refusal::NoSuchRoom } else { Refusal::NoSuchUser };
+        return refusal.into();
+    };
+    let (service, user) = (call.service.clone(), call.session().user().clone());
+    if let Some(room) = recipient.room() {
+        let (membership, position) = service.store.membership(&user.username, room);
+        let refusal = match membership {
+            Membership::NoRoom => Some(Refusal::NoSuchRoom),
+            Membership::Never => Some(Refusal::NotAMember),
+            Membership::Former | Membership::Current => None,
+        };
+        if let Some(refusal) = refusal {
+            return Answer::Now(Reply::from(refusal).at(position));
+        }
+    }
+    Answer::Barrier(Box::pin(async move {
+        let page = match service.store.history(&user.username, &recipient, before, limit).await {
+            Ok(page) => page,
+            Err(refusal) => return refusal.into(),
+        };
+        // What was written with somebody who is not there any more can still be read.
+        let is_nobody = recipient.user().is_some_and(|user| service.users.get(user).is_none());
+        if is_nobody && page.messages.is_empty() {
+            return Reply::from(Refusal::NoSuchUser).at(page.position);
+        }
+        let rendered: Vec<_> =
+            page.messages.iter().map(|message| Object::render(message, &service)).collect();
+        // The newest stay.
+        let fitting = object::fitting(rendered.iter().rev());
+        let more = page.more || fitting < rendered.len();
+        Reply::new(object::page(&rendered[rendered.len() - fitting..], more)).at(page.position)
+    }))
+}

@@ -1,0 +1,84 @@
+//! What a connection is to be told without having asked: kept small, and taken when the connection can write.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Mutex, MutexGuard},
+    task::Waker,
+};
+
+use crate::{
+    protocol::{Timestamp, UserName},
+    store::{MessageId, Position},
+};
+
+/// So many deliveries may wait to be told; a connection that lets more come up reads too slowly.
+const MAX_DELIVERED: usize = 64 * 1024;
+
+/// One connection's mailbox. Messages are not in it: only that there are some.
+#[derive(Default)]
+pub struct Mailbox(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    waker: Option<Waker>,
+    mail: Mail,
+}
+
+/// What has come since it was taken last.
+#[derive(Default)]
+pub struct Mail {
+    /// There may be new messages.
+    pub news: bool,
+    /// Another connection has taken messages out of the inbox, up to this one.
+    pub acked: Option<MessageId>,
+    /// Messages of this user that have been taken out of their recipients' inboxes, and when.
+    pub delivered: VecDeque<(MessageId, Timestamp)>,
+    /// Whose presence has changed.
+    pub presence: BTreeSet<UserName>,
+    /// A session of this connection has ended; what must be durable before it is told.
+    pub session_ended: Option<Position>,
+    /// More has come than is kept.
+    pub overflow: bool,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        let Mail { news, acked, delivered, presence, session_ended, overflow } = self;
+        !news
+            && !overflow
+            && acked.is_none()
+            && session_ended.is_none()
+            && delivered.is_empty()
+            && presence.is_empty()
+    }
+}
+
+impl Mailbox {
+    /// Takes what has come. From now on the task of `waker` is woken when something comes.
+    pub fn take(&self, waker: &Waker) -> Option<Mail> {
+        let mut inner = self.lock();
+        if !inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            inner.waker = Some(waker.clone());
+        }
+        (!inner.mail.is_empty()).then(|| std::mem::take(&mut inner.mail))
+    }
+
+    /// Puts something in.
+    pub(super) fn put(&self, put: impl FnOnce(&mut Mail)) {
+        let mut inner = self.lock();
+        put(&mut inner.mail);
+        if inner.mail.delivered.len() > MAX_DELIVERED {
+            inner.mail.delivered = VecDeque::new();
+            inner.mail.overflow = true;
+        }
+        let waker = inner.waker.clone();
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().expect("nothing panics while it is held")
+    }
+}

@@ -1,0 +1,101 @@
+//! Who is told as things happen: the connections that watch, by user.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::mailbox::{Mail, Mailbox};
+use crate::{
+    protocol::{Recipient, Timestamp, UserName},
+    store::{Listener, MessageId, Store},
+};
+
+/// The watching connections' mailboxes.
+#[derive(Default)]
+pub struct Watchers {
+    by_user: Mutex<HashMap<UserName, Vec<Arc<Mailbox>>>>,
+    /// How many there are: nearly everything is free as long as there are none.
+    count: AtomicUsize,
+    /// Knows who is in a room.
+    store: OnceLock<Weak<dyn Store>>,
+}
+
+impl Watchers {
+    pub(super) fn set_store(&self, store: &Arc<dyn Store>) {
+        self.store.set(Arc::downgrade(store)).ok();
+    }
+
+    /// Whether nobody watches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    pub(super) fn add(&self, user: &UserName, mailbox: &Arc<Mailbox>) {
+        self.lock().entry(user.clone()).or_default().push(mailbox.clone());
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn remove(&self, user: &UserName, mailbox: &Arc<Mailbox>) {
+        let mut by_user = self.lock();
+        let Some(own) = by_user.get_mut(user) else {
+            return;
+        };
+        let before = own.len();
+        own.retain(|other| !Arc::ptr_eq(other, mailbox));
+        self.count.fetch_sub(before - own.len(), Ordering::SeqCst);
+        if own.is_empty() {
+            by_user.remove(user);
+        }
+    }
+
+    /// Puts something into all mailboxes of a user, but for one.
+    pub(super) fn put(&self, user: &UserName, except: Option<&Arc<Mailbox>>, put: impl Fn(&mut Mail)) {
+        if self.is_empty() {
+            return;
+        }
+        let boxes = self.lock().get(user).cloned().unwrap_or_default();
+        for mailbox in boxes.iter().filter(|mailbox| !except.is_some_and(|other| Arc::ptr_eq(other, mailbox)))
+        {
+            mailbox.put(&put);
+        }
+    }
+
+    /// There may be new messages for the user.
+    pub(super) fn news(&self, user: &UserName) {
+        self.put(user, None, |mail| mail.news = true);
+    }
+
+    /// Messages of each of these senders were taken out of an inbox.
+    pub(super) fn delivered(&self, messages: &[(UserName, MessageId)], at: Timestamp) {
+        for (sender, id) in messages {
+            self.put(sender, None, |mail| mail.delivered.push_back((*id, at)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserName, Vec<Arc<Mailbox>>>> {
+        self.by_user.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Listener for Watchers {
+    fn is_listening(&self) -> bool {
+        !self.is_empty()
+    }
+
+    fn stored(&self, to: &Recipient) {
+        match to {
+            Recipient::User(user) => self.news(user),
+            Recipient::Room(room) => {
+                let store = self.store.get().and_then(Weak::upgrade);
+                for member in store.map(|store| store.members(room, None).0).unwrap_or_default() {
+                    self.news(&member);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Who is in which room, and was when.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{MessageId, Position};
+use crate::protocol::{RoomName, UserName};
+
+/// A stay in a room, by the messages that fall into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The first number that a message in it can have.
+    pub(super) from: MessageId,
+    /// The first that one after it has; `None` as long as the stay lasts.
+    pub(super) until: Option<MessageId>,
+}
+
+impl Span {
+    pub(super) fn contains(self, id: MessageId) -> bool {
+        self.from <= id && self.until.is_none_or(|until| id < until)
+    }
+
+    /// Whether messages after `id` can fall into it.
+    pub(super) fn reaches_past(self, id: MessageId) -> bool {
+        self.until.is_none_or(|until| until.0 > id.0 + 1)
+    }
+}
+
+/// What somebody is to a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// There is no such room.
+    NoRoom,
+    /// Not in it, and never was.
+    Never,
+    /// Was in it.
+    Former,
+    /// Is in it.
+    Current,
+}
+
+/// A room, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomEntry {
+    /// Its name.
+    pub room: RoomName,
+    /// How many are in it.
+    pub members: usize,
+    /// Whether the one who asks is.
+    pub joined: bool,
+}
+
+#[derive(Default)]
+struct Room {
+    /// Everybody who ever was in it. No list is empty; only the last span may be open.
+    stays: BTreeMap<UserName, Vec<Span>>,
+    members: usize,
+}
+
+/// All rooms.
+#[derive(Default)]
+pub(super) struct Rooms {
+    rooms: BTreeMap<RoomName, Room>,
+    /// The rooms that somebody is or was in.
+    of_user: HashMap<UserName, BTreeSet<RoomName>>,
+    /// What must be durable before anybody may be told of the latest change.
+    pub(super) position: Position,
+}
+
+fn is_open(stays: &[Span]) -> bool {
+    stays.last().is_some_and(|span| span.until.is_none())
+}
+
+impl Rooms {
+    pub(super) fn membership(&self, user: &UserName, room: &RoomName) -> Membership {
+        match self.rooms.get(room).map(|room| room.stays.get(user)) {
+            None => Membership::NoRoom,
+            Some(None) => Membership::Never,
+            Some(Some(stays)) if is_open(stays) => Membership::Current,
+            Some(Some(_)) => Membership::Former,
+        }
+    }
+
+    /// A stay begins with the next message's number. The user is not in the room.
+    pub(super) fn join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+        self.restore(user, room, Span { from, until: None });
+    }
+
+    /// A stay that was kept, in the order of their beginnings.
+    pub(super) fn restore(&mut self, user: &UserName, room: &RoomName, span: Span) {
+        let entry = self.rooms.entry(room.clone()).or_default();
+        entry.members += usize::from(span.until.is_none());
+        entry.stays.entry(user.clone()).or_default().push(span);
+        self.of_user.entry(user.clone()).or_default().insert(room.clone());
+    }
+
+    /// The stay ends before the next message's number. Returns when it began; `None` if the user is not in the room.
+    pub(super) fn leave(&mut self, user: &UserName, room: &RoomName, until: MessageId) -> Option<MessageId> {
+        let room = self.rooms.get_mut(room)?;
+        let span = room.stays.get_mut(user)?.last_mut().filter(|span| span.until.is_none())?;
+        span.until = Some(until);
+        room.members -= 1;
+        Some(span.from)
+    }
+
+    /// A stay that was not stored after all.
+    pub(super) fn take_back_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+        let Some(entry) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let Some(stays) = entry.stays.get_mut(user) else {
+            return;
+        };
+        if stays.last().is_some_and(|span| span.from == from) {
+            let span = stays.pop();
+            entry.members -= usize::from(span.is_some_and(|span| span.until.is_none()));
+        }
+        if stays.is_empty() {
+            entry.stays.remove(user);
+            if let Some(own) = self.of_user.get_mut(user) {
+                own.remove(room);
+            }
+        }
+        if entry.stays.is_empty() {
+            self.rooms.remove(room);
+        }
+    }
+
+    /// An end that was not stored after all.
+    pub(super) fn take_back_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+        let Some(entry) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let last = entry.stays.get_mut(user).and_then(|stays| stays.last_mut());
+        if let Some(span) = last.filter(|span| span.from == from && span.until.is_some()) {
+            span.until = None;
+            entry.members += 1;
+        }
+    }
+
+    /// The user's stays, oldest first.
+    pub(super) fn stays(&self, user: &UserName, room: &RoomName) -> &[Span] {
+        self.rooms.get(room).and_then(|room| room.stays.get(user)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every stay of the user that messages after `id` can fall into.
+    pub(super) fn stays_past<'a>(
+        &'a self,
+        user: &'a UserName,
+        id: MessageId,
+    ) -> impl Iterator<Item = (&'a RoomName, Span)> {
+        let rooms = self.of_user.get(user).into_iter().flatten();
+        rooms.flat_map(move |room| {
+            let stays = self.stays(user, room).iter().copied();
+            stays.filter(move |span| span.reaches_past(id)).map(move |span| (room, span))
+        })
+    }
+
+    /// Whether the user is or was in any room.
+    pub(super) fn knows(&self, user: &UserName) -> bool {
+        self.of_user.contains_key(user)
+    }
+
+    /// How many rooms the user is in.
+    pub(super) fn count(&self, user: &UserName) -> usize {
+        let rooms = self.of_user.get(user).into_iter().flatten();
+        rooms.filter(|room| is_open(self.stays(user, room))).count()
+    }
+
+    /// All rooms by name, as the user sees them.
+    pub(super) fn list(&self, user: &UserName) -> Vec<RoomEntry> {
+        let entry = |(name, room): (&RoomName, &Room)| RoomEntry {
+            room: name.clone(),
+            members: room.members,
+            joined: room.stays.get(user).is_some_and(|stays| is_open(stays)),
+        };
+        self.rooms.iter().map(entry).collect()
+    }
+
+    /// Who is in the room, by name.
+    pub(super) fn members(&self, room: &RoomName) -> Vec<UserName> {
+        let all = self.rooms.get(room).into_iter().flat_map(|room| &room.stays);
+        all.filter(|(_, stays)| is_open(stays)).map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Who was in the room when the message came.
+    pub(super) fn members_at(&self, room: &RoomName, id: MessageId) -> Vec<UserName> {
+        let all = self.rooms.get(room).into_iter().flat_map(|room| &room.stays);
+        let there = all.filter(|(_, stays)| stays.iter().any(|span| span.contains(id)));
+        there.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Every stay in a room, of everybody.
+    pub(super) fn all_stays(&self, room: &RoomName) -> impl Iterator<Item = (&UserName, Span)> {
+        let all = self.rooms.get(room).into_iter().flat_map(|room| &room.stays);
+        all.flat_map(|(user, stays)| stays.iter().map(move |span| (user, *span)))
+    }
+
+    /// Everybody who is in a room with the user, the user too.
+    pub(super) fn companions(&self, user: &UserName) -> BTreeSet<UserName> {
+        let rooms = self.of_user.get(user).into_iter().flatten();
+        let joined = rooms.filter(|room| is_open(self.stays(user, room)));
+        joined.flat_map(|room| self.members(room)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserName {
+        UserName::parse(name).expect("a name")
+    }
+
+    #[test]
+    fn stays_begin_and_end() {
+        let (lab, ann, bob) = (RoomName::parse("#lab").expect("a name"), user("ann"), user("bob"));
+        let mut rooms = Rooms::default();
+        assert_eq!(rooms.membership(&ann, &lab), Membership::NoRoom);
+        rooms.join(&ann, &lab, MessageId(5));
+        assert_eq!(rooms.membership(&ann, &lab), Membership::Current);
+        assert_eq!(rooms.membership(&bob, &lab), Membership::Never);
+        assert_eq!(rooms.leave(&bob, &lab, MessageId(6)), None);
+        assert_eq!(rooms.leave(&ann, &lab, MessageId(8)), Some(MessageId(5)));
+        assert_eq!(rooms.leave(&ann, &lab, MessageId(8)), None);
+        assert_eq!(rooms.membership(&ann, &lab), Membership::Former);
+        assert_eq!(rooms.stays_past(&ann, MessageId(6)).count(), 1);
+        assert_eq!(rooms.stays_past(&ann, MessageId(7)).count(), 0);
+        assert_eq!(
+            (rooms.members_at(&lab, MessageId(7)).len(), rooms.members_at(&lab, MessageId(8)).len()),
+            (1, 0)
+        );
+        rooms.join(&ann, &lab, MessageId(9));
+        rooms.join(&bob, &lab, MessageId(9));
+        assert_eq!(rooms.companions(&ann).len(), 2);
+        assert_eq!((rooms.count(&ann), rooms.members(&lab)), (1, vec![ann.clone(), bob.clone()]));
+    }
+
+    #[test]
+    fn what_was_not_stored_is_taken_back() {
+        let (lab, ann) = (RoomName::parse("#lab").expect("a name"), user("ann"));
+        let mut rooms = Rooms::default();
+        rooms.join(&ann, &lab, MessageId(5));
+        rooms.leave(&ann, &lab, MessageId(6));
+        rooms.take_back_leave(&ann, &lab, MessageId(5));
+        assert_eq!(rooms.membership(&ann, &lab), Membership::Current);
+        assert_eq!(rooms.list(&ann)[0].members, 1);
+        rooms.take_back_join(&ann, &lab, MessageId(5));
+        assert_eq!(rooms.membership(&ann, &lab), Membership::NoRoom);
+        assert_eq!(rooms.count(&ann), 0);
+    }
+}

@@ -1,0 +1,215 @@
+//! What a reader has to do: the part of a page that is in memory, and where the rest is.
+
+use std::collections::BTreeSet;
+
+use super::{
+    postings::List,
+    state::{NameId, State},
+    tail::Found,
+};
+use crate::{
+    protocol::{Recipient, UserName},
+    store::{Message, MessageId, Position, rooms::Span},
+};
+
+/// A page of an inbox to be made.
+pub(super) struct InboxPlan {
+    pub(super) user: Option<NameId>,
+    /// What was sent to the user, and to rooms during the user's stays, as far as it is indexed.
+    pub(super) sources: Vec<Source>,
+    /// Messages up to this one are in the index.
+    pub(super) indexed: MessageId,
+    /// What comes after those.
+    pub(super) tail: Vec<Message>,
+    /// There is more than that in the tail.
+    pub(super) more: bool,
+    pub(super) position: Position,
+}
+
+/// A list of which a part belongs to a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    pub(super) list: List,
+    /// After this one,
+    pub(super) after: MessageId,
+    /// and up to this one.
+    pub(super) upto: MessageId,
+    /// A room's: its member's own messages do not belong.
+    pub(super) is_room: bool,
+}
+
+/// A page of a conversation to be made.
+pub(super) struct HistoryPlan {
+    /// Where the indexed part is; `None` if there is none.
+    pub(super) list: Option<List>,
+    /// The stays within which a room's messages belong to it.
+    pub(super) stays: Option<Vec<Span>>,
+    /// Indexed messages before this one.
+    pub(super) before: MessageId,
+    /// What comes after those, the newest first.
+    pub(super) tail: Vec<Message>,
+    pub(super) position: Position,
+}
+
+impl State {
+    /// How to read the oldest messages of an inbox after one.
+    pub(super) fn plan_inbox(
+        &self,
+        user: &UserName,
+        after: MessageId,
+        limit: usize,
+        max_bytes: usize,
+    ) -> InboxPlan {
+        let indexed = self.tail.indexed();
+        let id = self.name_id(user);
+        let cursor = id.map(|id| self.inbox(id).cursor);
+        let lower = cursor.map_or(after, |cursor| cursor.upto.max(after));
+        let mut plan = InboxPlan {
+            user: id,
+            sources: Vec::new(),
+            indexed,
+            tail: Vec::new(),
+            more: false,
+            position: cursor.map_or(Position::START, |cursor| cursor.position),
+        };
+        let mut waiting = Vec::new();
+        if let Some(id) = id {
+            let inbox = self.inbox(id);
+            if inbox.last_indexed > lower {
+                plan.sources.push(Source { list: List::to(id), after: lower, upto: indexed, is_room: false });
+            }
+            waiting.extend(inbox.tail_after(lower).take(limit + 1));
+        }
+        let direct = waiting.len();
+        for (room, span) in self.rooms.stays_past(user, lower) {
+            let Some(room) = self.name_id(room) else {
+                continue;
+            };
+            let inbox = self.inbox(room);
+            let after = lower.max(MessageId(span.from.0 - 1));
+            let upto = span.until.map_or(indexed, |until| indexed.min(MessageId(until.0 - 1)));
+            if inbox.last_indexed > after && after < upto {
+                plan.sources.push(Source { list: List::to(room), after, upto, is_room: true });
+            }
+            let others = |message: &MessageId| match self.tail.find(*message) {
+                Found::Row(row) => Some(row.sender) != id,
+                Found::Nothing | Found::Pending => true,
+            };
+            let within = inbox.tail_after(after).take_while(|message| span.contains(*message));
+            waiting.extend(within.filter(others).take(limit + 1));
+        }
+        if waiting.len() > direct {
+            waiting.sort_unstable();
+        }
+        if self.rooms.knows(user) {
+            plan.position = plan.position.max(self.rooms.position);
+        }
+        self.fill_from_tail(&mut plan, &waiting, limit, max_bytes);
+        plan
+    }
+
+    fn fill_from_tail(&self, plan: &mut InboxPlan, waiting: &[MessageId], limit: usize, max_bytes: usize) {
+        let mut bytes = 0;
+        for id in waiting {
+            match self.tail.find(*id) {
+                Found::Nothing => {}
+                // What comes after it must not be taken out before it is known to be there or not.
+                Found::Pending => break,
+                Found::Row(_) if plan.tail.len() == limit || bytes > max_bytes => {
+                    plan.more = true;
+                    break;
+                }
+                Found::Row(row) => {
+                    plan.position = plan.position.max(row.position);
+                    bytes += row.text.len();
+                    plan.tail.extend(self.message(row));
+                }
+            }
+        }
+    }
+
+    /// How to read the newest messages of a conversation before one.
+    pub(super) fn plan_history(
+        &self,
+        user: &UserName,
+        with: &Recipient,
+        before: Option<MessageId>,
+        limit: usize,
+        max_bytes: usize,
+    ) -> HistoryPlan {
+        let before = before.unwrap_or(MessageId(u64::MAX));
+        let indexed_before = before.min(MessageId(self.tail.indexed().0 + 1));
+        let stays = with.room().map(|room| self.rooms.stays(user, room).to_vec());
+        let ids = (self.name_id(user), self.name_id(with));
+        let list = match (ids, &stays) {
+            ((_, Some(room)), Some(_)) => Some(List::to(room)),
+            ((Some(user), Some(other)), None) => Some(List::between(user, other)),
+            _ => None,
+        };
+        let mut plan = HistoryPlan {
+            list: list.filter(|_| indexed_before > MessageId(1)),
+            stays,
+            before: indexed_before,
+            tail: Vec::new(),
+            position: self.rooms.position,
+        };
+        if plan.stays.is_none() {
+            plan.position = Position::START;
+        }
+        let mut bytes = 0;
+        for id in self.tail_of_conversation(ids, plan.stays.as_deref()) {
+            let Found::Row(row) = self.tail.find(id) else {
+                continue;
+            };
+            if id >= before {
+                continue;
+            }
+            if plan.tail.len() > limit || bytes > max_bytes {
+                break;
+            }
+            plan.position = plan.position.max(row.position);
+            bytes += row.text.len();
+            plan.tail.extend(self.message(row));
+        }
+        plan
+    }
+
+    /// Numbers of a conversation's messages in the tail, the newest first.
+    fn tail_of_conversation(
+        &self,
+        (user, with): (Option<NameId>, Option<NameId>),
+        stays: Option<&[Span]>,
+    ) -> Vec<MessageId> {
+        let Some(with) = with else {
+            return Vec::new();
+        };
+        if let Some(stays) = stays {
+            let all = self.inbox(with).tail.iter().rev();
+            return all.filter(|id| stays.iter().any(|span| span.contains(**id))).copied().collect();
+        }
+        let Some(user) = user else {
+            return Vec::new();
+        };
+        let from = |to: NameId, sender: NameId| {
+            let all = self.inbox(to).tail.iter().copied();
+            all.filter(move |id| matches!(self.tail.find(*id), Found::Row(row) if row.sender == sender))
+        };
+        let mut ids: Vec<_> = from(with, user).collect();
+        if user != with {
+            ids.extend(from(user, with));
+        }
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids
+    }
+
+    /// With whom the user has exchanged messages, as far as they are in the tail.
+    pub(super) fn partners_lately(&self, user: NameId) -> BTreeSet<NameId> {
+        let rows = self.tail.rows().filter(|row| !row.to_room);
+        rows.filter_map(|row| match (row.sender, row.recipient) {
+            (sender, other) if sender == user => Some(other),
+            (other, recipient) if recipient == user => Some(other),
+            _ => None,
+        })
+        .collect()
+    }
+}
