@@ -129,9 +129,10 @@ fn the_sessions_of_the_readme_go_as_it_says() {
 fn every_command_is_in_the_readme_and_on_the_protocol_page() {
     let (readme, protocol) = (page("README.md"), page("docs/protocol.md"));
     for command in COMMANDS {
-        let row = format!("| `{}` | {} |", command.usage(), command.summary);
+        let usage = command.usage().replace('|', "\\|");
+        let row = format!("| `{usage}` | {} |", command.summary);
         assert!(readme.contains(&row), "not in the README: {row}");
-        assert!(protocol.contains(&format!("| `{}` |", command.usage())), "{}", command.usage());
+        assert!(protocol.contains(&format!("| `{usage}` |")), "{usage}");
         for parameter in command.parameters {
             assert!(protocol.contains(&format!("`{}`", parameter.field)), "{}", parameter.field);
         }

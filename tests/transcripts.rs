@@ -4,8 +4,8 @@
 //! - `A< {…}`: A's next reply; `A<.`: the server has closed A's connection
 //! - `# text`: a comment
 //!
-//! `<name>` stands for a token: bound where a reply first shows it, the same from then on. `<x*N>` stands for N
-//! times x, `\xHH` in a request for a byte. `UPDATE_TRANSCRIPTS=1 cargo test transcripts` writes the replies anew.
+//! `<name>` stands for a token, `<@name>` for a time: bound where a reply first shows it, the same from then on.
+//! `<x*N>` stands for N times x, `\xHH` in a request for a byte, `#! inbox-limit N` for a server with that limit. `UPDATE_TRANSCRIPTS=1 cargo test transcripts` writes the replies anew.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-use chat_service::server::Server;
+use chat_service::{commands::COMMANDS, protocol::Refusal, server::Server, store::Memory};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::sleep,
 };
 
-use crate::support::{Peer, Setup, TestServer, duplex};
+use crate::support::{Peer, Setup, duplex};
 
 enum Step {
     Send { text: String, end: bool },
@@ -32,6 +32,7 @@ enum Step {
 
 struct Transcript {
     path: PathBuf,
+    inbox_limit: usize,
     steps: Vec<(String, Step)>,
 }
 
@@ -75,7 +76,13 @@ impl Transcript {
             };
             steps.push((who.to_owned(), step));
         }
-        Transcript { path: path.to_owned(), steps }
+        let limit = lines.iter().find_map(|(_, line)| line.strip_prefix("#! inbox-limit ")?.parse().ok());
+        Transcript { path: path.to_owned(), inbox_limit: limit.unwrap_or(10_000), steps }
+    }
+
+    /// A server for it.
+    fn setup(&self) -> Setup {
+        Setup { store: Arc::new(Memory::new(self.inbox_limit)), ..Setup::default() }
     }
 
     fn fail(&self, line: usize, what: &str) -> ! {
@@ -129,7 +136,9 @@ impl Names {
             return false;
         };
         let bound = self.0.entry(name.to_owned()).or_insert_with(|| token.to_owned());
-        token.len() == 36 && bound == token && self.accept(after, reply_after)
+        let is_whole =
+            if name.starts_with('@') { token.len() == 24 && token.ends_with('Z') } else { token.len() == 36 };
+        is_whole && bound == token && self.accept(after, reply_after)
     }
 
     /// The reply with names for the tokens.
@@ -254,7 +263,7 @@ fn rewrite(path: &Path, different: Vec<(usize, String)>) {
 async fn transcripts_line_by_line() {
     for transcript in transcripts() {
         for end in [b"\r\n".as_slice(), b"\n"] {
-            let server = TestServer::start().await;
+            let server = transcript.setup().start().await;
             let different = play(&transcript, Manner::OneByOne(end), || server.connect()).await;
             rewrite(&transcript.path, different);
             server.stop().await;
@@ -265,7 +274,7 @@ async fn transcripts_line_by_line() {
 #[tokio::test]
 async fn transcripts_pipelined() {
     for transcript in transcripts() {
-        let server = TestServer::start().await;
+        let server = transcript.setup().start().await;
         play(&transcript, Manner::Pipelined, || server.connect()).await;
         server.stop().await;
     }
@@ -275,7 +284,7 @@ async fn transcripts_pipelined() {
 async fn transcripts_cut_at_every_position() {
     for transcript in transcripts() {
         for at in cuts(&transcript) {
-            let server: Arc<Server> = Setup::default().server();
+            let server: Arc<Server> = transcript.setup().server();
             play(&transcript, Manner::Cut(at), async || duplex(&server, 1 << 20).0).await;
         }
     }
@@ -290,4 +299,52 @@ fn cuts(transcript: &Transcript) -> Vec<usize> {
     });
     let longest = sends.max().unwrap_or(0);
     (1..longest).filter(|at| *at < 300 || (16_300..16_480).contains(at) || at % 997 == 0).collect()
+}
+
+/// Codes that no short conversation with a healthy server shows (tests of their own do), and the one that is always a
+/// last word.
+const UNHEALTHY: [Refusal; 6] = [
+    Refusal::Storage,
+    Refusal::Uncertain,
+    Refusal::ReadOnly,
+    Refusal::Internal,
+    Refusal::TooManyRooms,
+    Refusal::LineTooLong,
+];
+
+#[test]
+fn every_command_and_every_code_is_shown_in_both_forms() {
+    let all = transcripts();
+    let page = |transcript: &&Transcript| transcript.path.extension().is_some_and(|kind| kind == "md");
+    let steps = || all.iter().filter(page).flat_map(|transcript| &transcript.steps);
+    let sent = |matches: &dyn Fn(&str) -> bool| {
+        steps().any(|(_, step)| matches!(step, Step::Send { text, .. } if matches(text)))
+    };
+    for command in COMMANDS {
+        let name = command.name;
+        assert!(sent(&|text| text.split(' ').next() == Some(name)), "{name} in words");
+        assert!(sent(&|text| text.contains(&format!("\"command\": \"{name}\""))), "{name} in JSON");
+    }
+    for refusal in Refusal::ALL.iter().filter(|refusal| !UNHEALTHY.contains(refusal)) {
+        let code = format!("\"code\": \"{}\"", refusal.code());
+        let shown = all.iter().flat_map(|transcript| &transcript.steps);
+        let mut forms = [false; 2];
+        let mut last: std::collections::HashMap<&str, Vec<bool>> = std::collections::HashMap::new();
+        for (who, step) in shown {
+            match step {
+                Step::Send { text, .. } => {
+                    last.entry(who).or_default().push(text.starts_with('{'));
+                }
+                Step::Reply { text, .. } if text.contains(&code) => {
+                    if let Some(json) = last.get(who.as_str()).and_then(|sent| sent.last()) {
+                        forms[usize::from(*json)] = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        // What is no JSON has no form.
+        let both = *refusal != Refusal::NotUtf8;
+        assert!(forms[0] && (forms[1] || !both), "{code}: {forms:?}");
+    }
 }

@@ -140,7 +140,10 @@ async fn check_tells_what_is_wrong() {
         ("UPDATE inboxes SET received = received + 1", "wait for name 1"),
         ("INSERT INTO cursors VALUES (100, 1, 2, 1, 0)", "moves back"),
         ("UPDATE names SET name = 'No Name' WHERE id = 0", "name 0 is none"),
-        ("UPDATE names SET id = 9 WHERE id = 1", "is not there"),
+        ("UPDATE names SET id = 9 WHERE id = 1", "name 9 follows 1"),
+        ("DELETE FROM names WHERE id = 1", "which is not there"),
+        ("DELETE FROM blocks WHERE other >= 0", "conversations of name 1 have 0 messages of"),
+        ("INSERT INTO stays VALUES (0, 1, 1, NULL)", "a stay of name 1 in name 0"),
         ("INSERT INTO sessions VALUES (x'00', 7, 0, 0)", "a session belongs to name 7"),
         ("DROP TABLE keys", "keys cannot be read"),
     ] {

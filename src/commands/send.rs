@@ -3,7 +3,7 @@
 use super::{Access, Answer, Call, Command, Reply, TokenEffect};
 use crate::{
     protocol::{
-        MAX_KEY, MAX_MESSAGE, Recipient, Refusal, UserName,
+        Dialect, MAX_KEY, MAX_MESSAGE, Recipient, Refusal, UserName,
         reply::{self, Body},
         request::{Kind, Parameter},
     },
@@ -63,12 +63,14 @@ fn recipient(call: &Call<'_>, to: &str, from: &UserName) -> Result<Recipient, (R
         let user = call.service.users.get(to).ok_or((Refusal::NoSuchUser, Position::START))?;
         return Ok(Recipient::User(user.username.clone()));
     }
+    // Dialect 1 has one word for every recipient that does not exist.
+    let nobody = if call.dialect == Dialect::One { Refusal::NoSuchUser } else { Refusal::NoSuchRoom };
     let Some(Recipient::Room(room)) = Recipient::parse(to) else {
-        return Err((Refusal::NoSuchRoom, Position::START));
+        return Err((nobody, Position::START));
     };
     match call.service.store.membership(from, &room) {
         (Membership::Current, _) => Ok(Recipient::Room(room)),
-        (Membership::NoRoom, position) => Err((Refusal::NoSuchRoom, position)),
+        (Membership::NoRoom, position) => Err((nobody, position)),
         (Membership::Never | Membership::Former, position) => Err((Refusal::NotAMember, position)),
     }
 }
