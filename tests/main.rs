@@ -17,3 +17,4 @@ mod support;
 mod transcripts;
 mod upkeep;
 mod versions;
+mod watching;

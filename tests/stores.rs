@@ -7,10 +7,10 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        Durable, Fate, Memory, MessageId, NewMessage, OpenError, Options, Outcome, Receipt, SessionRecord,
-        Sqlite, Store, Stored,
+        Durable, Fate, Membership, Memory, MessageId, NewMessage, OpenError, Options, Outcome, Page, Receipt,
+        RoomEntry, SessionRecord, Sqlite, Store, Stored,
     },
 };
 use tempfile::TempDir;
@@ -452,4 +452,156 @@ async fn a_flipped_bit_is_told_and_not_delivered() {
 fn a_position_that_was_never_given_out_is_open() {
     let store = Memory::new(1);
     assert_eq!(store.durability().fate(chat_service::store::Position(1)), Fate::Open);
+}
+
+fn room(text: &str) -> RoomName {
+    RoomName::parse(text).expect("a name")
+}
+
+fn numbers(page: &Page) -> Vec<u64> {
+    page.messages.iter().map(|message| message.id.0).collect()
+}
+
+impl Subject {
+    /// The numbers of a page of history, and whether there are older ones.
+    async fn history(&self, user: &str, with: &str, before: Option<u64>, limit: usize) -> (Vec<u64>, bool) {
+        let (user, with) = (name(user), to(with));
+        let page = self.store.history(&user, &with, before.map(MessageId), limit).await.expect("readable");
+        self.store.durability().settled(page.position).await.expect("durable");
+        (numbers(&page), page.more)
+    }
+
+    async fn send(&self, from: &str, to: &str) -> u64 {
+        self.append(from, to, "text", None).await.expect("stored").id.0
+    }
+
+    async fn waiting(&self, user: &str) -> Vec<u64> {
+        self.inbox(user, 1000).await.into_iter().map(|(id, _)| id).collect()
+    }
+}
+
+#[tokio::test]
+async fn history_is_what_two_wrote_to_each_other_newest_page_first() {
+    for mut subject in Subject::all(10_000) {
+        let mut between = Vec::new();
+        for i in 0..30 {
+            between.push(subject.send(["messi", "henderson"][i % 2], ["henderson", "messi"][i % 2]).await);
+            subject.send("messi", "lineker").await;
+            subject.send("lineker", "henderson").await;
+        }
+        let to_oneself = subject.send("messi", "messi").await;
+        subject.take("henderson", 25).await;
+        for _ in 0..2 {
+            let kind = subject.kind;
+            for (user, with) in [("messi", "henderson"), ("henderson", "messi")] {
+                assert_eq!(subject.history(user, with, None, 1000).await, (between.clone(), false), "{kind}");
+                // Page by page from the end.
+                let (mut seen, mut before) = (Vec::new(), None);
+                loop {
+                    let (page, more) = subject.history(user, with, before, 7).await;
+                    before = page.first().copied();
+                    seen.splice(0..0, page);
+                    if !more {
+                        break;
+                    }
+                }
+                assert_eq!(seen, between, "{kind}");
+            }
+            assert_eq!(subject.history("messi", "messi", None, 9).await, (vec![to_oneself], false), "{kind}");
+            assert_eq!(subject.history("messi", "maradona", None, 9).await, (vec![], false), "{kind}");
+            assert_eq!(subject.history("messi", "henderson", Some(1), 9).await, (vec![], false), "{kind}");
+            subject.reopen();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_room_is_read_by_those_who_were_in_it() {
+    for mut subject in Subject::all(2) {
+        let (messi, henderson, lab) = (name("messi"), name("henderson"), room("#lab"));
+        assert_eq!(subject.store.membership(&messi, &lab).0, Membership::NoRoom);
+        subject.store.join(&messi, &lab);
+        subject.store.join(&messi, &lab);
+        assert_eq!(subject.store.membership(&henderson, &lab).0, Membership::Never);
+        let alone = subject.send("messi", "#lab").await;
+        let direct = subject.send("messi", "henderson").await;
+        subject.store.join(&henderson, &lab);
+        // More than the limit of an inbox: a room does not count.
+        let mut both = Vec::new();
+        for i in 0..7 {
+            both.push(subject.send(["messi", "henderson"][i % 2], "#lab").await);
+        }
+        subject.store.leave(&henderson, &lab);
+        let after = subject.send("messi", "#lab").await;
+        let messis: Vec<_> = both.iter().copied().step_by(2).collect();
+        for round in 0..2 {
+            let kind = subject.kind;
+            assert_eq!(subject.store.membership(&henderson, &lab).0, Membership::Former, "{kind}");
+            assert_eq!(subject.waiting("henderson").await, [&[direct][..], &messis].concat(), "{kind}");
+            assert_eq!(
+                subject.waiting("messi").await,
+                both.iter().copied().skip(1).step_by(2).collect::<Vec<_>>()
+            );
+            assert_eq!(subject.history("henderson", "#lab", None, 50).await, (both.clone(), false), "{kind}");
+            let (newest, more) = subject.history("henderson", "#lab", None, 3).await;
+            assert_eq!((&newest[..], more), (&both[4..], true), "{kind}");
+            let all: Vec<_> = [alone].into_iter().chain(both.clone()).chain([after]).collect();
+            assert_eq!(subject.history("messi", "#lab", None, 50).await, (all, false), "{kind}");
+            let (listed, _) = subject.store.rooms(&henderson);
+            assert_eq!(listed, [RoomEntry { room: lab.clone(), members: 1, joined: false }], "{kind}");
+            assert_eq!(subject.store.members(&lab, None).0, [messi.clone()]);
+            assert_eq!(
+                subject.store.members(&lab, Some(MessageId(both[0]))).0,
+                [henderson.clone(), messi.clone()]
+            );
+            let mut known = subject.store.acquaintances(&henderson).await;
+            known.sort_unstable();
+            assert_eq!(known, [messi.clone()], "{kind}");
+            assert_eq!(subject.store.count_rooms(&messi), 1);
+            if round == 0 && !subject.reopen() {
+                break;
+            }
+        }
+        // Page by page, from a place in the middle.
+        let page = subject.store.inbox(&henderson, MessageId(messis[0]), 2).await.expect("readable");
+        assert_eq!((numbers(&page), page.more), (messis[1..3].to_vec(), true), "{}", subject.kind);
+        // What waits in the inbox is direct: one of two.
+        subject.send("messi", "henderson").await;
+        assert_eq!(subject.append("messi", "henderson", "x", None).await, Err(Refusal::InboxFull));
+        // Back again: what came while away is not for henderson.
+        subject.store.join(&henderson, &lab);
+        let last = subject.send("messi", "#lab").await;
+        let waiting = subject.waiting("henderson").await;
+        assert_eq!((waiting.last(), waiting.contains(&after)), (Some(&last), false), "{}", subject.kind);
+    }
+}
+
+#[tokio::test]
+async fn when_a_message_was_acknowledged_is_known() {
+    for mut subject in Subject::all(10_000) {
+        let messi = name("messi");
+        for _ in 0..12 {
+            subject.send("henderson", "messi").await;
+        }
+        for (upto, at) in [(3, 100), (4, 200), (11, 300)] {
+            let direct = upto - usize::try_from(subject.store.cursor(&messi).upto.0).expect("small");
+            subject.store.acknowledge(&messi, MessageId(upto as u64), direct, Timestamp(at));
+        }
+        // Back is nowhere.
+        subject.store.acknowledge(&messi, MessageId(2), 0, Timestamp(400));
+        for _ in 0..2 {
+            for (id, at) in
+                [(1, Some(100)), (3, Some(100)), (4, Some(200)), (5, Some(300)), (11, Some(300)), (12, None)]
+            {
+                let found = subject.store.acknowledged_at(&messi, MessageId(id)).await;
+                assert_eq!(found, Ok(at.map(Timestamp)), "{}: {id}", subject.kind);
+            }
+            assert_eq!(subject.store.cursor(&messi).upto, MessageId(11));
+            let (found, _) = subject.store.message(MessageId(12)).await.expect("readable");
+            let found = found.expect("there");
+            assert_eq!((found.id, &*found.from, &*found.to), (MessageId(12), "henderson", "messi"));
+            assert!(subject.store.message(MessageId(13)).await.expect("readable").0.is_none());
+            subject.reopen();
+        }
+    }
 }

@@ -196,13 +196,19 @@ fn presence_event(username: &UserName, presence: crate::service::Presence) -> Pr
     Presence { event: "presence", username, active, connected, last_seen: left }
 }
 
+/// How often what has failed to become durable is looked at again.
+const PULLS: usize = 3;
+
 /// The next messages, once they are durable.
 async fn pull(service: Arc<Service>, user: UserName, after: MessageId) -> Result<Pulled, Refusal> {
-    loop {
+    let mut failed = Refusal::Internal;
+    for _ in 0..PULLS {
         let page = service.store.inbox(&user, after, PULL).await?;
-        // What fails is taken out of the inbox again: then there are others, or none.
-        if service.store.durability().settled(page.position).await.is_ok() {
-            return Ok(Pulled { messages: page.messages, more: page.more });
+        match service.store.durability().settled(page.position).await {
+            Ok(()) => return Ok(Pulled { messages: page.messages, more: page.more }),
+            // What fails is taken out of the inbox again: then there are others, or none.
+            Err(refusal) => failed = refusal,
         }
     }
+    Err(failed)
 }

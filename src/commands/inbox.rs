@@ -42,7 +42,9 @@ fn run(call: &Call<'_>) -> Answer {
             return reply;
         }
         let mut taken = Taken::default();
-        entries.iter().for_each(|entry| taken.add(entry.message));
+        for entry in &entries {
+            taken.add(entry.message);
+        }
         reply.with(Effect::Deliver(lease.deliver(taken, origin)))
     }))
 }

@@ -105,11 +105,11 @@ fn member_room(call: &Call<'_>) -> Result<(RoomName, crate::store::Position), An
 #[derive(Serialize)]
 struct RoomsReply<'a> {
     status: &'static str,
-    rooms: Vec<Room<'a>>,
+    rooms: Vec<Listed<'a>>,
 }
 
 #[derive(Serialize)]
-struct Room<'a> {
+struct Listed<'a> {
     room: &'a str,
     members: usize,
     joined: bool,
@@ -119,7 +119,7 @@ fn rooms(call: &Call<'_>) -> Answer {
     let (entries, position) = call.service.store.rooms(&call.session().user().username);
     let rooms = entries
         .iter()
-        .map(|entry| Room { room: &entry.room, members: entry.members, joined: entry.joined })
+        .map(|entry| Listed { room: &entry.room, members: entry.members, joined: entry.joined })
         .collect();
     Answer::Now(Reply::new(render(&RoomsReply { status: "OK", rooms })).at(position))
 }

@@ -287,13 +287,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.talk.output.is_empty() {
             return None;
         }
-        match self.talk.closing {
-            Some(reason) => Some(Ending::Told(reason)),
-            None => {
-                let said_all = self.talk.quit || self.input.is_exhausted();
-                (said_all && self.talk.answering.is_none()).then_some(Ending::Finished)
-            }
+        if let Some(reason) = self.talk.closing {
+            return Some(Ending::Told(reason));
         }
+        let said_all = self.talk.quit || self.input.is_exhausted();
+        (said_all && self.talk.answering.is_none()).then_some(Ending::Finished)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

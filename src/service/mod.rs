@@ -161,9 +161,9 @@ impl Service {
         let now = self.now();
         let (sessions, position) = self.sessions.of_user(user, now);
         let mut presence = self.attendance.presence(user, !sessions.is_empty());
-        let used = sessions.iter().map(|session| session.entry().used).max();
+        let last_use = sessions.iter().map(|session| session.entry().used).max();
         // Who was not connected since the server started was last seen when a session was used.
-        presence.left = if presence.connected { presence.left } else { presence.left.or(used) };
+        presence.left = if presence.connected { presence.left } else { presence.left.or(last_use) };
         (presence, position)
     }
 

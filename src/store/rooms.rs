@@ -59,7 +59,7 @@ struct Room {
 /// All rooms.
 #[derive(Default)]
 pub(super) struct Rooms {
-    rooms: BTreeMap<RoomName, Room>,
+    by_name: BTreeMap<RoomName, Room>,
     /// The rooms that somebody is or was in.
     of_user: HashMap<UserName, BTreeSet<RoomName>>,
     /// What must be durable before anybody may be told of the latest change.
@@ -72,7 +72,7 @@ fn is_open(stays: &[Span]) -> bool {
 
 impl Rooms {
     pub(super) fn membership(&self, user: &UserName, room: &RoomName) -> Membership {
-        match self.rooms.get(room).map(|room| room.stays.get(user)) {
+        match self.by_name.get(room).map(|room| room.stays.get(user)) {
             None => Membership::NoRoom,
             Some(None) => Membership::Never,
             Some(Some(stays)) if is_open(stays) => Membership::Current,
@@ -87,7 +87,7 @@ impl Rooms {
 
     /// A stay that was kept, in the order of their beginnings.
     pub(super) fn restore(&mut self, user: &UserName, room: &RoomName, span: Span) {
-        let entry = self.rooms.entry(room.clone()).or_default();
+        let entry = self.by_name.entry(room.clone()).or_default();
         entry.members += usize::from(span.until.is_none());
         entry.stays.entry(user.clone()).or_default().push(span);
         self.of_user.entry(user.clone()).or_default().insert(room.clone());
@@ -95,7 +95,7 @@ impl Rooms {
 
     /// The stay ends before the next message's number. Returns when it began; `None` if the user is not in the room.
     pub(super) fn leave(&mut self, user: &UserName, room: &RoomName, until: MessageId) -> Option<MessageId> {
-        let room = self.rooms.get_mut(room)?;
+        let room = self.by_name.get_mut(room)?;
         let span = room.stays.get_mut(user)?.last_mut().filter(|span| span.until.is_none())?;
         span.until = Some(until);
         room.members -= 1;
@@ -104,7 +104,7 @@ impl Rooms {
 
     /// A stay that was not stored after all.
     pub(super) fn take_back_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
-        let Some(entry) = self.rooms.get_mut(room) else {
+        let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
         let Some(stays) = entry.stays.get_mut(user) else {
@@ -121,13 +121,13 @@ impl Rooms {
             }
         }
         if entry.stays.is_empty() {
-            self.rooms.remove(room);
+            self.by_name.remove(room);
         }
     }
 
     /// An end that was not stored after all.
     pub(super) fn take_back_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
-        let Some(entry) = self.rooms.get_mut(room) else {
+        let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
         let last = entry.stays.get_mut(user).and_then(|stays| stays.last_mut());
@@ -139,7 +139,7 @@ impl Rooms {
 
     /// The user's stays, oldest first.
     pub(super) fn stays(&self, user: &UserName, room: &RoomName) -> &[Span] {
-        self.rooms.get(room).and_then(|room| room.stays.get(user)).map_or(&[], Vec::as_slice)
+        self.by_name.get(room).and_then(|room| room.stays.get(user)).map_or(&[], Vec::as_slice)
     }
 
     /// Every stay of the user that messages after `id` can fall into.
@@ -173,25 +173,25 @@ impl Rooms {
             members: room.members,
             joined: room.stays.get(user).is_some_and(|stays| is_open(stays)),
         };
-        self.rooms.iter().map(entry).collect()
+        self.by_name.iter().map(entry).collect()
     }
 
     /// Who is in the room, by name.
     pub(super) fn members(&self, room: &RoomName) -> Vec<UserName> {
-        let all = self.rooms.get(room).into_iter().flat_map(|room| &room.stays);
+        let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         all.filter(|(_, stays)| is_open(stays)).map(|(user, _)| user.clone()).collect()
     }
 
     /// Who was in the room when the message came.
     pub(super) fn members_at(&self, room: &RoomName, id: MessageId) -> Vec<UserName> {
-        let all = self.rooms.get(room).into_iter().flat_map(|room| &room.stays);
+        let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         let there = all.filter(|(_, stays)| stays.iter().any(|span| span.contains(id)));
         there.map(|(user, _)| user.clone()).collect()
     }
 
     /// Every stay in a room, of everybody.
     pub(super) fn all_stays(&self, room: &RoomName) -> impl Iterator<Item = (&UserName, Span)> {
-        let all = self.rooms.get(room).into_iter().flat_map(|room| &room.stays);
+        let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         all.flat_map(|(user, stays)| stays.iter().map(move |span| (user, *span)))
     }
 

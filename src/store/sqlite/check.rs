@@ -213,7 +213,7 @@ impl Check<'_> {
         let mut rows = statement.query([])?;
         let mut last: Option<(List, MessageId)> = None;
         while let Some(row) = rows.next()? {
-            let list = List::of_row(row.get(0)?, row.get(1)?);
+            let postings = List::of_row(row.get(0)?, row.get(1)?);
             let ids = match postings::decode(row.get(2)?, row.get_ref(3)?.as_blob()?) {
                 Ok(ids) => ids,
                 Err(error) => {
@@ -222,15 +222,16 @@ impl Check<'_> {
                 }
             };
             for id in ids {
-                if last.is_some_and(|(before, last)| before == list && last >= id) || id.0 > self.indexed {
+                if last.is_some_and(|(before, last)| before == postings && last >= id) || id.0 > self.indexed
+                {
                     report.problem(format!("the index has message {} out of order", id.0));
                 }
-                last = Some((list, id));
+                last = Some((postings, id));
                 let found = ends
                     .query_row([id.0.cast_signed()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
                     .optional()?;
-                let belongs = |(sender, recipient): (i64, i64)| match list.pair() {
-                    None => recipient == list.recipient(),
+                let belongs = |(sender, recipient): (i64, i64)| match postings.pair() {
+                    None => recipient == postings.recipient(),
                     Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
                 };
                 let Some((_, recipient)) = found.filter(|ends| belongs(*ends)) else {
@@ -241,7 +242,7 @@ impl Check<'_> {
                 let Some(inbox) = self.user(recipient, "a part of the index", report) else {
                     continue;
                 };
-                if list.pair().is_some() {
+                if postings.pair().is_some() {
                     inbox.conversed += 1;
                 } else {
                     inbox.entries += 1;

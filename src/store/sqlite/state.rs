@@ -414,17 +414,15 @@ impl State {
     /// Returns what is to be dropped, which is better done without the lock.
     pub(super) fn trim(&mut self, indexed: MessageId, folded: usize) -> Vec<Arc<Row>> {
         let mut dropped = Vec::new();
-        while self.tail.indexed() < indexed {
+        while self.tail.indexed() < indexed && !self.tail.is_empty() {
             let Some(row) = self.tail.pop() else {
-                break;
+                continue;
             };
-            if let Some(row) = &row {
-                let inbox = &mut self.inboxes[row.recipient.index()];
-                debug_assert_eq!(inbox.tail.front(), Some(&row.id));
-                inbox.tail.pop_front();
-                inbox.last_indexed = row.id;
-            }
-            dropped.extend(row);
+            let inbox = &mut self.inboxes[row.recipient.index()];
+            debug_assert_eq!(inbox.tail.front(), Some(&row.id));
+            inbox.tail.pop_front();
+            inbox.last_indexed = row.id;
+            dropped.push(row);
         }
         self.passed.drain(..folded.min(self.passed.len()));
         dropped

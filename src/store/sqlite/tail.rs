@@ -46,6 +46,10 @@ impl Tail {
         MessageId(self.begin.0 - 1)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// The number of the next message.
     pub(super) fn next_id(&self) -> MessageId {
         MessageId(self.begin.0 + self.slots.len() as u64)
@@ -123,8 +127,8 @@ impl Tail {
         }
     }
 
-    /// Lets go of the first place. `None` if there is none; nothing in it if its message was refused.
-    pub(super) fn pop(&mut self) -> Option<Option<Arc<Row>>> {
+    /// Lets go of the first place, which is there. Returns its message, unless that was refused.
+    pub(super) fn pop(&mut self) -> Option<Arc<Row>> {
         let slot = self.slots.pop_front()?;
         self.begin.0 += 1;
         if let Some(row) = &slot.row
@@ -132,6 +136,6 @@ impl Tail {
         {
             self.keys.remove(&(row.sender, key.clone()));
         }
-        Some(slot.row)
+        slot.row
     }
 }
