@@ -14,7 +14,7 @@ use super::history::{History, text};
 use crate::support::{SENT, SOON};
 
 const SENDERS: usize = 12;
-const READERS: usize = 4;
+const READERS: usize = 6;
 
 /// Everybody's users file.
 pub(crate) fn users_toml() -> String {
@@ -56,30 +56,97 @@ struct Send {
 struct Reader {
     name: String,
     token: Option<String>,
+    manner: Manner,
+}
+
+/// How an inbox is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// `inbox`.
+    Taking,
+    /// `fetch`, then `ack`.
+    Fetching,
+    /// `watch`, and `ack` of what comes.
+    Watching,
 }
 
 /// A connection that speaks in lines.
-struct Line(BufReader<TcpStream>);
+struct Line {
+    stream: BufReader<TcpStream>,
+    /// Events that came before a reply.
+    early: Vec<Shown>,
+}
+
+/// A message of dialect 2.
+struct Shown {
+    id: u64,
+    from: String,
+    text: String,
+}
+
+impl Shown {
+    fn parse(message: &serde_json::Value) -> Option<Self> {
+        Some(Shown {
+            id: message["id"].as_u64()?,
+            from: message["from"].as_str()?.to_owned(),
+            text: message["msg"].as_str()?.to_owned(),
+        })
+    }
+}
 
 impl Line {
     fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(SOON))?;
-        Ok(Line(BufReader::new(stream)))
+        Ok(Line { stream: BufReader::new(stream), early: Vec::new() })
     }
 
     fn send(&mut self, lines: &str) -> io::Result<()> {
-        self.0.get_mut().write_all(lines.as_bytes())
+        self.stream.get_mut().write_all(lines.as_bytes())
     }
 
     fn reply(&mut self) -> io::Result<String> {
         let (mut reply, mut end) = (String::new(), String::new());
-        self.0.read_line(&mut reply)?;
-        self.0.read_line(&mut end)?;
+        self.stream.read_line(&mut reply)?;
+        self.stream.read_line(&mut end)?;
         if end != "\r\n" {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(reply.trim_end().to_owned())
+    }
+
+    /// The next reply; messages that are told before it are kept.
+    fn reply_between_events(&mut self) -> io::Result<String> {
+        loop {
+            let reply = self.reply()?;
+            let value: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
+            match value["event"].as_str() {
+                None => return Ok(reply),
+                Some("message") => self.early.extend(Shown::parse(&value)),
+                Some("closing") => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Messages that a watch tells: what has come, at least one.
+    fn events(&mut self) -> io::Result<Option<Vec<Shown>>> {
+        while self.early.is_empty() || !self.stream.buffer().is_empty() {
+            let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
+            match value["event"].as_str() {
+                Some("message") => self.early.extend(Shown::parse(&value)),
+                Some("closing") => return Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {}
+            }
+        }
+        Ok(Some(std::mem::take(&mut self.early)))
+    }
+
+    /// A page of the inbox; `None` if it cannot be read.
+    fn fetch(&mut self, token: &str) -> io::Result<Option<Vec<Shown>>> {
+        self.send(&format!("fetch {token} 70\n"))?;
+        let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
+        Ok(value["messages"].as_array().map(|messages| messages.iter().filter_map(Shown::parse).collect()))
     }
 
     /// The token of a session that, once shown, must outlive every crash.
@@ -94,7 +161,10 @@ impl Run {
     pub(crate) fn new() -> Self {
         let sender =
             |i| Mutex::new(Sender { name: format!("sender{i}"), token: None, next: 0, unknown: Vec::new() });
-        let reader = |i| Mutex::new(Reader { name: format!("reader{i}"), token: None });
+        let reader = |i: usize| {
+            let manner = [Manner::Taking, Manner::Fetching, Manner::Watching][i % 3];
+            Mutex::new(Reader { name: format!("reader{i}"), token: None, manner })
+        };
         Run {
             history: Mutex::default(),
             answered: AtomicUsize::new(0),
@@ -225,9 +295,77 @@ impl Sender {
 impl Reader {
     /// Reads until the server is gone, or enough was sent and the inbox is empty.
     fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
-        let Some((mut line, token)) = run.join(&self.name, &mut self.token, address)? else {
+        let Some((line, token)) = run.join(&self.name, &mut self.token, address)? else {
             return Ok(());
         };
+        if self.manner == Manner::Taking {
+            self.take(run, line, &token)
+        } else {
+            self.acknowledge(run, line, &token)
+        }
+    }
+
+    /// Reads in dialect 2: what was shown leaves the inbox by `ack`.
+    fn acknowledge(&self, run: &Run, mut line: Line, token: &str) -> io::Result<()> {
+        let mut shown: Vec<String> = Vec::new();
+        let ended = self.show_and_acknowledge(run, &mut line, token, &mut shown);
+        // Nobody said that the cursor has moved past these.
+        run.history().may_repeat(shown);
+        ended
+    }
+
+    fn show_and_acknowledge(
+        &self,
+        run: &Run,
+        line: &mut Line,
+        token: &str,
+        shown: &mut Vec<String>,
+    ) -> io::Result<()> {
+        let watches = self.manner == Manner::Watching && !run.enough.load(Ordering::SeqCst);
+        line.send(if watches { "hello 2\n" } else { "hello 2\nping\n" })?;
+        line.reply()?;
+        if watches {
+            line.send(&format!("watch {token}\n"))?;
+        }
+        // The answer to `ping`, or to `watch`.
+        line.reply()?;
+        loop {
+            let messages = if watches { line.events()? } else { line.fetch(token)? };
+            let Some(messages) = messages else {
+                // A disk without power cannot be read.
+                return Ok(());
+            };
+            let Some(last) = messages.last() else {
+                if run.enough.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                thread::yield_now();
+                continue;
+            };
+            for message in &messages {
+                run.history().delivered(&self.name, &message.from, std::slice::from_ref(&message.text));
+                shown.push(message.text.clone());
+            }
+            line.send(&format!("ack {token} {}\n", last.id))?;
+            let reply = line.reply_between_events()?;
+            if run.cut.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let reply: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
+            if reply["acked"] == messages.len() {
+                shown.clear();
+            } else if reply["code"] != "storage"
+                && reply["code"] != "uncertain"
+                && reply["code"] != "read_only"
+            {
+                run.history().convict(format!("{}: ack of {} messages: {reply}", self.name, messages.len()));
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&self, run: &Run, mut line: Line, token: &str) -> io::Result<()> {
         let mut latest: Vec<String> = Vec::new();
         let lost = loop {
             let reply = line.send(&format!("inbox {token}\n")).and_then(|()| line.reply());
