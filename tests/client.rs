@@ -182,3 +182,31 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
     server.stop();
 }
+
+#[test]
+fn events_that_come_before_a_reply_are_shown_and_are_no_reply() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        let mut lines = BufReader::new(stream.try_clone().expect("cloned")).lines();
+        let mut stream = stream;
+        for answer in [
+            "{\"event\": \"message\", \"id\": 1}\r\n\r\n{\"event\": \"acked\", \"upto\": 1}\r\n\r\n{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n",
+            "{\"event\": \"closing\", \"reason\": \"shutdown\"}\r\n\r\n",
+        ] {
+            lines.next().expect("a line").expect("UTF-8");
+            stream.write_all(answer.as_bytes()).expect("taken");
+        }
+    });
+    let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
+    client.args(["--port", &port.to_string()]);
+    let (text, code) = said(&run(client, "ping\nping\n"));
+    assert_eq!(
+        text,
+        "{\"event\": \"message\", \"id\": 1}\n{\"event\": \"acked\", \"upto\": 1}\npong\n\
+         {\"event\": \"closing\", \"reason\": \"shutdown\"}\n"
+    );
+    assert_eq!(code, Some(3), "the server went");
+    server.join().expect("no panic");
+}

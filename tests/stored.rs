@@ -1,6 +1,7 @@
 //! A server with much in its store: it starts as soon, and is as small and as fast, as an empty one.
 //!
-//! `CHAT_STORED=10000000 cargo test --release stored -- --nocapture` is the long form; it prints what it measured.
+//! `CHAT_STORED=10000000 cargo test --release stored -- --nocapture --test-threads=1` is the long form; it prints what it
+//! measured.
 
 use std::{
     fs,
@@ -168,4 +169,66 @@ fn much_that_is_stored_costs_neither_time_nor_memory() {
     assert!(first < Duration::from_secs(1), "{first:?}");
     assert!(rss.max(killed) < nothing + 64 * 1024, "{rss} and {killed} KiB, {nothing} empty");
     assert!(long.is_none() || ratio > 0.9, "{ratio}");
+}
+
+/// Two who have written to each other a lot.
+fn converse(folder: &Path, total: u64) {
+    let options = Options { inbox_limit: usize::MAX, ..Options::default() };
+    let store = Sqlite::open(folder, &options).expect("a store");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let name = |number| UserName::parse(&user(number)).expect("a name");
+    let people = [name(0), name(1)];
+    let others = [Recipient::User(name(1)), Recipient::User(name(0))];
+    for i in 0..total {
+        let who = usize::from(i % 3 == 0);
+        let message =
+            NewMessage { from: &people[who], to: &others[who], text: TEXT, key: None, at: Timestamp(1000) };
+        let Receipt::Known(Outcome { position, .. }) = store.append(message) else {
+            panic!("late");
+        };
+        if store.congestion().is_some() {
+            runtime.block_on(store.durability().settled(position)).expect("stored");
+        }
+    }
+    store.close();
+}
+
+#[test]
+fn a_page_of_history_costs_the_same_however_much_there_is() {
+    let long = std::env::var_os("CHAT_STORED").is_some();
+    let total: u64 = if long { 1_000_000 } else { 100_000 };
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    converse(&data, total);
+    let server = start(&data);
+    let mut stream = BufReader::new(server.connect());
+    let ask = |stream: &mut BufReader<TcpStream>, line: String| {
+        stream.get_mut().write_all(line.as_bytes()).expect("taken");
+        let (mut reply, mut end) = (String::new(), String::new());
+        stream.read_line(&mut reply).and_then(|_| stream.read_line(&mut end)).expect("a reply");
+        reply
+    };
+    let mut times = Vec::new();
+    ask(&mut stream, "auth u0 surabaya\n".to_owned());
+    let mut random = 1_u64;
+    for round in 0..500 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The newest and the oldest page, and any other.
+        let before = [total + 1, 51, 51 + (random >> 33) % (total - 50)][round.min(2)];
+        let began = Instant::now();
+        let reply = ask(&mut stream, format!("history u1 50 {before}\n"));
+        times.push(began.elapsed());
+        assert_eq!(reply.matches("\"id\": ").count(), 50, "before {before}");
+        assert!(reply.contains(&format!("\"id\": {}, ", before - 1)), "before {before}");
+    }
+    times.sort_unstable();
+    writeln!(
+        std::io::stdout(),
+        "{total} in one conversation: a page of 50 takes {:?} in the middle, {:?} at p99, {:?} at most",
+        times[times.len() / 2],
+        times[times.len() * 99 / 100],
+        times[times.len() - 1]
+    )
+    .ok();
+    assert!(!long || times[times.len() * 99 / 100] <= Duration::from_millis(5), "{times:?}");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, Refusal, Timestamp, TokenDigest, UserName},
+    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
         MessageId, NewMessage, Options, Outcome, Receipt, SCHEMA_VERSION, SessionRecord, Sqlite, Store,
         Stored,
@@ -54,7 +54,7 @@ async fn inbox(store: &Sqlite, user: &str) -> Vec<(u64, String)> {
     page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
 }
 
-/// What is in every fixture.
+/// What is in every fixture; rooms are there since version 2.
 async fn fill(store: &Sqlite) {
     for i in 0..30 {
         let (to, key) = (["messi", "henderson", "messi"][i % 3], format!("key {i}"));
@@ -66,6 +66,10 @@ async fn fill(store: &Sqlite) {
     let position =
         store.open_session(SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1 });
     store.durability().settled(position).await.expect("stored");
+    store.join(&name("henderson"), &RoomName::parse("#lab").expect("a name"));
+    for i in 0..9 {
+        append(store, "lineker", "#lab", &format!("room {i}"), None).await.expect("stored");
+    }
 }
 
 #[tokio::test]
@@ -88,7 +92,16 @@ async fn every_version_is_opened_with_all_that_is_in_it() {
             let expected: Vec<_> =
                 (10..30_u64).filter(|i| i % 3 != 1).map(|i| (i + 1, format!("text {i}"))).collect();
             assert_eq!(texts, expected, "version {version}");
-            assert_eq!(inbox(&store, "henderson").await.len(), 10 + round, "version {version}");
+            let in_room = if version < 2 { 0 } else { 9 };
+            assert_eq!(inbox(&store, "henderson").await.len(), 10 + in_room + round, "version {version}");
+            let (lineker, henderson) = (name("lineker"), Recipient::parse("henderson").expect("a name"));
+            let history = store.history(&lineker, &henderson, None, 100).await.expect("readable");
+            assert_eq!(history.messages.len(), 10, "version {version}");
+            let acked = store.acknowledged_at(&name("messi"), MessageId(9)).await;
+            assert_eq!(acked, Ok(Some(Timestamp(2000))), "version {version}");
+            let mut known = store.acquaintances(&lineker).await;
+            known.sort_unstable();
+            assert_eq!(known, [name("henderson"), name("messi")], "version {version}");
             for i in [0, 25] {
                 let again = append(
                     &store,

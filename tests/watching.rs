@@ -440,3 +440,82 @@ async fn a_watcher_that_does_not_read_slows_nobody_and_costs_no_queue() {
         assert_eq!(stalled.event_of("message").await["msg"], i.to_string());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_room_tells_all_who_are_in_it() {
+    let server = Setup::default().server();
+    let mut members = Vec::new();
+    for i in 0..60 {
+        let mut device = Device::watch(&server, ["henderson", "lineker"][i % 2]).await;
+        device.ok("join #lab").await;
+        members.push(device);
+    }
+    let mut messi = Device::watch(&server, "messi").await;
+    messi.ok("join #lab").await;
+    let mut outsider = Device::watch(&server, "messi").await;
+    for i in 0..20 {
+        messi.ok(&format!("send #lab {i}")).await;
+    }
+    for member in &mut members {
+        for i in 0..20 {
+            let event = member.event_of("message").await;
+            assert_eq!(
+                (event["msg"].as_str(), event["to"].as_str()),
+                (Some(i.to_string().as_str()), Some("#lab"))
+            );
+        }
+    }
+    // One's own are history, not mail.
+    outsider.quiet("message").await;
+    let told = messi.ok("status 1").await;
+    assert_eq!((told["recipients"].as_u64(), told["acked"].as_u64()), (Some(2), Some(0)));
+    members[0].ok("ack 5").await;
+    let told = messi.ok("status 5").await;
+    assert_eq!((told["state"].as_str(), told["acked"].as_u64()), (Some("stored"), Some(1)));
+    members[1].ok("ack 5").await;
+    assert_eq!(messi.ok("status 5").await["state"], "acked");
+    // A member who has left still gets what came before that.
+    members[0].ok("leave #lab").await;
+    messi.ok("send #lab after").await;
+    members[0].quiet("message").await;
+    let left: Vec<_> = members[0].ok("fetch 100").await["messages"].as_array().expect("an array").clone();
+    assert_eq!(left.len(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_rooms_are_enough() {
+    let server = Setup::default().server();
+    let mut messi = Device::log_in(&server, "messi").await;
+    for i in 0..1000 {
+        messi.ok(&format!("join #r{i}")).await;
+    }
+    assert_eq!(messi.ask("join #one-more").await["code"], "too_many_rooms");
+    assert_eq!(messi.ask("{\"command\": \"join\", \"room\": \"#one-more\"}").await["code"], "too_many_rooms");
+    messi.ok("join #r7").await;
+    messi.ok("leave #r7").await;
+    messi.ok("join #one-more").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_have_at_most_a_mebibyte_and_say_that_there_is_more() {
+    let server = Setup::default().server();
+    let mut messi = Device { peer: duplex(&server, 4 << 20).0, events: Vec::new() };
+    messi.ok("hello 2").await;
+    messi.ok("auth messi surabaya").await;
+    // Each byte of it takes six on the wire.
+    let text = "\u{7f}".repeat(8000);
+    for _ in 0..30 {
+        messi.ok(&format!("send messi {text}")).await;
+    }
+    let fetched = messi.ok("fetch 1000").await;
+    let count = fetched["messages"].as_array().expect("an array").len();
+    assert_eq!((count, fetched["more"].as_bool()), (21, Some(true)));
+    let page = messi.ok("history messi 1000").await;
+    let ids: Vec<_> = page["messages"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter_map(|message| message["id"].as_u64())
+        .collect();
+    assert_eq!((ids, page["more"].as_bool()), ((10..=30).collect(), Some(true)));
+}

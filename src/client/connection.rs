@@ -17,7 +17,8 @@ impl Connection {
         Ok(Connection { stream: BufReader::new(stream) })
     }
 
-    /// Sends a line (without its end) and waits for its reply: the JSON object, without the empty line after it.
+    /// Sends a line (without its end) and waits for its reply: the JSON object, without the empty line after it. Events
+    /// that come before it are objects, too.
     pub(super) fn ask(&mut self, line: &[u8]) -> io::Result<String> {
         let sent = self.stream.get_mut().write_all(&[line, b"\r\n"].concat());
         // Even to a server that takes nothing more it may have said why.
@@ -25,7 +26,8 @@ impl Connection {
         sent.and(reply)
     }
 
-    fn read_reply(&mut self) -> io::Result<String> {
+    /// The next object.
+    pub(super) fn read_reply(&mut self) -> io::Result<String> {
         // No reply has a raw line end inside: strings escape them.
         let mut reply = self.read_line()?;
         if !reply.starts_with('{') {

@@ -86,7 +86,8 @@ fn run_lines(
             }
         };
         let shown = if raw { &said.reply } else { &said.text };
-        if writeln!(output, "{shown}").and_then(|()| output.flush()).is_err() {
+        let all = said.events.iter().chain([shown]).map(|line| format!("{line}\n"));
+        if write!(output, "{}", all.collect::<String>()).and_then(|()| output.flush()).is_err() {
             return ended;
         }
         match said {

@@ -25,6 +25,11 @@ impl<'a> Reply<'a> {
         self.text("status").is_none_or(|status| status != "OK")
     }
 
+    /// Whether it is no reply at all, but tells of something that has happened.
+    pub(super) fn is_event(&self) -> bool {
+        self.fields.contains_key("event") && !self.fields.contains_key("status")
+    }
+
     /// A field that is a string.
     pub(super) fn text(&self, field: &str) -> Option<String> {
         serde_json::from_str(self.fields.get(field)?.get()).ok()

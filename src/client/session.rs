@@ -23,6 +23,8 @@ pub(super) struct Said {
     pub(super) reply: String,
     /// The same for people.
     pub(super) text: String,
+    /// Events that came before it, as the server wrote them.
+    pub(super) events: Vec<String>,
     /// The server did not do it.
     pub(super) refused: bool,
     /// The server said goodbye instead of doing it.
@@ -51,16 +53,26 @@ impl Session {
         };
         let command = request.as_ref().and_then(|request| commands::find(request.command()));
         let given = request.as_mut().and_then(|request| request.take_token().ok().flatten());
-        let reply = match (self.token, command) {
+        let mut reply = match (self.token, command) {
             (Some(token), Some(command)) if given.is_none() && command.access == Access::Session => {
                 self.connection.ask(&with_token(line, command, &token))?
             }
             _ => self.connection.ask(line)?,
         };
+        let mut events = Vec::new();
+        while say::Reply::parse(&reply).is_event() {
+            // After its farewell nothing comes.
+            let is_last = say::Reply::parse(&reply).text("event").is_some_and(|event| event == "closing");
+            if is_last {
+                break;
+            }
+            events.push(std::mem::replace(&mut reply, self.connection.read_reply()?));
+        }
         let arguments =
             request.zip(command).and_then(|(request, command)| request.bind(command.parameters).ok());
         let own = given.is_none_or(|given| Some(given) == self.token);
-        Ok(Some(self.read(reply, command, &arguments.unwrap_or_default(), own)))
+        let said = self.read(reply, command, &arguments.unwrap_or_default(), own);
+        Ok(Some(Said { events, ..said }))
     }
 
     fn read(
@@ -77,18 +89,21 @@ impl Session {
                 TokenEffect::Gives => {
                     self.token = parsed.text("tokenid").and_then(|text| Token::parse(&text));
                 }
-                TokenEffect::Ends if own => self.token = None,
+                // Another session's number may have been given.
+                TokenEffect::Ends if own && arguments.number(0).is_none() => self.token = None,
                 TokenEffect::Ends | TokenEffect::Keeps => {}
             }
         }
         // A line that is too long is this client's doing; every other last word is the server's.
-        let goodbye = refused
-            && Closing::ALL.iter().any(|reason| {
-                *reason != Closing::LineTooLong
-                    && parsed.text("message").is_some_and(|text| text == reason.text())
-            });
+        let farewell = parsed.text("event").is_some_and(|event| event == "closing");
+        let goodbye = farewell
+            || refused
+                && Closing::ALL.iter().any(|reason| {
+                    *reason != Closing::LineTooLong
+                        && parsed.text("message").is_some_and(|text| text == reason.text())
+                });
         let text = parsed.say(command, arguments);
-        Said { reply, text, refused, goodbye }
+        Said { reply, text, events: Vec::new(), refused, goodbye }
     }
 }
 

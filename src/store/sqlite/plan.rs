@@ -157,11 +157,11 @@ impl State {
             plan.position = Position::START;
         }
         let mut bytes = 0;
-        for id in self.tail_of_conversation(ids, plan.stays.as_deref()) {
+        for id in self.tail_of_conversation(ids, plan.stays.is_some(), before) {
             let Found::Row(row) = self.tail.find(id) else {
                 continue;
             };
-            if id >= before {
+            if plan.stays.as_ref().is_some_and(|stays| !stays.iter().any(|span| span.contains(id))) {
                 continue;
             }
             if plan.tail.len() > limit || bytes > max_bytes {
@@ -174,32 +174,29 @@ impl State {
         plan
     }
 
-    /// Numbers of a conversation's messages in the tail, the newest first.
+    /// Numbers before one of a room's messages in the tail, or of those between two users: the newest first.
     fn tail_of_conversation(
         &self,
         (user, with): (Option<NameId>, Option<NameId>),
-        stays: Option<&[Span]>,
-    ) -> Vec<MessageId> {
-        let Some(with) = with else {
-            return Vec::new();
+        is_room: bool,
+        before: MessageId,
+    ) -> impl Iterator<Item = MessageId> {
+        let sent = move |to: Option<NameId>, sender: Option<NameId>| {
+            let tail = to.map(|to| self.inbox(to).tail_before(before).rev()).into_iter().flatten();
+            let by_sender = move |id: &MessageId| match self.tail.find(*id) {
+                Found::Row(row) => sender.is_none_or(|sender| row.sender == sender),
+                Found::Nothing | Found::Pending => false,
+            };
+            tail.filter(by_sender)
         };
-        if let Some(stays) = stays {
-            let all = self.inbox(with).tail.iter().rev();
-            return all.filter(|id| stays.iter().any(|span| span.contains(**id))).copied().collect();
-        }
-        let Some(user) = user else {
-            return Vec::new();
-        };
-        let from = |to: NameId, sender: NameId| {
-            let all = self.inbox(to).tail.iter().copied();
-            all.filter(move |id| matches!(self.tail.find(*id), Found::Row(row) if row.sender == sender))
-        };
-        let mut ids: Vec<_> = from(with, user).collect();
-        if user != with {
-            ids.extend(from(user, with));
-        }
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids
+        // To oneself there is one direction only.
+        let back = user.filter(|_| !is_room && user != with && with.is_some());
+        let there = with.filter(|_| is_room || user.is_some());
+        let mut one = sent(there, user.filter(|_| !is_room)).peekable();
+        let mut other = sent(back, with).peekable();
+        std::iter::from_fn(move || {
+            if one.peek() > other.peek() { one.next() } else { other.next().or_else(|| one.next()) }
+        })
     }
 
     /// With whom the user has exchanged messages, as far as they are in the tail.

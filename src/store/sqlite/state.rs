@@ -109,8 +109,13 @@ impl Inbox {
     }
 
     /// Its messages in the tail after one.
-    pub(super) fn tail_after(&self, id: MessageId) -> impl DoubleEndedIterator<Item = MessageId> {
+    pub(super) fn tail_after(&self, id: MessageId) -> impl Iterator<Item = MessageId> {
         self.tail.range(self.tail.partition_point(|other| *other <= id)..).copied()
+    }
+
+    /// Its messages in the tail before one.
+    pub(super) fn tail_before(&self, id: MessageId) -> impl DoubleEndedIterator<Item = MessageId> {
+        self.tail.range(..self.tail.partition_point(|other| *other < id)).copied()
     }
 }
 
