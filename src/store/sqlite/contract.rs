@@ -1,0 +1,360 @@
+//! The contract as this store keeps it.
+
+use std::{
+    future::ready,
+    sync::{Arc, atomic::Ordering},
+};
+
+use rusqlite::Connection;
+use tokio::{sync::oneshot, task};
+
+use super::{
+    Shared, Sqlite,
+    options::Durable,
+    plan::{HistoryPlan, InboxPlan},
+    reader,
+    state::{NameId, Op},
+    tail,
+};
+use crate::{
+    protocol::{MAX_REPLY, Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
+    store::{
+        BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Outcome, Page,
+        Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+    },
+};
+
+impl Sqlite {
+    /// Reads the file off the runtime's threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection, &Shared) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let shared = self.shared.clone();
+        let done =
+            task::spawn_blocking(move || shared.readers.read(|connection| read(connection, &shared))).await;
+        match done {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "{what} cannot be read");
+                Err(Refusal::Internal)
+            }
+            Err(_) => Err(Refusal::Internal),
+        }
+    }
+
+    /// Reads what a message's key names, off the runtime's threads.
+    fn read_key<T: Send + 'static>(
+        &self,
+        message: &NewMessage<'_>,
+        answer: impl FnOnce(Option<Outcome<Stored>>) -> Outcome<T> + Send + 'static,
+    ) -> Receipt<T> {
+        let shared = self.shared.clone();
+        let (from, to) = (message.from.clone(), message.to.clone());
+        let (text, key): (String, String) = (message.text.into(), message.key.unwrap_or_default().into());
+        Receipt::Late(Box::pin(async move {
+            let read = task::spawn_blocking(move || {
+                let (sender, recipient) = {
+                    let state = shared.lock();
+                    (state.name_id(&from), state.name_id(&to))
+                };
+                let Some(sender) = sender else {
+                    return Ok(None);
+                };
+                let known = shared.readers.read(|connection| reader::find_key(connection, sender, &key))?;
+                Ok::<_, rusqlite::Error>(known.map(|known| known.outcome(recipient, &text)))
+            });
+            match read.await {
+                Ok(Ok(known)) => answer(known),
+                _ => Outcome { result: Err(Refusal::Internal), position: Position::START },
+            }
+        }))
+    }
+}
+
+impl Store for Sqlite {
+    fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
+        // Allocated before the lock is taken.
+        let text = message.text.into();
+        let mut state = self.shared.lock();
+        if let Some(repeated) = state.repeated(&message) {
+            return Receipt::Known(repeated);
+        }
+        let refused = if state.read_only {
+            Some(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
+        } else {
+            let full = Outcome { result: Err(Refusal::InboxFull), position: state.head() };
+            state.is_full(message.to).then_some(full)
+        };
+        if let Some(refused) = refused {
+            drop(state);
+            return match message.key {
+                None => Receipt::Known(refused),
+                // What was stored before is answered as then.
+                Some(_) => self.read_key(&message, move |known| known.unwrap_or(refused)),
+            };
+        }
+        let row = state.admit(&message, text);
+        let stored = Stored { id: row.id, at: row.at, duplicate: false };
+        if message.key.is_none() {
+            let position = self.shared.enqueue(&mut state, Op::Message(row));
+            return Receipt::Known(Outcome { result: Ok(stored), position });
+        }
+        let (resolve, resolved) = oneshot::channel();
+        let position = self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
+        Receipt::Late(Box::pin(async move {
+            // Dropped without an answer, it was not stored; why is told by the failure of its position.
+            resolved.await.unwrap_or(Outcome { result: Err(Refusal::Internal), position })
+        }))
+    }
+
+    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+        let some = |outcome: Outcome<Stored>| Outcome {
+            result: outcome.result.map(Some),
+            position: outcome.position,
+        };
+        let none = Outcome { result: Ok(None), position: Position::START };
+        if message.key.is_none() {
+            return Receipt::Known(none);
+        }
+        let repeated = self.shared.lock().repeated(&message);
+        match repeated {
+            Some(repeated) => Receipt::Known(some(repeated)),
+            None => self.read_key(&message, move |known| known.map_or(none, some)),
+        }
+    }
+
+    fn inbox<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
+        let plan = self.shared.lock().plan_inbox(user, after, limit, MAX_REPLY);
+        let InboxPlan { user: id, sources, indexed, tail, more, position } = plan;
+        if sources.is_empty() {
+            return Box::pin(ready(Ok(Page { messages: tail, more, position })));
+        }
+        Box::pin(async move {
+            let user = id.unwrap_or(NameId(u32::MAX));
+            let found = self.read("an inbox", move |connection, shared| {
+                let found = reader::inbox(connection, user, &sources, indexed, limit)?;
+                Ok((shared.messages(found.rows)?, found.more))
+            });
+            let (mut messages, cut) = found.await?;
+            // A page that was cut short ends before the tail begins.
+            if cut {
+                return Ok(Page { messages, more: true, position });
+            }
+            let room = limit - messages.len();
+            let more = more || tail.len() > room;
+            messages.extend(tail.into_iter().take(room));
+            Ok(Page { messages, more, position })
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        user: &'a UserName,
+        with: &'a Recipient,
+        before: Option<MessageId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page, Refusal>> {
+        let plan = self.shared.lock().plan_history(user, with, before, limit, MAX_REPLY);
+        let HistoryPlan { list, stays, before, tail: mut newest, position } = plan;
+        Box::pin(async move {
+            let mut more = newest.len() > limit;
+            newest.truncate(limit);
+            let bytes: usize = newest.iter().map(|message| message.text.len()).sum();
+            if let Some(list) = list.filter(|_| !more) {
+                let room = limit - newest.len();
+                let found = self.read("a conversation", move |connection, shared| {
+                    let stays = stays.as_deref();
+                    let found = reader::history(connection, list, stays, before, room, bytes)?;
+                    Ok((shared.messages(found.rows)?, found.more))
+                });
+                let (older, cut) = found.await?;
+                newest.extend(older);
+                more = cut;
+            }
+            newest.reverse();
+            Ok(Page { messages: newest, more, position })
+        })
+    }
+
+    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>> {
+        let (found, indexed) = {
+            let state = self.shared.lock();
+            let found = match state.tail.find(id) {
+                tail::Found::Row(row) => state.message(row).map(|message| (message, row.position)),
+                tail::Found::Nothing | tail::Found::Pending => None,
+            };
+            (found, id <= state.tail.indexed())
+        };
+        Box::pin(async move {
+            match found {
+                Some((message, position)) => Ok((Some(message), position)),
+                None if indexed => {
+                    let read = self.read("a message", move |connection, shared| {
+                        shared.messages(reader::message(connection, id)?.into_iter().collect())
+                    });
+                    Ok((read.await?.pop(), Position::START))
+                }
+                None => Ok((None, Position::START)),
+            }
+        })
+    }
+
+    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
+        let mut state = self.shared.lock();
+        match state.move_cursor(user, upto, direct as u64, at) {
+            Some(op) => self.shared.enqueue(&mut state, op),
+            None => Position::START,
+        }
+    }
+
+    fn cursor(&self, user: &UserName) -> Cursor {
+        let state = self.shared.lock();
+        let cursor = state.name_id(user).map(|id| state.inbox(id).cursor);
+        cursor.map_or(Cursor { upto: MessageId(0), position: Position::START }, |cursor| Cursor {
+            upto: cursor.upto,
+            position: cursor.position,
+        })
+    }
+
+    fn acknowledged_at<'a>(
+        &'a self,
+        user: &'a UserName,
+        id: MessageId,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>> {
+        Box::pin(async move {
+            // Memory first: what leaves it is in the index by then, where earlier places are, too.
+            let (user, lately) = {
+                let state = self.shared.lock();
+                let user = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id);
+                let Some(user) = user else {
+                    return Ok(None);
+                };
+                (user, state.passed_at(user, id))
+            };
+            let indexed = self.read("a cursor", move |connection, _| reader::passed_at(connection, user, id));
+            Ok(indexed.await?.or(lately))
+        })
+    }
+
+    fn join(&self, user: &UserName, room: &RoomName) -> Position {
+        let mut state = self.shared.lock();
+        match state.join(user, room) {
+            Some(op) => self.shared.enqueue(&mut state, op),
+            None => state.rooms.position,
+        }
+    }
+
+    fn leave(&self, user: &UserName, room: &RoomName) -> Position {
+        let mut state = self.shared.lock();
+        match state.leave(user, room) {
+            Some(op) => self.shared.enqueue(&mut state, op),
+            None => state.rooms.position,
+        }
+    }
+
+    fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
+        let state = self.shared.lock();
+        (state.rooms.membership(user, room), state.rooms.position)
+    }
+
+    fn count_rooms(&self, user: &UserName) -> usize {
+        self.shared.lock().rooms.count(user)
+    }
+
+    fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) {
+        let state = self.shared.lock();
+        (state.rooms.list(user), state.rooms.position)
+    }
+
+    fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
+        let state = self.shared.lock();
+        let members = match at {
+            None => state.rooms.members(room),
+            Some(id) => state.rooms.members_at(room, id),
+        };
+        (members, state.rooms.position)
+    }
+
+    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+        Box::pin(async move {
+            let Some(id) = self.shared.lock().name_id(user) else {
+                return Vec::new();
+            };
+            // The tail first: what leaves it is in the index by then.
+            let mut partners = self.shared.lock().partners_lately(id);
+            let read = self.read("partners", move |connection, _| reader::partners(connection, id));
+            partners.extend(read.await.unwrap_or_default());
+            let state = self.shared.lock();
+            let mut all = state.rooms.companions(user);
+            all.extend(partners.into_iter().filter_map(|id| state.user(id).cloned()));
+            all.remove(user);
+            all.into_iter().collect()
+        })
+    }
+
+    fn subscribe(&self, listener: Arc<dyn Listener>) {
+        self.shared.listener.set(listener).ok();
+    }
+
+    fn promise(&self) -> &'static str {
+        match self.durable {
+            Durable::Fsync => "fsync",
+            Durable::Os => "os",
+        }
+    }
+
+    fn inbox_limit(&self) -> usize {
+        self.inbox_limit
+    }
+
+    fn open_session(&self, session: SessionRecord) -> Position {
+        let mut state = self.shared.lock();
+        let user = state.intern_user(&session.user);
+        self.shared.enqueue(&mut state, Op::OpenSession(user, session))
+    }
+
+    fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
+        let mut state = self.shared.lock();
+        self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
+    }
+
+    fn end_session(&self, digest: &TokenDigest) -> Position {
+        let mut state = self.shared.lock();
+        self.shared.enqueue(&mut state, Op::EndSession(*digest))
+    }
+
+    fn sessions(&self) -> Vec<SessionRecord> {
+        self.sessions.clone()
+    }
+
+    fn durability(&self) -> &Arc<Durability> {
+        &self.shared.durability
+    }
+
+    fn congestion(&self) -> Option<Position> {
+        let position = self.shared.congested.load(Ordering::Relaxed);
+        (position > 0).then_some(Position(position))
+    }
+
+    fn describe(&self) -> String {
+        self.described.clone()
+    }
+
+    fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.wake_writer.notify_one();
+        let writer = self.writer.lock().expect("nothing panics while it is held").take();
+        if let Some(writer) = writer
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading the file at start: what is kept in memory.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rusqlite::{Connection, Row as SqlRow};
+
+use super::{
+    OpenError,
+    index::{Indexed, Unfolded},
+    reader::{COLUMNS, StoredRow},
+    state::{InboxCursor, NameId, Passed, Row, State},
+    writer::Committed,
+};
+use crate::{
+    protocol::{Recipient, Timestamp, TokenDigest, UserName},
+    store::{MessageId, Position, SessionRecord, rooms::Span},
+};
+
+/// What the file says at start.
+pub(super) struct Restored {
+    pub(super) state: State,
+    pub(super) sessions: Vec<SessionRecord>,
+    pub(super) committed: Committed,
+}
+
+fn nonsense(what: &str) -> OpenError {
+    OpenError::Nonsense(what.to_owned())
+}
+
+/// Reads what is kept in memory: names, cursors, stays, sessions, and the messages that are not indexed.
+pub(super) fn restore(connection: &Connection, inbox_limit: usize) -> Result<Restored, OpenError> {
+    let (indexed, folded): (i64, i64) =
+        connection
+            .query_row("SELECT indexed, folded FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut state = State::new(inbox_limit, MessageId(indexed.cast_unsigned()));
+    restore_names(connection, &mut state)?;
+    let mut committed = Committed {
+        inboxes: HashMap::new(),
+        unindexed: Vec::new(),
+        unfolded: Vec::new(),
+        cursor_seq: folded,
+    };
+    restore_cursors(connection, &mut state, &mut committed)?;
+    restore_stays(connection, &mut state)?;
+    restore_tail(connection, indexed, &mut state, &mut committed)?;
+    let sessions = restore_sessions(connection, &state)?;
+    Ok(Restored { state, sessions, committed })
+}
+
+fn restore_names(connection: &Connection, state: &mut State) -> Result<(), OpenError> {
+    let mut names = connection.prepare("SELECT id, name FROM names ORDER BY id")?;
+    let mut rows = names.query([])?;
+    while let Some(row) = rows.next()? {
+        let name = Recipient::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+        let name = name.ok_or_else(|| nonsense("a name that is none"))?;
+        if state.restore_name(name).0 != row.get::<_, u32>(0)? {
+            return Err(nonsense("a gap in the numbers of names"));
+        }
+    }
+    Ok(())
+}
+
+fn known(state: &State, id: u32) -> Result<NameId, OpenError> {
+    let id = NameId(id);
+    state.name(id).map(|_| id).ok_or_else(|| nonsense("the number of a name that is not there"))
+}
+
+fn known_user(state: &State, id: u32) -> Result<UserName, OpenError> {
+    state.user(NameId(id)).cloned().ok_or_else(|| nonsense("the number of a user that is not there"))
+}
+
+fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+fn restore_cursors(
+    connection: &Connection,
+    state: &mut State,
+    committed: &mut Committed,
+) -> Result<(), OpenError> {
+    let mut select = connection.prepare("SELECT user, upto, taken, received, last FROM inboxes")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let inbox = Indexed {
+            upto: number(row, 1)?,
+            taken: number(row, 2)?,
+            received: number(row, 3)?,
+            last: number(row, 4)?,
+        };
+        committed.inboxes.insert(known(state, row.get(0)?)?, inbox);
+    }
+    let mut current = committed.inboxes.clone();
+    let mut select =
+        connection.prepare("SELECT seq, user, upto, taken, at FROM cursors WHERE seq > ?1 ORDER BY seq")?;
+    let mut rows = select.query([committed.cursor_seq])?;
+    while let Some(row) = rows.next()? {
+        committed.cursor_seq = row.get(0)?;
+        let user = known(state, row.get(1)?)?;
+        let passed = Passed { user, upto: MessageId(number(row, 2)?), at: Timestamp(row.get(4)?) };
+        let unfolded = Unfolded { passed, taken: number(row, 3)? };
+        let inbox = current.entry(user).or_default();
+        (inbox.upto, inbox.taken) = (passed.upto.0, unfolded.taken);
+        committed.unfolded.push(unfolded);
+        state.restore_passed(passed);
+    }
+    for (user, inbox) in current {
+        let cursor =
+            InboxCursor { upto: MessageId(inbox.upto), taken: inbox.taken, position: Position::START };
+        state.restore_inbox(user, cursor, inbox.received, MessageId(inbox.last));
+    }
+    Ok(())
+}
+
+fn restore_stays(connection: &Connection, state: &mut State) -> Result<(), OpenError> {
+    let mut select = connection.prepare("SELECT room, user, began, until FROM stays ORDER BY began")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let room = state.name(NameId(row.get(0)?)).and_then(Recipient::room).cloned();
+        let room = room.ok_or_else(|| nonsense("the number of a room that is not there"))?;
+        let user = known_user(state, row.get(1)?)?;
+        let until = row.get::<_, Option<i64>>(3)?.map(|until| MessageId(until.cast_unsigned()));
+        state.rooms.restore(&user, &room, Span { from: MessageId(number(row, 2)?), until });
+    }
+    Ok(())
+}
+
+fn restore_tail(
+    connection: &Connection,
+    indexed: i64,
+    state: &mut State,
+    committed: &mut Committed,
+) -> Result<(), OpenError> {
+    let mut select =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 ORDER BY m.id"))?;
+    let mut rows = select.query([indexed])?;
+    while let Some(row) = rows.next()? {
+        let row = StoredRow::read(row)?;
+        known(state, row.sender.0)?;
+        known(state, row.recipient.0)?;
+        let row = Arc::new(Row {
+            id: row.id,
+            at: row.at,
+            sender: row.sender,
+            recipient: row.recipient,
+            text: row.text,
+            key: row.key,
+            position: Position::START,
+            to_room: state.user(row.recipient).is_none(),
+        });
+        committed.unindexed.push(row.clone());
+        state.restore_row(row);
+    }
+    Ok(())
+}
+
+fn restore_sessions(connection: &Connection, state: &State) -> Result<Vec<SessionRecord>, OpenError> {
+    let mut sessions = Vec::new();
+    let mut select =
+        connection.prepare("SELECT digest, user, created, used, number FROM sessions ORDER BY created")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        sessions.push(SessionRecord {
+            digest: TokenDigest(row.get(0)?),
+            user: known_user(state, row.get(1)?)?,
+            created: Timestamp(row.get(2)?),
+            used: Timestamp(row.get(3)?),
+            number: row.get(4)?,
+        });
+    }
+    Ok(sessions)
+}
