@@ -144,7 +144,7 @@ async fn check_tells_what_is_wrong() {
         ("DELETE FROM names WHERE id = 1", "which is not there"),
         ("DELETE FROM blocks WHERE other >= 0", "conversations of name 1 have 0 messages of"),
         ("INSERT INTO stays VALUES (0, 1, 1, NULL)", "a stay of name 1 in name 0"),
-        ("INSERT INTO sessions VALUES (x'00', 7, 0, 0)", "a session belongs to name 7"),
+        ("INSERT INTO sessions VALUES (x'00', 7, 0, 0, 1)", "a session belongs to name 7"),
         ("DROP TABLE keys", "keys cannot be read"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
