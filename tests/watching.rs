@@ -519,3 +519,56 @@ async fn pages_have_at_most_a_mebibyte_and_say_that_there_is_more() {
         .collect();
     assert_eq!((ids, page["more"].as_bool()), ((10..=30).collect(), Some(true)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_tells_of_what_failed_is_not_sent() {
+    let store = Held::new();
+    let server = Setup { store: store.clone(), ..Setup::default() }.server();
+    let mut messi = Device { peer: duplex(&server, 1 << 20).0, events: Vec::new() };
+    messi.peer.send("hello 2\nauth messi surabaya\nwatch\nsend henderson a\n").await;
+    messi.reply().await;
+    for _ in 0..3 {
+        // The clock stands still while anybody has something to do.
+        sleep(Duration::from_millis(1)).await;
+        store.commit();
+    }
+    for _ in 0..3 {
+        messi.reply().await;
+    }
+    // henderson comes, is never told so, and nor is anybody else.
+    let mut henderson = Device { peer: duplex(&server, 1 << 20).0, events: Vec::new() };
+    henderson.peer.send("auth henderson surabaya\n").await;
+    messi.quiet("presence").await;
+    store.fail(chat_service::protocol::Refusal::Storage);
+    assert_eq!(henderson.reply().await["status"], "ERROR");
+    messi.quiet("presence").await;
+    messi.peer.send("ping\n").await;
+    assert_eq!(messi.reply().await["message"], "pong");
+    assert_eq!(messi.events.len(), 0, "{:?}", messi.events);
+}
+
+#[tokio::test]
+async fn who_leaves_right_after_a_message_is_still_told_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = stores(&folder).remove(2);
+    let server = Setup { store, ..Setup::default() }.server();
+    let mut watcher = Device::watch(&server, "messi").await;
+    let mut sender = Device::log_in(&server, "henderson").await;
+    sender.ok("join #lab").await;
+    for i in 0..20 {
+        watcher.ok("join #lab").await;
+        // Left before the message was stored, or after it.
+        sender.peer.send(format!("send #lab {i}\n")).await;
+        if i % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        watcher.ok("leave #lab").await;
+        let sent = sender.reply().await["id"].as_u64();
+        let waits = watcher.ok("fetch 1000").await;
+        let waits =
+            waits["messages"].as_array().expect("an array").last().and_then(|last| last["id"].as_u64());
+        if waits == sent {
+            while watcher.event_of("message").await["id"].as_u64() != sent {}
+        }
+    }
+}

@@ -433,3 +433,69 @@ impl State {
         dropped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> UserName {
+        UserName::parse(name).expect("a name")
+    }
+
+    fn admit(state: &mut State, to: &str, key: Option<&str>) -> Arc<Row> {
+        let (from, to) = (user("messi"), Recipient::parse(to).expect("a name"));
+        let row =
+            state.admit(&NewMessage { from: &from, to: &to, text: "a", key, at: Timestamp(0) }, "a".into());
+        state.enqueue(Op::Message(row.clone()));
+        row
+    }
+
+    #[test]
+    fn what_has_happened_since_a_batch_is_not_forgotten_with_it() {
+        let mut state = State::new(10, MessageId(0));
+        let henderson = user("henderson");
+        for _ in 0..3 {
+            admit(&mut state, "henderson", None);
+        }
+        for (upto, at) in [(1, 100), (2, 200)] {
+            assert!(state.move_cursor(&henderson, MessageId(upto), 1, Timestamp(at)).is_some());
+        }
+        // The first two messages and the first cursor are in the index.
+        assert_eq!(state.trim(MessageId(2), 1).len(), 2);
+        let id = state.name_id("henderson").expect("known");
+        assert_eq!(
+            state.passed_at(id, MessageId(1)),
+            Some(Timestamp(200)),
+            "the index knows better of this one"
+        );
+        assert_eq!(state.passed_at(id, MessageId(2)), Some(Timestamp(200)));
+        assert_eq!(state.inbox(id).last_indexed, MessageId(2));
+        let plan = state.plan_inbox(&henderson, MessageId(0), 10, 1000);
+        assert_eq!((plan.tail.len(), plan.sources.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_fails_is_as_if_it_had_not_been_asked_for() {
+        let mut state = State::new(10, MessageId(0));
+        let (henderson, lab) = (user("henderson"), RoomName::parse("#lab").expect("a name"));
+        let rows = [admit(&mut state, "henderson", None), admit(&mut state, "henderson", Some("k"))];
+        let joined = state.join(&henderson, &lab);
+        let moved = state.move_cursor(&henderson, MessageId(1), 1, Timestamp(100));
+        let left = state.leave(&henderson, &lab);
+        for op in [left, moved, joined].into_iter().flatten() {
+            match op {
+                Op::Cursor(cursor) => state.restore_cursor(&cursor),
+                Op::Join(stay) => state.take_back(stay, false),
+                Op::Leave(stay, _) => state.take_back(stay, true),
+                _ => {}
+            }
+        }
+        rows.iter().rev().for_each(|row| state.withdraw(row));
+        assert_eq!(state.rooms.membership(&henderson, &lab), Membership::NoRoom);
+        let id = state.name_id("henderson").expect("known");
+        assert_eq!((state.inbox(id).waiting(), state.inbox(id).cursor.upto), (0, MessageId(0)));
+        assert_eq!(state.passed_at(id, MessageId(1)), None);
+        let next = admit(&mut state, "henderson", None);
+        assert_eq!(next.id, MessageId(3), "a number is never given twice");
+    }
+}
