@@ -43,6 +43,34 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_RETAIN", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     pub retain: Option<u32>,
 
+    /// Connections at once; the next is told that there are too many
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
+    pub max_connections: usize,
+
+    /// Connections at once from one address (of IPv6: one /64)
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = 1_000)]
+    pub max_connections_per_address: usize,
+
+    /// Seconds within which somebody has to log in on a connection, or to show a token
+    #[arg(long, env = "CHAT_LOGIN_DEADLINE", value_name = "SECONDS", default_value_t = 60)]
+    pub login_deadline: u64,
+
+    /// Seconds within which a line that was begun has to be finished
+    #[arg(long, env = "CHAT_LINE_DEADLINE", value_name = "SECONDS", default_value_t = 10)]
+    pub line_deadline: u64,
+
+    /// Seconds after which a connection that asks nothing is ended, unless it watches
+    #[arg(long, env = "CHAT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 1_800)]
+    pub idle_timeout: u64,
+
+    /// Requests a second of each user, in the long run
+    #[arg(long, env = "CHAT_REQUEST_RATE", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub request_rate: u32,
+
+    /// Requests of a user at once, after a pause
+    #[arg(long, env = "CHAT_REQUEST_BURST", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub request_burst: u32,
+
     /// Lift limits of rate, time and connections, for load tests; line and inbox limits stay
     #[arg(long, env = "CHAT_NO_LIMITS")]
     pub no_limits: bool,

@@ -7,6 +7,7 @@ mod delivery;
 mod durability;
 mod hostile;
 mod layering;
+mod limits;
 mod login;
 mod pipelining;
 mod programs;

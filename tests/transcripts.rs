@@ -303,12 +303,13 @@ fn cuts(transcript: &Transcript) -> Vec<usize> {
 
 /// Codes that no short conversation with a healthy server shows (tests of their own do), and the one that is always a
 /// last word.
-const UNHEALTHY: [Refusal; 6] = [
+const UNHEALTHY: [Refusal; 7] = [
     Refusal::Storage,
     Refusal::Uncertain,
     Refusal::ReadOnly,
     Refusal::Internal,
     Refusal::TooManyRooms,
+    Refusal::RateLimited { retry_after: 1 },
     Refusal::LineTooLong,
 ];
 

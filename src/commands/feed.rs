@@ -103,6 +103,10 @@ impl Feed {
         &self.mailbox
     }
 
+    pub(super) fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// Begins to watch; nothing if it does so already for that user.
     pub(super) fn watch(&mut self, service: &Arc<Service>, session: Arc<Session>) {
         let same = |watch: &Watch| watch.watching.session().user().username == session.user().username;

@@ -74,6 +74,18 @@ impl Speaker {
         Effect::None
     }
 
+    /// Whether anybody has shown on this connection who they are.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.sessions.own.is_some() || self.sessions.given.is_some()
+    }
+
+    /// Whether it is sent what comes.
+    #[must_use]
+    pub fn is_watching(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.is_watching())
+    }
+
     /// The dialect that the connection speaks.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -130,6 +142,9 @@ impl Speaker {
             }
         };
         let arguments = request.bind(command.parameters)?;
+        if let Some(session) = session {
+            service.count_request(session, now)?;
+        }
         let mailbox = feed.as_ref().map(|feed| feed.mailbox());
         Ok((command.run)(&Call { service, from: *from, now, session, dialect: *dialect, mailbox, arguments }))
     }

@@ -37,13 +37,18 @@ pub enum Refusal {
     Uncertain,
     /// The disk has failed before: nothing is stored until the server is started again.
     ReadOnly,
+    /// Too many requests, or tries to log in.
+    RateLimited {
+        /// After so many seconds it is worth another try.
+        retry_after: u32,
+    },
     /// A fault of the server's own.
     Internal,
 }
 
 impl Refusal {
     /// Every refusal, in the order of the catalogue.
-    pub const ALL: [Refusal; 18] = [
+    pub const ALL: [Refusal; 19] = [
         Refusal::NotAuthorized,
         Refusal::BadCredentials,
         Refusal::NoSuchUser,
@@ -61,6 +66,7 @@ impl Refusal {
         Refusal::Storage,
         Refusal::Uncertain,
         Refusal::ReadOnly,
+        Refusal::RateLimited { retry_after: 1 },
         Refusal::Internal,
     ];
 
@@ -97,6 +103,7 @@ impl Refusal {
                 ("uncertain", "storage failed, may or may not be stored: repeat with the same key")
             }
             Refusal::ReadOnly => ("read_only", "storage has failed, nothing can be stored"),
+            Refusal::RateLimited { .. } => ("rate_limited", "too many requests, try again later"),
             Refusal::Internal => ("internal", "internal error"),
         }
     }
@@ -111,11 +118,27 @@ pub enum Closing {
     LineTooLong,
     /// The peer does not read what it asked for.
     SlowConsumer,
+    /// Nobody has logged in on the connection in time.
+    LoginDeadline,
+    /// A line was begun and not finished in time.
+    LineDeadline,
+    /// Nothing was asked for too long.
+    Idle,
+    /// There are as many connections as there may be, in all or from the peer's address.
+    TooManyConnections,
 }
 
 impl Closing {
     /// Every reason.
-    pub const ALL: [Closing; 3] = [Closing::Shutdown, Closing::LineTooLong, Closing::SlowConsumer];
+    pub const ALL: [Closing; 7] = [
+        Closing::Shutdown,
+        Closing::LineTooLong,
+        Closing::SlowConsumer,
+        Closing::LoginDeadline,
+        Closing::LineDeadline,
+        Closing::Idle,
+        Closing::TooManyConnections,
+    ];
 
     /// The stable name, for logs and programs.
     #[must_use]
@@ -124,6 +147,10 @@ impl Closing {
             Closing::Shutdown => "shutdown",
             Closing::LineTooLong => "line_too_long",
             Closing::SlowConsumer => "slow_consumer",
+            Closing::LoginDeadline => "login_deadline",
+            Closing::LineDeadline => "line_deadline",
+            Closing::Idle => "idle",
+            Closing::TooManyConnections => "too_many_connections",
         }
     }
 
@@ -134,6 +161,10 @@ impl Closing {
             Closing::Shutdown => "server is shutting down",
             Closing::LineTooLong => Refusal::LineTooLong.text(),
             Closing::SlowConsumer => "reading too slowly",
+            Closing::LoginDeadline => "not logged in in time",
+            Closing::LineDeadline => "line not finished in time",
+            Closing::Idle => "idle for too long",
+            Closing::TooManyConnections => "too many connections",
         }
     }
 }

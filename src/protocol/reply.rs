@@ -51,7 +51,11 @@ impl Body {
             Body::Sent(sent) => sent.write(out),
             Body::Refused(refusal) => {
                 let code = (dialect == Dialect::Two).then(|| refusal.code());
-                write_object(&Failed { status: "ERROR", message: refusal.text(), code }, out);
+                let retry_after = match refusal {
+                    Refusal::RateLimited { retry_after } => Some(*retry_after),
+                    _ => None,
+                };
+                write_object(&Failed { status: "ERROR", message: refusal.text(), code, retry_after }, out);
             }
             Body::Rendered(bytes) => out.extend_from_slice(bytes),
         }
@@ -83,6 +87,8 @@ struct Failed<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +100,10 @@ struct Farewell<'a> {
 /// The last word on a connection that the server ends.
 pub fn write_closing(reason: Closing, dialect: Dialect, out: &mut Vec<u8>) {
     match dialect {
-        Dialect::One => write_object(&Failed { status: "ERROR", message: reason.text(), code: None }, out),
+        Dialect::One => {
+            let message = reason.text();
+            write_object(&Failed { status: "ERROR", message, code: None, retry_after: None }, out);
+        }
         Dialect::Two => write_object(&Farewell { event: "closing", reason: reason.reason() }, out),
     }
 }

@@ -22,6 +22,7 @@ use super::{
     output::Output,
     registry::Phase,
     stall::Stall,
+    watchdog::{self, Deadline},
 };
 use crate::{
     commands::{Answer, Effect, Reply, Speaker},
@@ -90,6 +91,16 @@ struct Connection<S> {
     talk: Talk,
     stall: Option<Box<Stall>>,
     reads_after_closing: u32,
+    deadline: Arc<Deadline>,
+    /// Until when somebody has to log in; moved by the time that is spent on it.
+    login_until: Option<Instant>,
+    /// Since when a password is being checked.
+    answering_since: Option<Instant>,
+    /// Since when a line is not finished, or nothing is asked.
+    since: Instant,
+    line_begun: bool,
+    /// Something was read since that was looked at.
+    was_read: bool,
 }
 
 /// The place in the registry, given back however the connection ends.
@@ -200,17 +211,80 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             quit: false,
             closing: None,
         };
-        let key = server.registry.enter();
+        let (key, deadline) = server.registry.enter();
+        let now = Instant::now();
+        let login_until = server.limits.login.map(|time| now + time);
         let entry = Entry { server, key, has_waker: false };
-        Connection { stream, entry, input: Input::default(), talk, stall: None, reads_after_closing: 0 }
+        Connection {
+            stream,
+            entry,
+            input: Input::default(),
+            talk,
+            stall: None,
+            reads_after_closing: 0,
+            deadline,
+            login_until,
+            answering_since: None,
+            since: now,
+            line_begun: false,
+            was_read: false,
+        }
     }
 
     /// Does all that can be done now; `Pending` when there is nothing, with a wake-up asked for everything awaited.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let server = &self.entry.server;
         if !self.entry.has_waker {
-            self.entry.server.registry.set_waker(self.entry.key, cx.waker());
+            server.registry.set_waker(self.entry.key, cx.waker());
             self.entry.has_waker = true;
+            server.watched.call_once(|| watchdog::watch(server));
         }
+        if self.talk.closing.is_none()
+            && let Some(reason) = self.deadline.passed(server.began)
+        {
+            tracing::debug!(from = %self.talk.speaker.from(), reason = reason.reason(), "over its deadline");
+            self.talk.close(reason);
+        }
+        let polled = self.converse(cx);
+        if polled.is_pending() {
+            self.set_deadline();
+        }
+        polled
+    }
+
+    /// Until when the peer has to do something, now that the server has done everything that it could.
+    fn set_deadline(&mut self) {
+        let limits = &self.entry.server.limits;
+        let now = Instant::now();
+        let line_begun = self.input.has_begun_line();
+        if self.was_read || line_begun != self.line_begun {
+            // Bytes that do not finish a line put nothing off.
+            if !(line_begun && self.line_begun) {
+                self.since = now;
+            }
+            self.line_begun = line_begun;
+            self.was_read = false;
+        }
+        let waits_for_us = self.talk.answering.is_some();
+        if let (Some(began), false) = (self.answering_since, waits_for_us) {
+            self.login_until = self.login_until.map(|until| until + (now - began));
+        }
+        self.answering_since = waits_for_us.then(|| self.answering_since.unwrap_or(now));
+        if waits_for_us || self.talk.closing.is_some() || !self.talk.output.is_empty() {
+            // The disk, or the rule for slow readers, decides.
+            self.deadline.set(self.entry.server.began, None);
+            return;
+        }
+        let speaker = &self.talk.speaker;
+        let login = self.login_until.filter(|_| !speaker.is_known()).map(|at| (at, Closing::LoginDeadline));
+        let line = limits.line.filter(|_| line_begun).map(|time| (self.since + time, Closing::LineDeadline));
+        let idle = limits.idle.filter(|_| !speaker.is_watching() && !line_begun);
+        let idle = idle.map(|time| (self.since + time, Closing::Idle));
+        let first = [login, line, idle].into_iter().flatten().min_by_key(|(at, _)| *at);
+        self.deadline.set(self.entry.server.began, first);
+    }
+
+    fn converse(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let mut reads = 0;
         loop {
             let phase = self.entry.server.registry.phase();
@@ -250,6 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match read {
                     Poll::Ready(Ok(())) => {
                         reads += 1;
+                        self.was_read = true;
                         self.reads_after_closing += u32::from(phase == Phase::Closing);
                         progress = true;
                     }
@@ -362,7 +437,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let (all, silence) = match reason {
             Closing::Shutdown => (DRAIN_SILENCE, DRAIN_SILENCE),
-            Closing::LineTooLong | Closing::SlowConsumer => (DRAIN, DRAIN_SILENCE),
+            _ => (DRAIN, DRAIN_SILENCE),
         };
         let deadline = Instant::now() + all;
         let mut chunk = vec![0; 4096];

@@ -49,6 +49,11 @@ impl Input {
         !self.stopped && !self.ended
     }
 
+    /// A line has begun and has no end yet.
+    pub(super) fn has_begun_line(&self) -> bool {
+        !self.ended && !self.stopped && self.left.len() > self.start
+    }
+
     /// There is room for bytes that cannot be looked at yet.
     pub(super) fn has_room(&self) -> bool {
         !self.ended && self.left.len() - self.start < AHEAD

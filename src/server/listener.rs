@@ -1,13 +1,15 @@
 //! Accepting connections, and stopping.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout},
 };
 
 use super::{Server, connection::serve, registry::Phase};
+use crate::protocol::{Closing, Dialect, reply::write_closing};
 
 /// After an error that will not pass by itself (no file descriptor is free) the next try waits this long.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
@@ -20,6 +22,12 @@ const GOODBYE: Duration = Duration::from_secs(4);
 
 /// for which they have this long.
 const ABORT: Duration = Duration::from_millis(500);
+
+/// A connection that is one too many is told so within this time,
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// and so many of them at once; others are closed without a word.
+pub(super) const FAREWELLS: usize = 64;
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +52,7 @@ pub async fn run(listener: TcpListener, server: Arc<Server>, shutdown: impl Futu
         match accepted {
             Ok((stream, peer)) => {
                 tracing::debug!(from = %peer.ip(), "connected");
-                spawn(stream, peer.ip(), &server);
+                admit(stream, peer.ip(), &server);
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
@@ -63,10 +71,39 @@ pub async fn run(listener: TcpListener, server: Arc<Server>, shutdown: impl Futu
     stop(&server).await
 }
 
-fn spawn(stream: TcpStream, from: std::net::IpAddr, server: &Arc<Server>) {
+/// Serves a connection, if there may be one more.
+fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>) {
+    let limits = &server.limits;
+    let full = server.connections() >= limits.connections;
+    let Some(admission) = server.registry.admit(from, limits.per_address).filter(|_| !full) else {
+        tracing::warn!(%from, connections = server.connections(), "too many connections: one is refused");
+        if let Ok(turn) = server.farewells.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                timeout(FAREWELL, turn_away(stream)).await.ok();
+                drop(turn);
+            });
+        }
+        return;
+    };
     // A reply is written whole: there is nothing that waiting could add to it. An error means that the peer is gone.
     stream.set_nodelay(true).ok();
-    tokio::spawn(serve(stream, from, server.clone()));
+    let conversation = serve(stream, from, server.clone());
+    tokio::spawn(async move {
+        conversation.await;
+        drop(admission);
+    });
+}
+
+/// Says why. What the peer has sent already is thrown away: left unread, it would be answered by a reset that eats the
+/// word.
+async fn turn_away(mut stream: TcpStream) {
+    let mut word = Vec::new();
+    write_closing(Closing::TooManyConnections, Dialect::One, &mut word);
+    if stream.write_all(&word).await.is_err() || stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut chunk = [0; 1024];
+    while let Ok(1..) = stream.read(&mut chunk).await {}
 }
 
 /// The connection failed before it was accepted; the next one need not.

@@ -12,8 +12,14 @@ mod registry;
 mod stall;
 mod start;
 mod upkeep;
+mod watchdog;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use tokio::{sync::Semaphore, time::Instant};
 
 pub use connection::serve;
 pub use listener::{Summary, run};
@@ -27,14 +33,21 @@ use crate::service::Service;
 pub struct Server {
     service: Arc<Service>,
     limits: Limits,
-    registry: Registry,
+    registry: Arc<Registry>,
+    /// When it began to watch deadlines.
+    began: Instant,
+    watched: Once,
+    /// Connections that are told that they are too many.
+    farewells: Arc<Semaphore>,
 }
 
 impl Server {
     /// A server without connections.
     #[must_use]
     pub fn new(service: Arc<Service>, limits: Limits) -> Arc<Self> {
-        Arc::new(Server { service, limits, registry: Registry::default() })
+        let (registry, watched) = (Arc::<Registry>::default(), Once::new());
+        let farewells = Arc::new(Semaphore::new(listener::FAREWELLS));
+        Arc::new(Server { service, limits, registry, began: Instant::now(), watched, farewells })
     }
 
     /// How many connections are open.
@@ -49,11 +62,29 @@ impl Server {
 pub struct Limits {
     /// When a peer that does not read is cut off; `None` is never.
     pub slow_consumer: Option<SlowConsumer>,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address (of IPv6: one /64).
+    pub per_address: usize,
+    /// Somebody has to log in on a connection, or show a token, within this time; that of waiting for a password to be
+    /// checked does not count.
+    pub login: Option<Duration>,
+    /// A line that was begun is to be finished within this time.
+    pub line: Option<Duration>,
+    /// A connection that asks nothing for this time is ended, unless it watches.
+    pub idle: Option<Duration>,
 }
 
 impl Limits {
     /// None at all, for load tests.
-    pub const NONE: Limits = Limits { slow_consumer: None };
+    pub const NONE: Limits = Limits {
+        slow_consumer: None,
+        connections: usize::MAX,
+        per_address: usize::MAX,
+        login: None,
+        line: None,
+        idle: None,
+    };
 }
 
 impl Default for Limits {
@@ -63,7 +94,14 @@ impl Default for Limits {
             window: Duration::from_secs(30),
             bytes_per_window: 30 * 4 * 1024,
         };
-        Limits { slow_consumer: Some(slow_consumer) }
+        Limits {
+            slow_consumer: Some(slow_consumer),
+            connections: 10_000,
+            per_address: 1_000,
+            login: Some(Duration::from_mins(1)),
+            line: Some(Duration::from_secs(10)),
+            idle: Some(Duration::from_mins(30)),
+        }
     }
 }
 

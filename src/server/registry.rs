@@ -1,8 +1,10 @@
 //! Which connections are open, so that all can be told to end.
 
 use std::{
+    collections::HashMap,
+    net::IpAddr,
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::Waker,
@@ -10,7 +12,10 @@ use std::{
 };
 
 use slab::Slab;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+use super::watchdog::Deadline;
+use crate::service::Origin;
 
 /// What all connections are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,26 +29,63 @@ pub(super) enum Phase {
     Aborting,
 }
 
+/// What is known of a connection's task.
+struct Task {
+    waker: Option<Waker>,
+    deadline: Arc<Deadline>,
+}
+
 /// The open connections.
 #[derive(Default)]
 pub(super) struct Registry {
     phase: AtomicU8,
     /// What wakes each connection's task; nothing before its first poll.
-    tasks: Mutex<Slab<Option<Waker>>>,
+    tasks: Mutex<Slab<Task>>,
+    /// How many connections each address has.
+    addresses: Mutex<HashMap<Origin, usize>>,
     panicked: AtomicUsize,
     none_left: Notify,
 }
 
 impl Registry {
     /// Enters a connection; its key is for [`leave`](Registry::leave).
-    pub(super) fn enter(&self) -> usize {
-        self.lock().insert(None)
+    pub(super) fn enter(&self) -> (usize, Arc<Deadline>) {
+        let deadline = Arc::<Deadline>::default();
+        let key = self.lock().insert(Task { waker: None, deadline: deadline.clone() });
+        (key, deadline)
+    }
+
+    /// Wakes every connection that is over its deadline.
+    pub(super) fn wake_overdue(&self, began: Instant) {
+        let overdue: Vec<_> = self
+            .lock()
+            .iter()
+            .filter(|(_, task)| task.deadline.passed(began).is_some())
+            .filter_map(|(_, task)| task.waker.clone())
+            .collect();
+        overdue.into_iter().for_each(Waker::wake);
+    }
+
+    /// One more connection from an address, unless it has `max` of them.
+    pub(super) fn admit(self: &Arc<Self>, from: IpAddr, max: usize) -> Option<Admission> {
+        let origin = Origin::of(from);
+        let mut addresses = self.addresses();
+        let count = addresses.entry(origin).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Admission { registry: self.clone(), origin })
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashMap<Origin, usize>> {
+        self.addresses.lock().expect("nothing panics while it is held")
     }
 
     /// From now on the connection's task is woken when the phase changes.
     pub(super) fn set_waker(&self, key: usize, waker: &Waker) {
         if let Some(task) = self.lock().get_mut(key) {
-            *task = Some(waker.clone());
+            task.waker = Some(waker.clone());
         }
     }
 
@@ -81,7 +123,7 @@ impl Registry {
     /// Tells all what to do.
     pub(super) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
-        let wakers: Vec<_> = self.lock().iter().filter_map(|(_, task)| task.clone()).collect();
+        let wakers: Vec<_> = self.lock().iter().filter_map(|(_, task)| task.waker.clone()).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -96,7 +138,25 @@ impl Registry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab<Option<Waker>>> {
+    fn lock(&self) -> MutexGuard<'_, Slab<Task>> {
         self.tasks.lock().expect("nothing panics while it is held")
+    }
+}
+
+/// A connection's place among those of its address, given back when dropped.
+pub(super) struct Admission {
+    registry: Arc<Registry>,
+    origin: Origin,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut addresses = self.registry.addresses();
+        if let Some(count) = addresses.get_mut(&self.origin) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.origin);
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 use super::{Limits, Server, banner::Banner, run};
 use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
-    service::{Clock, Service},
+    service::{self, Clock, Rate, Service},
     store::{self, Store},
     users::{self, UsersFileError},
 };
@@ -69,12 +69,12 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     }
     let store = open_store(args)?;
     let described = store.describe();
-    let service = Arc::new(Service::new(loaded.users, store.clone(), Clock::default()));
-    let limits = if args.no_limits { Limits::NONE } else { Limits::default() };
-    let server = Server::new(service.clone(), limits);
+    let (limits, service_limits) = limits(args);
+    let service = Arc::new(Service::new(loaded.users, store.clone(), Clock::default(), service_limits));
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended: Result<(), StartError> = runtime.block_on(async {
+        let server = Server::new(service.clone(), limits);
         let listener = listen(args).await?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let banner = Banner {
@@ -93,6 +93,23 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     // Cursors that moved with the last replies.
     store.close();
     ended
+}
+
+fn limits(args: &ServerArgs) -> (Limits, service::Limits) {
+    if args.no_limits {
+        return (Limits::NONE, service::Limits::NONE);
+    }
+    let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+    let server = Limits {
+        connections: args.max_connections,
+        per_address: args.max_connections_per_address,
+        login: seconds(args.login_deadline),
+        line: seconds(args.line_deadline),
+        idle: seconds(args.idle_timeout),
+        ..Limits::default()
+    };
+    let requests = Some(Rate { per_second: args.request_rate, burst: args.request_burst });
+    (server, service::Limits { requests, ..service::Limits::default() })
 }
 
 fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {

@@ -1,6 +1,13 @@
 //! Checking passwords: slow on purpose, so never on a runtime thread, and never on every core at once.
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use tokio::{sync::Semaphore, task};
 
@@ -10,23 +17,45 @@ use crate::{
 };
 
 /// Lets as many passwords be checked at once as leaves a core for everything else.
-pub(super) struct Hashing(Arc<Semaphore>);
+pub(super) struct Hashing {
+    turns: Arc<Semaphore>,
+    /// How many wait or are being checked.
+    queued: AtomicUsize,
+    max_queued: usize,
+}
 
-impl Default for Hashing {
-    fn default() -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Hashing(Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))))
+/// A place in the queue, given back however the wait ends.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Hashing {
+    pub(super) fn new(max_queued: usize) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
+        Hashing { turns, queued: AtomicUsize::new(0), max_queued }
+    }
+
+    fn queue(&self) -> Result<Place<'_>, Refusal> {
+        let place = Place(&self.queued);
+        if self.queued.fetch_add(1, Ordering::Relaxed) >= self.max_queued {
+            return Err(Refusal::RateLimited { retry_after: 1 });
+        }
+        Ok(place)
+    }
+
     /// The user, if the password is theirs.
     pub(super) async fn verify(
         &self,
         user: Option<Arc<User>>,
         password: Secret,
     ) -> Result<Option<Arc<User>>, Refusal> {
-        let permit = self.0.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
+        let _place = self.queue()?;
+        let permit = self.turns.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
         let check = move || {
             // Held by the work itself: it goes on when nobody waits for it any more.
             let _permit = permit;

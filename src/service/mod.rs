@@ -9,7 +9,9 @@ mod delivery;
 mod login;
 mod mailbox;
 mod presence;
+mod rate;
 mod sessions;
+mod throttle;
 mod watchers;
 
 use std::{net::IpAddr, sync::Arc};
@@ -19,10 +21,12 @@ pub use clock::Clock;
 pub use delivery::{Delivery, Lease, Taken};
 pub use mailbox::{Mail, Mailbox};
 pub use presence::Presence;
+pub use rate::Rate;
 pub use sessions::{Session, SessionEntry, Sessions};
+pub use throttle::Origin;
 pub use watchers::Watchers;
 
-use self::{delivery::Inboxes, login::Hashing, presence::Attendance};
+use self::{delivery::Inboxes, login::Hashing, presence::Attendance, throttle::Throttle};
 use crate::{
     protocol::{Recipient, Refusal, Secret, Timestamp, Token, UserName},
     store::{Position, SessionRecord, Store},
@@ -43,6 +47,31 @@ pub struct Service {
     hashing: Hashing,
     inboxes: Inboxes,
     attendance: Attendance,
+    limits: Limits,
+    throttle: Throttle,
+}
+
+/// What one user, or one who tries to be one, may ask for.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Requests of each user, over all sessions; `None` is no limit.
+    pub requests: Option<Rate>,
+    /// Whether tries to log in are limited, for each account and each address.
+    pub tries: bool,
+    /// Passwords that may wait to be checked.
+    pub logins_waiting: usize,
+}
+
+impl Limits {
+    /// None at all, for load tests.
+    pub const NONE: Limits = Limits { requests: None, tries: false, logins_waiting: usize::MAX };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let requests = Some(Rate { per_second: 1_000, burst: 10_000 });
+        Limits { requests, tries: true, logins_waiting: 1_000 }
+    }
 }
 
 /// A login that succeeded.
@@ -58,7 +87,7 @@ pub struct LoggedIn {
 impl Service {
     /// A service in which those are logged in whose sessions the store has kept.
     #[must_use]
-    pub fn new(users: Users, store: Arc<dyn Store>, clock: Clock) -> Self {
+    pub fn new(users: Users, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
         let sessions = Sessions::default();
         for record in store.sessions() {
             // Who is not in the users file any more is not logged in.
@@ -77,9 +106,11 @@ impl Service {
             store,
             watchers,
             clock,
-            hashing: Hashing::default(),
+            hashing: Hashing::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             attendance: Attendance::default(),
+            limits,
+            throttle: Throttle::default(),
         }
     }
 
@@ -92,13 +123,19 @@ impl Service {
     /// Checks a password off the runtime's threads, and begins a session.
     ///
     /// # Errors
-    /// [`Refusal::BadCredentials`], the same and after the same time whether the user or the password is wrong.
+    /// [`Refusal::BadCredentials`], the same and after the same time whether the user or the password is wrong;
+    /// [`Refusal::RateLimited`], before anything is checked.
     pub async fn log_in(
         self: &Arc<Self>,
         name: &str,
         password: Secret,
         from: IpAddr,
     ) -> Result<LoggedIn, Refusal> {
+        if self.limits.tries {
+            self.throttle.begin(name, from, self.now()).inspect_err(|_| {
+                tracing::warn!(%from, "login refused: too many have failed");
+            })?;
+        }
         let user = self.users.get(name);
         let Some(user) = self.hashing.verify(user.cloned(), password).await? else {
             // A name that nobody has may be a password typed in the wrong place: it is not logged.
@@ -107,6 +144,9 @@ impl Service {
             return Err(Refusal::BadCredentials);
         };
         let (token, now) = (Token::random(), self.now());
+        if self.limits.tries {
+            self.throttle.succeeded(name, from, now);
+        }
         let record = SessionRecord {
             digest: token.digest(),
             user: user.username.clone(),
@@ -165,6 +205,14 @@ impl Service {
         // Who was not connected since the server started was last seen when a session was used.
         presence.left = if presence.connected { presence.left } else { presence.left.or(last_use) };
         (presence, position)
+    }
+
+    /// Counts a request of a session's user.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many.
+    pub fn count_request(&self, session: &Session, now: Timestamp) -> Result<(), Refusal> {
+        self.limits.requests.map_or(Ok(()), |rate| session.requests().take(now, rate))
     }
 
     /// Puts off a session's expiry, if it is live; returns whether it is. The store hears of it once an hour.

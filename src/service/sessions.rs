@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::mailbox::Mailbox;
+use super::{mailbox::Mailbox, rate::Bucket};
 use crate::{
     protocol::{Timestamp, Token, TokenDigest, UserName},
     store::{Position, SessionRecord},
@@ -44,6 +44,8 @@ pub struct Session {
     connections: AtomicUsize,
     /// Who is to be told when it ends.
     mailboxes: Mutex<Vec<Arc<Mailbox>>>,
+    /// What the user asks for, over all sessions.
+    requests: Arc<Bucket>,
 }
 
 /// A session, as its user is shown it.
@@ -62,7 +64,7 @@ pub struct SessionEntry {
 }
 
 impl Session {
-    fn new(user: &Arc<User>, record: &SessionRecord) -> Arc<Self> {
+    fn new(user: &Arc<User>, record: &SessionRecord, requests: Arc<Bucket>) -> Arc<Self> {
         Arc::new(Session {
             digest: record.digest,
             user: user.clone(),
@@ -73,6 +75,7 @@ impl Session {
             number: record.number,
             connections: AtomicUsize::new(0),
             mailboxes: Mutex::default(),
+            requests,
         })
     }
 
@@ -128,6 +131,10 @@ impl Session {
         }
     }
 
+    pub(super) fn requests(&self) -> &Bucket {
+        &self.requests
+    }
+
     pub(super) fn connect(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
@@ -178,6 +185,8 @@ struct Table {
     by_user: BTreeMap<UserName, Vec<Arc<Session>>>,
     /// The last number of a session of each user.
     numbers: HashMap<UserName, u32>,
+    /// What each user asks for.
+    buckets: HashMap<UserName, Arc<Bucket>>,
     /// What must be durable before anybody may be told of the latest change.
     position: Position,
 }
@@ -192,8 +201,8 @@ impl Sessions {
         position: Position,
         now: Timestamp,
     ) -> (Arc<Session>, Vec<Arc<Session>>) {
-        let session = Session::new(user, record);
         let mut table = self.lock();
+        let session = Session::new(user, record, table.bucket(&user.username));
         let mut displaced = table.end_expired(&user.username, now);
         while let Some(longest_unused) = table.excess(&user.username) {
             table.end(&longest_unused);
@@ -227,7 +236,8 @@ impl Sessions {
         // Sessions from before they had numbers get one.
         let number = if record.number == 0 { *last + 1 } else { record.number };
         *last = number.max(*last);
-        let session = Session::new(user, &SessionRecord { number, ..record.clone() });
+        let record = SessionRecord { number, ..record.clone() };
+        let session = Session::new(user, &record, table.bucket(&user.username));
         let live = session.is_live(now);
         if live {
             table.insert(&session);
@@ -273,6 +283,10 @@ impl Sessions {
 }
 
 impl Table {
+    fn bucket(&mut self, user: &UserName) -> Arc<Bucket> {
+        self.buckets.entry(user.clone()).or_default().clone()
+    }
+
     fn insert(&mut self, session: &Arc<Session>) {
         self.by_token.insert(session.digest, session.clone());
         self.by_user.entry(session.user.username.clone()).or_default().push(session.clone());

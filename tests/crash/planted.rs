@@ -13,8 +13,8 @@ use std::{
 
 use chat_service::{
     protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
-    server::{self, Limits, Server},
-    service::{Clock, Service},
+    server::{self, Server},
+    service::{Clock, Limits, Service},
     store::{
         BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Options,
         Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Sqlite, Store, Stored,
@@ -130,13 +130,14 @@ fn serve_with_a_planted_fault() {
     let store = Sqlite::open(Path::new(&data), &options).expect("a store");
     let planted = Planted { store, fault, durability: Arc::default(), appended: AtomicU64::new(0) };
     let users = users::parse(&load::users_toml(), "users.toml").expect("users").users;
-    let service = Service::new(users, Arc::new(planted), Clock::default());
+    let service = Service::new(users, Arc::new(planted), Clock::default(), Limits::NONE);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         writeln!(std::io::stdout(), "\nserves on {address}").expect("told");
-        server::run(listener, Server::new(Arc::new(service), Limits::NONE), std::future::pending()).await;
+        server::run(listener, Server::new(Arc::new(service), server::Limits::NONE), std::future::pending())
+            .await;
     });
 }
 

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chat_service::{
     server::{self, Limits, Server, Summary},
-    service::{Clock, Service},
+    service::{self, Clock, Service},
     store::{Memory, Store},
     users::{self, Users},
 };
@@ -50,18 +50,27 @@ pub(crate) struct Setup {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
+    pub(crate) service_limits: service::Limits,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { store: Arc::new(Memory::new(10_000)), limits: Limits::default(), clock: Clock::default() }
+        Setup {
+            store: Arc::new(Memory::new(10_000)),
+            limits: Limits::default(),
+            clock: Clock::default(),
+            service_limits: service::Limits::default(),
+        }
     }
 }
 
 impl Setup {
     /// A server without a listener, for connections in memory.
     pub(crate) fn server(self) -> Arc<Server> {
-        Server::new(Arc::new(Service::new(sample_users(), self.store, self.clock)), self.limits)
+        Server::new(
+            Arc::new(Service::new(sample_users(), self.store, self.clock, self.service_limits)),
+            self.limits,
+        )
     }
 
     /// A server on a free port.
@@ -151,6 +160,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                 return None;
             }
         }
+    }
+
+    /// Whether nothing comes within a second.
+    pub(crate) async fn stalled(&mut self) -> bool {
+        let read = timeout(Duration::from_secs(1), self.stream.read_buf(&mut self.input)).await;
+        read.is_err()
     }
 
     /// Sends a line and returns its reply.

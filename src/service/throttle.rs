@@ -1,0 +1,199 @@
+//! Guessing passwords: how many tries an account and an address have, before any of them costs a hash.
+//!
+//! Names that do not exist are counted like those that do, or the difference would tell them apart. Every try counts
+//! when it begins, and is given back if it succeeds: a thousand at once are a thousand.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use super::rate::limited;
+use crate::protocol::{Refusal, Timestamp};
+
+/// Tries that fail, and how long it takes until one of them is forgotten.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    burst: i64,
+    each: Duration,
+}
+
+/// For one account, from addresses from which nobody has logged in to it.
+const ACCOUNT: Tries = Tries { burst: 10, each: Duration::from_mins(1) };
+
+/// From one address, whatever the account.
+const ADDRESS: Tries = Tries { burst: 30, each: Duration::from_secs(20) };
+
+/// The most accounts, and the most addresses, that are remembered.
+const MAX_ENTRIES: usize = 10_000;
+
+/// An address, or the network of an IPv6 one: whoever has one of its addresses has 2⁶⁴.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin(u128);
+
+impl Origin {
+    /// Where an address belongs.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Origin(u128::from(u32::from(address))),
+            IpAddr::V6(address) => Origin((u128::from(address) >> 64 << 64) | (1 << 63)),
+        }
+    }
+}
+
+/// Who has tried.
+#[derive(Default)]
+pub(super) struct Throttle(Mutex<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    accounts: Table<Box<str>>,
+    addresses: Table<Origin>,
+    /// From where people have logged in, and when last: there the account's owner gets in, whoever else tries.
+    trusted: HashMap<(Box<str>, Origin), i64>,
+}
+
+/// When all tries of each key will be forgotten, in milliseconds.
+struct Table<K>(HashMap<K, i64>);
+
+impl<K> Default for Table<K> {
+    fn default() -> Self {
+        Table(HashMap::new())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Table<K> {
+    /// How many milliseconds too early a try is; 0 if it may be.
+    fn early(&self, key: &K, tries: Tries, now: i64) -> i64 {
+        let forgotten = self.0.get(key).copied().unwrap_or(now).max(now);
+        let each = ms(tries.each);
+        (forgotten + each - now - each * tries.burst).max(0)
+    }
+
+    fn count(&mut self, key: K, tries: Tries, now: i64) {
+        if self.0.len() >= MAX_ENTRIES && !self.0.contains_key(&key) {
+            // Whoever tries many names does not make those be forgotten that were tried often.
+            let least = self.0.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
+            least.and_then(|least| self.0.remove(&least));
+        }
+        let forgotten = self.0.entry(key).or_insert(now);
+        *forgotten = (*forgotten).max(now) + ms(tries.each);
+    }
+
+    fn give_back(&mut self, key: &K, tries: Tries, now: i64) {
+        if let Some(forgotten) = self.0.get_mut(key) {
+            *forgotten -= ms(tries.each);
+            if *forgotten <= now {
+                self.0.remove(key);
+            }
+        }
+    }
+}
+
+fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Throttle {
+    /// Counts a try to log in.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many; then it does not count.
+    pub(super) fn begin(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
+        let (name, origin, now) = (Box::from(name), Origin::of(from), now.0);
+        let mut tables = self.lock();
+        let trusted = tables.trusted.contains_key(&(Box::clone(&name), origin));
+        let account = if trusted { 0 } else { tables.accounts.early(&name, ACCOUNT, now) };
+        let early = tables.addresses.early(&origin, ADDRESS, now).max(account);
+        if early > 0 {
+            return Err(limited(early * 1000));
+        }
+        if !trusted {
+            tables.accounts.count(name, ACCOUNT, now);
+        }
+        tables.addresses.count(origin, ADDRESS, now);
+        Ok(())
+    }
+
+    /// The try has succeeded: it does not count.
+    pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Timestamp) {
+        let (name, origin, now): (Box<str>, _, _) = (name.into(), Origin::of(from), now.0);
+        let mut tables = self.lock();
+        tables.accounts.give_back(&name, ACCOUNT, now);
+        tables.addresses.give_back(&origin, ADDRESS, now);
+        if tables.trusted.len() >= MAX_ENTRIES {
+            let oldest = tables.trusted.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
+            oldest.and_then(|oldest| tables.trusted.remove(&oldest));
+        }
+        tables.trusted.insert((name, origin), now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().expect("nothing panics while it is held")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn tries(throttle: &Throttle, name: &str, from: &str, at: i64) -> usize {
+        (0..100).take_while(|_| throttle.begin(name, address(from), Timestamp(at)).is_ok()).count()
+    }
+
+    #[test]
+    fn an_account_has_ten_tries_and_then_one_a_minute() {
+        let throttle = Throttle::default();
+        assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
+        assert_eq!(tries(&throttle, "messi", "10.0.0.2", 0), 0, "from anywhere");
+        let refused = throttle.begin("messi", address("10.0.0.2"), Timestamp(59_000));
+        assert_eq!(refused, Err(Refusal::RateLimited { retry_after: 1 }));
+        assert_eq!(tries(&throttle, "messi", "10.0.0.2", 60_000), 1);
+        assert_eq!(tries(&throttle, "nobody", "10.0.0.2", 60_000), 10, "names that do not exist alike");
+    }
+
+    #[test]
+    fn an_address_has_thirty_tries() {
+        let throttle = Throttle::default();
+        let count = (0..100).filter(|i| tries(&throttle, &format!("u{i}"), "10.0.0.1", 0) > 0).count();
+        assert_eq!(count, 3, "ten of each name");
+        assert_eq!(tries(&throttle, "messi", "2001:db8::1", 0), 10);
+        assert_eq!(tries(&throttle, "henderson", "2001:db8::2", 0), 10);
+        assert_eq!(tries(&throttle, "lineker", "2001:db8::3:1", 0), 10);
+        assert_eq!(tries(&throttle, "maradona", "2001:db8::4", 0), 0, "one network");
+        assert_eq!(tries(&throttle, "maradona", "2001:db8:0:1::4", 0), 10, "another");
+    }
+
+    #[test]
+    fn the_owner_gets_in_from_where_they_were_before() {
+        let throttle = Throttle::default();
+        throttle.begin("messi", address("10.0.0.9"), Timestamp(0)).expect("the first");
+        throttle.succeeded("messi", address("10.0.0.9"), Timestamp(0));
+        assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
+        throttle.begin("messi", address("10.0.0.9"), Timestamp(1)).expect("from an address that behaved");
+        assert_eq!(tries(&throttle, "messi", "10.0.0.9", 1), 29, "which is not free to guess");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_worst_is_kept() {
+        let throttle = Throttle::default();
+        assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
+        for i in 0..12_000_u32 {
+            let from = IpAddr::from((0x0b00_0000 + i).to_be_bytes());
+            throttle.begin(&format!("u{i}"), from, Timestamp(1)).expect("one try each");
+        }
+        assert!(
+            throttle.lock().accounts.0.len() <= MAX_ENTRIES
+                && throttle.lock().addresses.0.len() <= MAX_ENTRIES
+        );
+        assert_eq!(tries(&throttle, "messi", "10.0.0.2", 1), 0);
+    }
+}

@@ -1,0 +1,202 @@
+//! What a peer may cost: deadlines, connections, requests, tries to log in.
+
+use std::{sync::Arc, time::Duration};
+
+use chat_service::{
+    server::{Limits, Server},
+    service::{self, Clock, Rate},
+};
+use tokio::{
+    io::DuplexStream,
+    time::{Instant, sleep},
+};
+
+use crate::support::{Peer, SENT, Setup, duplex, program::Program};
+
+/// Deadlines are looked at once a second.
+const TICK: Duration = Duration::from_secs(1);
+
+fn error(text: &str) -> String {
+    format!("{{\"status\": \"ERROR\", \"message\": \"{text}\"}}")
+}
+
+/// Waits until the server ends the connection with a word; how long that took.
+async fn ended(peer: &mut Peer<DuplexStream>, word: &str) -> Duration {
+    let began = Instant::now();
+    while peer.stalled().await {
+        assert!(began.elapsed() < Duration::from_hours(2), "never ended");
+    }
+    assert_eq!(peer.reply().await, word);
+    let took = began.elapsed();
+    assert_eq!(peer.try_reply().await, None);
+    took
+}
+
+fn about(took: Duration, expected: Duration) {
+    assert!(took >= expected && took <= expected + 2 * TICK, "{took:?}, not {expected:?}");
+}
+
+fn server() -> Arc<Server> {
+    Setup::default().server()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_log_in_is_ended_after_a_minute() {
+    let server = server();
+    let (mut silent, _) = duplex(&server, 1 << 16);
+    let took = ended(&mut silent, &error("not logged in in time")).await;
+    about(took, Duration::from_mins(1));
+    // Talking does not put it off.
+    let (mut talks, _) = duplex(&server, 1 << 16);
+    let began = Instant::now();
+    for _ in 0..5 {
+        sleep(Duration::from_secs(11)).await;
+        assert_eq!(talks.ask("ping").await, r#"{"status": "OK", "message": "pong"}"#);
+    }
+    ended(&mut talks, &error("not logged in in time")).await;
+    about(began.elapsed(), Duration::from_mins(1));
+    // A token is a login.
+    let (mut first, _) = duplex(&server, 1 << 16);
+    let token = first.log_in("messi").await;
+    let (mut with_token, _) = duplex(&server, 1 << 16);
+    with_token.ask(format!("inbox {token}")).await;
+    sleep(Duration::from_mins(2)).await;
+    assert_eq!(with_token.ask(format!("send {token} messi a")).await, SENT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_is_to_be_finished_within_ten_seconds() {
+    let server = server();
+    let (mut slow, _) = duplex(&server, 1 << 16);
+    slow.log_in("messi").await;
+    sleep(Duration::from_mins(5)).await;
+    let began = Instant::now();
+    slow.send("se").await;
+    sleep(Duration::from_secs(5)).await;
+    // A byte now and then does not put it off.
+    slow.send("n").await;
+    ended(&mut slow, &error("line not finished in time")).await;
+    about(began.elapsed(), Duration::from_secs(10));
+    // Each line has its own ten seconds.
+    let (mut steady, _) = duplex(&server, 1 << 16);
+    steady.log_in("messi").await;
+    for _ in 0..10 {
+        steady.send("send messi").await;
+        sleep(Duration::from_secs(6)).await;
+        steady.send(" a\n").await;
+        assert_eq!(steady.reply().await, SENT);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_nothing_for_half_an_hour_is_ended_unless_they_watch() {
+    let server = server();
+    let (mut idle, _) = duplex(&server, 1 << 16);
+    idle.log_in("messi").await;
+    let took = ended(&mut idle, &error("idle for too long")).await;
+    about(took, Duration::from_mins(30));
+    let (mut watcher, _) = duplex(&server, 1 << 16);
+    watcher.ask("hello 2").await;
+    watcher.log_in("messi").await;
+    watcher.ask("watch").await;
+    sleep(Duration::from_hours(3)).await;
+    assert!(watcher.ask("ping").await.contains("pong"));
+    watcher.ask("unwatch").await;
+    let took = ended(&mut watcher, r#"{"event": "closing", "reason": "idle"}"#).await;
+    about(took, Duration::from_mins(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_has_a_burst_of_requests_and_then_a_rate() {
+    let requests = Some(Rate { per_second: 10, burst: 20 });
+    let service_limits = service::Limits { requests, ..service::Limits::default() };
+    let clock = Clock::default();
+    let server = Setup { service_limits, clock: clock.clone(), ..Setup::default() }.server();
+    let (mut one, _) = duplex(&server, 1 << 20);
+    let (mut two, _) = duplex(&server, 1 << 20);
+    one.log_in("messi").await;
+    two.log_in("messi").await;
+    let limited = r#"{"status": "ERROR", "message": "too many requests, try again later", "retry_after": 1}"#;
+    for peer in [&mut one, &mut two] {
+        peer.send("send henderson a\n".repeat(15)).await;
+    }
+    let mut refused = 0;
+    for peer in [&mut one, &mut two] {
+        for _ in 0..15 {
+            let reply = peer.reply().await;
+            assert!(reply == SENT || reply == limited, "{reply}");
+            refused += usize::from(reply == limited);
+        }
+    }
+    // The wall clock goes on while this runs: a few more than twenty.
+    assert!((5..=10).contains(&refused), "{refused} of 30 refused");
+    let (mut other, _) = duplex(&server, 1 << 20);
+    other.log_in("lineker").await;
+    assert_eq!(other.ask("send henderson a").await, SENT, "others have their own");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(one.ask("send henderson a").await, SENT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn guessing_ends_before_it_costs_a_hash_and_the_owner_still_gets_in() {
+    let clock = Clock::default();
+    let server = Setup { clock: clock.clone(), ..Setup::default() }.server();
+    let owner = "192.0.2.1".parse().expect("an address");
+    let log_in = async |from: std::net::IpAddr, line: &str| {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(chat_service::server::serve(theirs, from, server.clone()));
+        Peer::new(ours).ask(line).await
+    };
+    assert!(log_in(owner, "auth messi surabaya").await.contains("tokenid"));
+    let thief = "198.51.100.7".parse().expect("an address");
+    for name in ["messi", "maradona"] {
+        for _ in 0..10 {
+            assert_eq!(log_in(thief, &format!("auth {name} wrong")).await, error("User Tidak Ada"));
+        }
+        let refused = log_in(thief, &format!("auth {name} surabaya")).await;
+        assert!(refused.contains("too many requests") && refused.contains("\"retry_after\": "), "{refused}");
+    }
+    assert!(
+        log_in("203.0.113.5".parse().expect("an address"), "auth messi wrong").await.contains("too many")
+    );
+    assert!(log_in(owner, "auth messi surabaya").await.contains("tokenid"));
+    clock.advance(Duration::from_mins(11));
+    assert!(log_in(thief, "auth messi surabaya").await.contains("tokenid"));
+}
+
+#[tokio::test]
+async fn so_many_connections_and_no_more() {
+    let limits = Limits { per_address: 3, ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(server.log_in("messi").await);
+    }
+    let mut refused = server.connect().await;
+    // What was sent meanwhile does not eat the word.
+    refused.send("ping\n".repeat(100)).await;
+    assert_eq!(refused.reply().await, error("too many connections"));
+    assert_eq!(refused.try_reply().await, None);
+    drop(open.pop());
+    // One that has gone makes room, as soon as the server has seen it go.
+    loop {
+        let mut again = server.connect().await;
+        again.send("ping\n").await;
+        match again.try_reply().await {
+            Some(reply) if reply.contains("pong") => break,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+    assert_eq!(open[0].ask("send messi a").await, SENT);
+    drop(open);
+    server.stop().await;
+}
+
+#[test]
+fn limits_are_settings() {
+    let server = Program::start(&["--request-rate", "1", "--request-burst", "2", "--max-connections", "1"]);
+    let answers = server.talk("auth messi surabaya\nsend messi a\nsend messi b\nsend messi c\n");
+    assert_eq!(answers.matches(SENT).count(), 2, "{answers}");
+    assert!(answers.contains("too many requests"), "{answers}");
+    server.stop();
+}
