@@ -400,9 +400,30 @@ async fn a_session_that_ends_elsewhere_ends_the_watch_and_not_the_connection() {
     assert_eq!(watcher.ask("auth messi surabaya").await["status"], "OK");
     watcher.ok("watch").await;
     assert_eq!(watcher.event_of("message").await["msg"], "a");
-    // One's own logout is no surprise, but it is told.
+    // A watch goes on in the session in which it was asked for last.
+    watcher.ok("auth messi surabaya").await;
+    watcher.ok("watch").await;
+    other.ok("logout 3").await;
+    watcher.quiet("session_ended").await;
+    assert_eq!(watcher.ask("whoami").await["session"], 4);
+    other.ok("send messi b").await;
+    assert_eq!(watcher.event_of("message").await["msg"], "b");
+    // One's own logout is no news, but it ends the watch.
     watcher.ok("logout").await;
-    watcher.event_of("session_ended").await;
+    watcher.quiet("session_ended").await;
+    other.ok("send messi c").await;
+    watcher.quiet("message").await;
+    // Who watches with a token is there.
+    let token = other.ok("auth messi surabaya").await["tokenid"].as_str().expect("a token").to_owned();
+    watcher.ok(&format!("watch {token}")).await;
+    assert_eq!(watcher.event_of("message").await["msg"], "a");
+    let mut henderson = Device::log_in(&server, "henderson").await;
+    drop(other);
+    sleep(Duration::from_secs(10)).await;
+    let seen = henderson.ok("who").await;
+    let messi =
+        seen["users"].as_array().and_then(|users| users.iter().find(|user| user["username"] == "messi"));
+    assert_eq!(messi.map(|messi| &messi["connected"]), Some(&Value::Bool(true)), "{seen}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -60,7 +60,7 @@ async fn acknowledge(
             break;
         }
     }
-    if after != id {
+    if after != id || id == MessageId(0) {
         return was_acknowledged(service, user, id, position).await;
     }
     let moved = lease.take(taken, origin.as_ref());
@@ -78,7 +78,7 @@ async fn was_acknowledged(
     let cursor = service.store.cursor(user);
     let position = position.max(cursor.position);
     let refused = || Ok(Reply::from(Refusal::NoSuchMessage).at(position));
-    if id > cursor.upto {
+    if id > cursor.upto || id == MessageId(0) {
         return refused();
     }
     let (Some(message), stored) = service.store.message(id).await? else {

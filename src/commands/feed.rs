@@ -107,14 +107,14 @@ impl Feed {
         self.watch.is_some()
     }
 
-    /// Begins to watch; nothing if it does so already for that user.
+    /// Begins to watch. If it does so already for that user, it goes on in this session.
     pub(super) fn watch(&mut self, service: &Arc<Service>, session: Arc<Session>) {
-        let same = |watch: &Watch| watch.watching.session().user().username == session.user().username;
-        if self.watch.as_ref().is_some_and(same) {
-            return;
+        let same = |watch: &&mut Watch| watch.watching.session().user().username == session.user().username;
+        let watching = Watching::new(service, session.clone(), self.mailbox.clone());
+        match self.watch.as_mut().filter(same) {
+            Some(watch) => watch.watching = watching,
+            None => self.watch = Some(Watch { watching, after: MessageId(0), is_behind: true, pull: None }),
         }
-        let watching = Watching::new(service, session, self.mailbox.clone());
-        self.watch = Some(Watch { watching, after: MessageId(0), is_behind: true, pull: None });
     }
 
     pub(super) fn unwatch(&mut self) {
@@ -132,7 +132,7 @@ impl Feed {
     }
 
     fn open(&mut self, mail: Mail, service: &Arc<Service>, told: &mut Told) {
-        let Mail { news, acked, delivered, presence, session_ended, overflow } = mail;
+        let Mail { news, acked, delivered, presence, session_ended, logged_out, overflow } = mail;
         told.too_slow = overflow;
         let (mut out, mut position) = (Vec::new(), Position::START);
         if let Some(watch) = &mut self.watch {
@@ -149,14 +149,16 @@ impl Feed {
                 put(&presence_event(username, presence), &mut out);
             }
         }
+        told.session_ended = session_ended.is_some() || logged_out;
+        let now = service.now();
+        // It may be the connection's own, that of its watch, or both.
+        if told.session_ended
+            && self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(now))
+        {
+            self.watch = None;
+        }
         if let Some(at) = session_ended {
-            told.session_ended = true;
             position = position.max(at);
-            let now = service.now();
-            // It may be the connection's own, that of its watch, or both.
-            if self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(now)) {
-                self.watch = None;
-            }
             put(&SessionEnded { event: "session_ended" }, &mut out);
         }
         if !out.is_empty() {

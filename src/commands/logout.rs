@@ -39,10 +39,10 @@ fn run(call: &Call<'_>) -> Answer {
             }
         }
     }
-    let service = call.service.clone();
+    let (service, origin) = (call.service.clone(), call.mailbox.cloned());
     // A session ends when its end is stored: until then nobody, on any connection, is told that it has.
     Answer::Barrier(Box::pin(async move {
-        match service.log_out(&user, &sessions).await {
+        match service.log_out(&user, &sessions, origin.as_ref()).await {
             Ok(()) => Reply::new(Body::Done),
             Err(refusal) => refusal.into(),
         }

@@ -98,6 +98,9 @@ impl Speaker {
         let now = self.service.now();
         if told.session_ended && self.sessions.own.as_ref().is_some_and(|own| !own.session().is_live(now)) {
             self.sessions.own = None;
+            if let Some(feed) = &mut self.feed {
+                feed.unwatch();
+            }
         }
         let events = told.events.into_iter().map(|events| Reply::new(events.body).at(events.position));
         Some(Unasked {

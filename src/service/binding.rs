@@ -61,6 +61,8 @@ impl Watching {
     /// From now on the mailbox is told of everything that happens to the session's user.
     #[must_use]
     pub fn new(service: &Arc<Service>, session: Arc<Session>, mailbox: Arc<Mailbox>) -> Self {
+        service.attendance.arrive(&session.user().username);
+        service.presence_changed(&session.user().username);
         session.add_mailbox(&mailbox);
         service.watchers.add(&session.user().username, &mailbox);
         Watching { service: service.clone(), session, mailbox }
@@ -77,6 +79,7 @@ impl Drop for Watching {
     fn drop(&mut self) {
         self.service.watchers.remove(&self.session.user().username, &self.mailbox);
         self.session.remove_mailbox(&self.mailbox);
+        self.service.miss(self.session.user().username.clone());
     }
 }
 

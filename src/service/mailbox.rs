@@ -37,14 +37,17 @@ pub struct Mail {
     pub presence: BTreeSet<UserName>,
     /// A session of this connection has ended; what must be durable before it is told.
     pub session_ended: Option<Position>,
+    /// A session of this connection has ended because the connection asked for it.
+    pub logged_out: bool,
     /// More has come than is kept.
     pub overflow: bool,
 }
 
 impl Mail {
     fn is_empty(&self) -> bool {
-        let Mail { news, acked, delivered, presence, session_ended, overflow } = self;
+        let Mail { news, acked, delivered, presence, session_ended, logged_out, overflow } = self;
         !news
+            && !logged_out
             && !overflow
             && acked.is_none()
             && session_ended.is_none()

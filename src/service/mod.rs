@@ -176,7 +176,7 @@ impl Service {
         Some(session)
     }
 
-    /// Ends sessions of a user, once their ends are stored.
+    /// Ends sessions of a user, once their ends are stored; `origin` is the connection that asked for it.
     ///
     /// # Errors
     /// What kept their ends from being stored: they go on.
@@ -184,11 +184,12 @@ impl Service {
         self: &Arc<Self>,
         user: &UserName,
         sessions: &[Arc<Session>],
+        origin: Option<&Arc<Mailbox>>,
     ) -> Result<(), Refusal> {
         let ends: Vec<_> = sessions.iter().map(|session| self.store.end_session(session.digest())).collect();
         for (session, position) in sessions.iter().zip(ends) {
             self.store.durability().settled(position).await?;
-            self.sessions.end(session);
+            self.sessions.end_by(session, origin);
         }
         self.presence_changed(user);
         tracing::info!(%user, sessions = sessions.len(), "logged out");

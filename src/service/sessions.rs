@@ -205,7 +205,7 @@ impl Sessions {
         let session = Session::new(user, record, table.bucket(&user.username));
         let mut displaced = table.end_expired(&user.username, now);
         while let Some(longest_unused) = table.excess(&user.username) {
-            table.end(&longest_unused);
+            table.end(&longest_unused, None);
             displaced.push(longest_unused);
         }
         table.insert(&session);
@@ -259,7 +259,12 @@ impl Sessions {
 
     /// Ends a session, if it has not ended yet.
     pub fn end(&self, session: &Session) {
-        self.lock().end(session);
+        self.lock().end(session, None);
+    }
+
+    /// The same, because the connection of that mailbox asked for it.
+    pub(super) fn end_by(&self, session: &Session, origin: Option<&Arc<Mailbox>>) {
+        self.lock().end(session, origin);
     }
 
     /// Whether the user has a live session.
@@ -298,11 +303,15 @@ impl Table {
         own.iter().min_by_key(|session| session.used_ms.load(Ordering::Relaxed)).cloned()
     }
 
-    fn end(&mut self, session: &Session) {
+    fn end(&mut self, session: &Session, origin: Option<&Arc<Mailbox>>) {
         if !session.ended.swap(true, Ordering::SeqCst) {
             let position = self.position;
             for mailbox in session.mailboxes().iter() {
-                mailbox.put(|mail| mail.session_ended = Some(position));
+                if origin.is_some_and(|origin| Arc::ptr_eq(origin, mailbox)) {
+                    mailbox.put(|mail| mail.logged_out = true);
+                } else {
+                    mailbox.put(|mail| mail.session_ended = Some(position));
+                }
             }
         }
         self.by_token.remove(&session.digest);
@@ -319,7 +328,7 @@ impl Table {
         let own = self.by_user.get(name).into_iter().flatten();
         let expired: Vec<_> = own.filter(|session| !session.is_live(now)).cloned().collect();
         for session in &expired {
-            self.end(session);
+            self.end(session, None);
         }
         expired
     }

@@ -45,9 +45,11 @@ impl Watchers {
         let Some(own) = by_user.get_mut(user) else {
             return;
         };
-        let before = own.len();
-        own.retain(|other| !Arc::ptr_eq(other, mailbox));
-        self.count.fetch_sub(before - own.len(), Ordering::SeqCst);
+        // One of them: a connection that watches anew is there twice for a moment.
+        if let Some(at) = own.iter().position(|other| Arc::ptr_eq(other, mailbox)) {
+            own.swap_remove(at);
+            self.count.fetch_sub(1, Ordering::SeqCst);
+        }
         if own.is_empty() {
             by_user.remove(user);
         }
