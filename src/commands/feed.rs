@@ -108,7 +108,7 @@ impl Feed {
     }
 
     /// Begins to watch. If it does so already for that user, it goes on in this session.
-    pub(super) fn watch(&mut self, service: &Arc<Service>, session: Arc<Session>) {
+    pub(super) fn watch(&mut self, service: &Arc<Service>, session: &Arc<Session>) {
         let same = |watch: &&mut Watch| watch.watching.session().user().username == session.user().username;
         let watching = Watching::new(service, session.clone(), self.mailbox.clone());
         match self.watch.as_mut().filter(same) {

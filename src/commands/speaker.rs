@@ -61,7 +61,7 @@ impl Speaker {
             }
             Effect::Watch(session) => {
                 if let Some(feed) = &mut self.feed {
-                    feed.watch(&self.service, session);
+                    feed.watch(&self.service, &session);
                 }
             }
             Effect::Unwatch => {

@@ -131,13 +131,15 @@ impl Service {
         password: Secret,
         from: IpAddr,
     ) -> Result<LoggedIn, Refusal> {
-        if self.limits.tries {
-            self.throttle.begin(name, from, self.now()).inspect_err(|_| {
-                tracing::warn!(%from, "login refused: too many have failed");
-            })?;
-        }
+        let may_try = || if self.limits.tries { self.throttle.check(name, from, self.now()) } else { Ok(()) };
+        may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
         let user = self.users.get(name);
-        let Some(user) = self.hashing.verify(user.cloned(), password).await? else {
+        // Counted where it is found, or whoever hangs up before the answer would have guessed for nothing.
+        let failed = {
+            let (service, name) = (self.clone(), name.to_owned());
+            move || service.throttle.failed(&name, from, service.now())
+        };
+        let Some(user) = self.hashing.verify(user.cloned(), password, may_try, failed).await? else {
             // A name that nobody has may be a password typed in the wrong place: it is not logged.
             let known = user.map(|user| &user.username);
             tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");

@@ -1,7 +1,7 @@
 //! Guessing passwords: how many tries an account and an address have, before any of them costs a hash.
 //!
-//! Names that do not exist are counted like those that do, or the difference would tell them apart. Every try counts
-//! when it begins, and is given back if it succeeds: a thousand at once are a thousand.
+//! Names that do not exist are counted like those that do, or the difference would tell them apart. Whoever waits for
+//! a turn is looked at again when it comes: a thousand guesses at once are not a thousand guesses.
 
 use std::{
     collections::HashMap,
@@ -83,15 +83,6 @@ impl<K: Hash + Eq + Clone> Table<K> {
         let forgotten = self.0.entry(key).or_insert(now);
         *forgotten = (*forgotten).max(now) + ms(tries.each);
     }
-
-    fn give_back(&mut self, key: &K, tries: Tries, now: i64) {
-        if let Some(forgotten) = self.0.get_mut(key) {
-            *forgotten -= ms(tries.each);
-            if *forgotten <= now {
-                self.0.remove(key);
-            }
-        }
-    }
 }
 
 fn ms(time: Duration) -> i64 {
@@ -99,32 +90,35 @@ fn ms(time: Duration) -> i64 {
 }
 
 impl Throttle {
-    /// Counts a try to log in.
+    /// Whether one may try to log in.
     ///
     /// # Errors
-    /// [`Refusal::RateLimited`] if there were too many; then it does not count.
-    pub(super) fn begin(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
+    /// [`Refusal::RateLimited`] if too many have failed.
+    pub(super) fn check(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
         let (name, origin, now) = (Box::from(name), Origin::of(from), now.0);
-        let mut tables = self.lock();
-        let trusted = tables.trusted.contains_key(&(Box::clone(&name), origin));
-        let account = if trusted { 0 } else { tables.accounts.early(&name, ACCOUNT, now) };
-        let early = tables.addresses.early(&origin, ADDRESS, now).max(account);
-        if early > 0 {
-            return Err(limited(early * 1000));
+        let tables = self.lock();
+        let account = tables.accounts.early(&name, ACCOUNT, now);
+        let account = if tables.trusted.contains_key(&(name, origin)) { 0 } else { account };
+        match tables.addresses.early(&origin, ADDRESS, now).max(account) {
+            0 => Ok(()),
+            early => Err(limited(early * 1000)),
         }
-        if !trusted {
+    }
+
+    /// A try has failed.
+    pub(super) fn failed(&self, name: &str, from: IpAddr, now: Timestamp) {
+        let (name, origin, now): (Box<str>, _, _) = (name.into(), Origin::of(from), now.0);
+        let mut tables = self.lock();
+        if !tables.trusted.contains_key(&(name.clone(), origin)) {
             tables.accounts.count(name, ACCOUNT, now);
         }
         tables.addresses.count(origin, ADDRESS, now);
-        Ok(())
     }
 
-    /// The try has succeeded: it does not count.
+    /// A try has succeeded.
     pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Timestamp) {
         let (name, origin, now): (Box<str>, _, _) = (name.into(), Origin::of(from), now.0);
         let mut tables = self.lock();
-        tables.accounts.give_back(&name, ACCOUNT, now);
-        tables.addresses.give_back(&origin, ADDRESS, now);
         if tables.trusted.len() >= MAX_ENTRIES {
             let oldest = tables.trusted.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
             oldest.and_then(|oldest| tables.trusted.remove(&oldest));
@@ -146,7 +140,14 @@ mod tests {
     }
 
     fn tries(throttle: &Throttle, name: &str, from: &str, at: i64) -> usize {
-        (0..100).take_while(|_| throttle.begin(name, address(from), Timestamp(at)).is_ok()).count()
+        let try_once = |_: &i32| {
+            let may = throttle.check(name, address(from), Timestamp(at)).is_ok();
+            if may {
+                throttle.failed(name, address(from), Timestamp(at));
+            }
+            may
+        };
+        (0..100).take_while(try_once).count()
     }
 
     #[test]
@@ -154,7 +155,7 @@ mod tests {
         let throttle = Throttle::default();
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 0), 0, "from anywhere");
-        let refused = throttle.begin("messi", address("10.0.0.2"), Timestamp(59_000));
+        let refused = throttle.check("messi", address("10.0.0.2"), Timestamp(59_000));
         assert_eq!(refused, Err(Refusal::RateLimited { retry_after: 1 }));
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 60_000), 1);
         assert_eq!(tries(&throttle, "nobody", "10.0.0.2", 60_000), 10, "names that do not exist alike");
@@ -175,11 +176,10 @@ mod tests {
     #[test]
     fn the_owner_gets_in_from_where_they_were_before() {
         let throttle = Throttle::default();
-        throttle.begin("messi", address("10.0.0.9"), Timestamp(0)).expect("the first");
         throttle.succeeded("messi", address("10.0.0.9"), Timestamp(0));
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
-        throttle.begin("messi", address("10.0.0.9"), Timestamp(1)).expect("from an address that behaved");
-        assert_eq!(tries(&throttle, "messi", "10.0.0.9", 1), 29, "which is not free to guess");
+        throttle.check("messi", address("10.0.0.9"), Timestamp(1)).expect("from an address that behaved");
+        assert_eq!(tries(&throttle, "messi", "10.0.0.9", 1), 30, "which is not free to guess");
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         for i in 0..12_000_u32 {
             let from = IpAddr::from((0x0b00_0000 + i).to_be_bytes());
-            throttle.begin(&format!("u{i}"), from, Timestamp(1)).expect("one try each");
+            throttle.failed(&format!("u{i}"), from, Timestamp(1));
         }
         assert!(
             throttle.lock().accounts.0.len() <= MAX_ENTRIES

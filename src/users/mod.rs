@@ -6,7 +6,7 @@ mod password;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 pub use file::{Loaded, UsersFileError, load, parse};
-pub use password::{PasswordHash, PasswordHashError, hash, verify};
+pub use password::{Memory, PasswordHash, PasswordHashError, hash, verify};
 
 use crate::protocol::UserName;
 
