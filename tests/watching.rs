@@ -593,3 +593,26 @@ async fn who_leaves_right_after_a_message_is_still_told_of_it() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_keeps_its_session_in_use_and_ends_with_it() {
+    let clock = chat_service::service::Clock::default();
+    let server = Setup { clock: clock.clone(), ..Setup::default() }.server();
+    let day = Duration::from_hours(24);
+    let mut watcher = Device::watch(&server, "messi").await;
+    let send = async |text: &str| {
+        let mut sender = Device::log_in(&server, "henderson").await;
+        sender.ok(&format!("send messi {text}")).await;
+    };
+    for text in ["a", "b", "c", "d"] {
+        clock.advance(20 * day);
+        send(text).await;
+        assert_eq!(watcher.event_of("message").await["msg"], text);
+    }
+    // No session lives longer than 90 days.
+    clock.advance(20 * day);
+    send("e").await;
+    watcher.event_of("session_ended").await;
+    watcher.quiet("message").await;
+    assert_eq!(watcher.ask("inbox").await["code"], "not_authorized");
+}

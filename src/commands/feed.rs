@@ -172,7 +172,17 @@ impl Feed {
         };
         if watch.pull.is_none() && watch.is_behind {
             watch.is_behind = false;
-            let user = watch.watching.session().user().username.clone();
+            let session = watch.watching.session();
+            // To be told is a use; a session that has expired has none.
+            if !service.touch(session, service.now()) {
+                let mut out = Vec::new();
+                put(&SessionEnded { event: "session_ended" }, &mut out);
+                told.events.push(Events { body: Body::Rendered(out), position: Position::START });
+                told.session_ended = true;
+                self.watch = None;
+                return;
+            }
+            let user = session.user().username.clone();
             watch.pull = Some(Box::pin(pull(service.clone(), user, watch.after)));
         }
         let Some(Poll::Ready(pulled)) = watch.pull.as_mut().map(|pull| pull.as_mut().poll(cx)) else {

@@ -231,7 +231,7 @@ impl Check<'_> {
                     .query_row([id.0.cast_signed()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
                     .optional()?;
                 let belongs = |(sender, recipient): (i64, i64)| match postings.pair() {
-                    None => recipient == postings.recipient(),
+                    None => Some(recipient) == postings.recipient().map(|name| i64::from(name.0)),
                     Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
                 };
                 let Some((_, recipient)) = found.filter(|ends| belongs(*ends)) else {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::params;
+use rustc_hash::FxHashMap;
 
 use super::{
     postings::{self, List},
@@ -35,18 +36,40 @@ impl Unfolded {
     }
 }
 
+/// Numbers of messages by the lists that they belong to, sorted.
+pub(super) struct Lists(Vec<(List, Vec<MessageId>)>);
+
+impl Lists {
+    /// What these messages, in the order of their numbers, add to each list.
+    pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Arc<Row>>) -> Self {
+        // The numbers of names are our own: nobody can choose them so that they collide.
+        let mut lists: FxHashMap<List, Vec<MessageId>> = FxHashMap::default();
+        for row in rows {
+            lists.entry(List::to(row.recipient)).or_default().push(row.id);
+            if !row.to_room {
+                lists.entry(List::between(row.sender, row.recipient)).or_default().push(row.id);
+            }
+        }
+        let mut lists: Vec<_> = lists.into_iter().collect();
+        lists.sort_unstable_by_key(|(list, _)| *list);
+        Lists(lists)
+    }
+}
+
 /// The rows of `inboxes` that change when these messages are indexed and these cursors folded in.
-pub(super) fn fold<'a>(
+pub(super) fn fold(
     inboxes: &HashMap<NameId, Indexed>,
-    rows: impl Iterator<Item = &'a Arc<Row>>,
+    lists: &Lists,
     cursors: impl Iterator<Item = Unfolded>,
 ) -> BTreeMap<NameId, Indexed> {
     let mut changed = BTreeMap::new();
     let current = |id: NameId| inboxes.get(&id).copied().unwrap_or_default();
-    for row in rows {
-        let inbox = changed.entry(row.recipient).or_insert_with(|| current(row.recipient));
-        inbox.received += 1;
-        inbox.last = row.id.0;
+    for (list, ids) in &lists.0 {
+        if let (Some(recipient), Some(last)) = (list.recipient(), ids.last()) {
+            let inbox = changed.entry(recipient).or_insert_with(|| current(recipient));
+            inbox.received += ids.len() as u64;
+            inbox.last = last.0;
+        }
     }
     for Unfolded { passed, taken } in cursors {
         let inbox = changed.entry(passed.user).or_insert_with(|| current(passed.user));
@@ -58,25 +81,17 @@ pub(super) fn fold<'a>(
 /// Writes what makes messages findable, sorted, so that neighbours go to the same pages.
 pub(super) fn write_index<'a>(
     transaction: &rusqlite::Transaction<'_>,
-    rows: impl Iterator<Item = &'a Arc<Row>> + Clone,
+    rows: impl Iterator<Item = &'a Arc<Row>>,
+    lists: &Lists,
     cursors: impl Iterator<Item = Unfolded>,
     changed: &BTreeMap<NameId, Indexed>,
     indexed: Option<MessageId>,
     folded: i64,
 ) -> rusqlite::Result<()> {
-    let mut lists: HashMap<List, Vec<MessageId>> = HashMap::new();
-    for row in rows.clone() {
-        lists.entry(List::to(row.recipient)).or_default().push(row.id);
-        if !row.to_room {
-            lists.entry(List::between(row.sender, row.recipient)).or_default().push(row.id);
-        }
-    }
-    let mut lists: Vec<_> = lists.into_iter().collect();
-    lists.sort_unstable_by_key(|(list, _)| *list);
     let mut partner =
         transaction.prepare_cached("INSERT OR IGNORE INTO partners VALUES (?1, ?2), (?2, ?1)")?;
-    for (list, ids) in lists {
-        postings::append(transaction, list, &ids)?;
+    for (list, ids) in &lists.0 {
+        postings::append(transaction, *list, ids)?;
         if let Some((one, other)) = list.pair() {
             partner.execute([one, other])?;
         }

@@ -41,9 +41,10 @@ impl List {
         (self.other >= 0).then_some((self.one, self.other))
     }
 
-    /// To whom its messages were sent, if it is not a conversation.
-    pub(super) fn recipient(self) -> i64 {
-        self.one
+    /// To whom its messages were sent; `None` if it is a conversation.
+    pub(super) fn recipient(self) -> Option<NameId> {
+        let is_inbox = self.other < 0;
+        is_inbox.then(|| NameId(u32::try_from(self.one).unwrap_or(u32::MAX)))
     }
 }
 

@@ -34,6 +34,12 @@ impl Readers {
         Readers { database, idle: Mutex::default() }
     }
 
+    /// Makes a connection ready, so that the first who reads need not wait for that.
+    pub(super) fn warm_up(&self) {
+        // What cannot be read is told to who reads.
+        self.read(|connection| message(connection, MessageId(0))).ok();
+    }
+
     /// Lends a connection. Blocks: not for a runtime thread.
     pub(super) fn read<T>(
         &self,

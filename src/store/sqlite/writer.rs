@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Next, Options, Shared,
-    index::{Indexed, Unfolded, fold, write_index},
+    index::{Indexed, Lists, Unfolded, fold, write_index},
     log_space::LogSpace,
     reader,
     retention::{self, Retention},
@@ -90,6 +90,7 @@ impl Writer {
 
     /// Writes until the store is closed and nothing is queued.
     pub(super) fn run(mut self) {
+        self.shared.readers.warm_up();
         loop {
             let due = self.retention.as_ref().map(Retention::due);
             match self.shared.next_batch(due) {
@@ -214,9 +215,10 @@ impl Writer {
         if index_now {
             let rows = self.committed.unindexed.iter().chain(inserted.iter().copied());
             let unfolded = self.committed.unfolded.iter().chain(&cursors).copied();
-            changed = fold(&self.committed.inboxes, rows.clone(), unfolded.clone());
+            let lists = Lists::of(rows.clone());
+            changed = fold(&self.committed.inboxes, &lists, unfolded.clone());
             let indexed = rows.clone().next_back().map(|row| row.id);
-            write_index(&transaction, rows, unfolded, &changed, indexed, seq)?;
+            write_index(&transaction, rows, &lists, unfolded, &changed, indexed, seq)?;
         }
         transaction.commit()?;
 
