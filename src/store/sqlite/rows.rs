@@ -11,7 +11,7 @@ use super::{
 use crate::store::SessionRecord;
 
 /// So many messages are inserted by one statement: it finds the table's end once for all of them.
-const ROWS: usize = 16;
+const ROWS: usize = 32;
 
 /// Puts messages at the end of their table.
 pub(super) fn insert_messages(

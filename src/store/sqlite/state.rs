@@ -136,7 +136,7 @@ impl Batch {
 }
 
 pub(super) struct State {
-    names: HashMap<Box<str>, NameId>,
+    names: HashMap<Box<str>, NameId, foldhash::fast::RandomState>,
     by_id: Vec<Recipient>,
     inboxes: Vec<Inbox>,
     pub(super) rooms: Rooms,
@@ -159,7 +159,7 @@ impl State {
     /// A state in which everything up to `indexed` is in the file's index.
     pub(super) fn new(inbox_limit: usize, indexed: MessageId) -> Self {
         State {
-            names: HashMap::new(),
+            names: HashMap::default(),
             by_id: Vec::new(),
             inboxes: Vec::new(),
             rooms: Rooms::default(),
