@@ -22,6 +22,10 @@ const MAX_BYTES: usize = 256 * 1024;
 /// nor one that holds this many unwritten replies.
 const MAX_REPLIES: usize = 1024;
 
+/// Room for so many bytes, and so many replies, is made with the first reply.
+const FIRST_BYTES: usize = 1024;
+const FIRST_REPLIES: usize = 16;
+
 /// Written bytes stay in front of the buffer until there are so many of them.
 const COMPACT: usize = 64 * 1024;
 
@@ -228,6 +232,11 @@ impl Output {
             Queued::Event(event) => (event, Dialect::Two, true),
             Queued::Late(..) => return,
         };
+        if self.segments.is_empty() {
+            // Whoever pipelines has as many again in a moment.
+            self.bytes.reserve(FIRST_BYTES);
+            self.segments.reserve(FIRST_REPLIES);
+        }
         let before = self.bytes.len();
         reply.body.write(dialect, &mut self.bytes);
         let delivery = match reply.effect {
