@@ -32,7 +32,10 @@ struct AckReply {
 
 fn run(call: &Call<'_>) -> Answer {
     let (service, user) = (call.service.clone(), call.session().user().clone());
-    let (id, origin) = (MessageId(call.arguments.number(0).unwrap_or(0)), call.mailbox.cloned());
+    let Some(id) = call.arguments.number(0).filter(|id| *id > 0).map(MessageId) else {
+        return Refusal::NoSuchMessage.into();
+    };
+    let origin = call.mailbox.cloned();
     Answer::Barrier(Box::pin(async move {
         acknowledge(&service, &user.username, id, origin).await.unwrap_or_else(Reply::from)
     }))
@@ -60,7 +63,7 @@ async fn acknowledge(
             break;
         }
     }
-    if after != id || id == MessageId(0) {
+    if after != id {
         return was_acknowledged(service, user, id, position).await;
     }
     let moved = lease.take(taken, origin.as_ref());
@@ -78,7 +81,7 @@ async fn was_acknowledged(
     let cursor = service.store.cursor(user);
     let position = position.max(cursor.position);
     let refused = || Ok(Reply::from(Refusal::NoSuchMessage).at(position));
-    if id > cursor.upto || id == MessageId(0) {
+    if id > cursor.upto {
         return refused();
     }
     let (Some(message), stored) = service.store.message(id).await? else {

@@ -10,13 +10,13 @@ use std::{
 
 use serde::Serialize;
 
-use super::object::Object;
+use super::{Reply, object::Object};
 use crate::{
     protocol::{
         Refusal, Timestamp, UserName,
         reply::{self, Body, write_json},
     },
-    service::{Mail, Mailbox, Service, Session, Watching},
+    service::{Mail, Mailbox, Presence, Service, Session, Watching},
     store::{BoxFuture, Message, MessageId, Position},
 };
 
@@ -44,16 +44,10 @@ struct Pulled {
     more: bool,
 }
 
-/// What there is to be sent.
-pub(super) struct Events {
-    pub(super) body: Body,
-    pub(super) position: Position,
-}
-
 /// What has become of the connection's sessions and of its feed.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) events: Vec<Events>,
+    pub(super) events: Vec<Reply>,
     /// Something is on its way: ask again at once.
     pub(super) more: bool,
     /// One of the connection's sessions has.
@@ -76,7 +70,7 @@ struct Delivered {
 }
 
 #[derive(Serialize)]
-struct Presence<'a> {
+struct PresenceEvent<'a> {
     event: &'static str,
     username: &'a str,
     active: bool,
@@ -144,9 +138,10 @@ impl Feed {
                 put(&Delivered { event: "delivered", id: id.0, at }, &mut out);
             }
             for username in &presence {
-                let (presence, at) = service.presence(username);
+                let (Presence { active, connected, left, .. }, at) = service.presence(username);
                 position = position.max(at);
-                put(&presence_event(username, presence), &mut out);
+                let event = "presence";
+                put(&PresenceEvent { event, username, active, connected, last_seen: left }, &mut out);
             }
         }
         told.session_ended = session_ended.is_some() || logged_out;
@@ -162,7 +157,7 @@ impl Feed {
             put(&SessionEnded { event: "session_ended" }, &mut out);
         }
         if !out.is_empty() {
-            told.events.push(Events { body: Body::Rendered(out), position });
+            told.events.push(Reply::new(Body::Rendered(out)).at(position));
         }
     }
 
@@ -173,13 +168,10 @@ impl Feed {
         if watch.pull.is_none() && watch.is_behind {
             watch.is_behind = false;
             let session = watch.watching.session();
-            // To be told is a use; a session that has expired has none.
+            // To be told is a use; a session that has expired has none, and its end is in the mailbox then.
             if !service.touch(session, service.now()) {
-                let mut out = Vec::new();
-                put(&SessionEnded { event: "session_ended" }, &mut out);
-                told.events.push(Events { body: Body::Rendered(out), position: Position::START });
-                told.session_ended = true;
-                self.watch = None;
+                service.end_expired(session);
+                told.more = true;
                 return;
             }
             let user = session.user().username.clone();
@@ -203,13 +195,8 @@ impl Feed {
         for message in &messages {
             put(&Object::event(message, service), &mut out);
         }
-        told.events.push(Events { body: Body::Rendered(out), position: Position::START });
+        told.events.push(Reply::new(Body::Rendered(out)));
     }
-}
-
-fn presence_event(username: &UserName, presence: crate::service::Presence) -> Presence<'_> {
-    let crate::service::Presence { active, connected, left } = presence;
-    Presence { event: "presence", username, active, connected, last_seen: left }
 }
 
 /// How often what has failed to become durable is looked at again.

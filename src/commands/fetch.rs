@@ -1,8 +1,8 @@
 //! `fetch [token] [LIMIT]`: reads the inbox and leaves it as it is.
 
 use super::{
-    Access, Answer, Call, Command, DEFAULT_PAGE, Reply, TokenEffect,
-    object::{self, Object},
+    Access, Answer, Call, Command, DEFAULT_PAGE, TokenEffect,
+    object::{self, Keep},
 };
 use crate::{
     protocol::{
@@ -40,14 +40,9 @@ fn run(call: &Call<'_>) -> Answer {
     };
     let (service, user) = (call.service.clone(), call.session().user().clone());
     Answer::Barrier(Box::pin(async move {
-        let page = match service.store.inbox(&user.username, MessageId(0), limit).await {
-            Ok(page) => page,
-            Err(refusal) => return refusal.into(),
-        };
-        let rendered: Vec<_> =
-            page.messages.iter().map(|message| Object::render(message, &service)).collect();
-        let fitting = object::fitting(rendered.iter());
-        let more = page.more || fitting < rendered.len();
-        Reply::new(object::page(&rendered[..fitting], more)).at(page.position)
+        match service.store.inbox(&user.username, MessageId(0), limit).await {
+            Ok(page) => object::page(&page, Keep::Oldest, &service),
+            Err(refusal) => refusal.into(),
+        }
     }))
 }

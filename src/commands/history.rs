@@ -3,7 +3,8 @@
 use super::{
     Access, Answer, Call, Command, Reply, TokenEffect,
     fetch::limit,
-    object::{self, Object},
+    object::{self, Keep},
+    rooms::refusal,
 };
 use crate::{
     protocol::{
@@ -43,12 +44,8 @@ fn run(call: &Call<'_>) -> Answer {
     let (service, user) = (call.service.clone(), call.session().user().clone());
     if let Some(room) = recipient.room() {
         let (membership, position) = service.store.membership(&user.username, room);
-        let refusal = match membership {
-            Membership::NoRoom => Some(Refusal::NoSuchRoom),
-            Membership::Never => Some(Refusal::NotAMember),
-            Membership::Former | Membership::Current => None,
-        };
-        if let Some(refusal) = refusal {
+        // Who has left may read what came before.
+        if let Some(refusal) = refusal(membership).filter(|_| membership != Membership::Former) {
             return Answer::Now(Reply::from(refusal).at(position));
         }
     }
@@ -62,11 +59,6 @@ fn run(call: &Call<'_>) -> Answer {
         if is_nobody && page.messages.is_empty() {
             return Reply::from(Refusal::NoSuchUser).at(page.position);
         }
-        let rendered: Vec<_> =
-            page.messages.iter().map(|message| Object::render(message, &service)).collect();
-        // The newest stay.
-        let fitting = object::fitting(rendered.iter().rev());
-        let more = page.more || fitting < rendered.len();
-        Reply::new(object::page(&rendered[rendered.len() - fitting..], more)).at(page.position)
+        object::page(&page, Keep::Newest, &service)
     }))
 }

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect, object::Object};
+use super::{
+    Access, Answer, Call, Command, Effect, Reply, TokenEffect,
+    object::{Object, fitting},
+};
 use crate::{
     protocol::{
-        Dialect, MAX_PAGE, MAX_REPLY,
+        Dialect, MAX_PAGE,
         reply::{self, Body, render},
     },
     service::{Service, Taken},
@@ -66,17 +69,9 @@ const EMPTY_REPLY_LEN: usize = r#"{"status": "OK", "messages": {}}"#.len() + rep
 
 /// As many messages as fit into one reply, and at least one.
 fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, service: &'a Service) -> Vec<Entry<'a>> {
-    let mut room = MAX_REPLY - EMPTY_REPLY_LEN;
-    let mut entries = Vec::with_capacity(messages.len());
-    for message in messages {
-        let entry = Entry { message, rendered: rendered(&Object::new(message, dialect, service)) };
-        let len = entry.len();
-        if len > room && !entries.is_empty() {
-            break;
-        }
-        room = room.saturating_sub(len);
-        entries.push(entry);
-    }
+    let entry = |message| Entry { message, rendered: rendered(&Object::new(message, dialect, service)) };
+    let mut entries: Vec<_> = messages.iter().map(entry).collect();
+    entries.truncate(fitting(EMPTY_REPLY_LEN, entries.iter().map(Entry::len)));
     entries
 }
 

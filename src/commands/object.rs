@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use super::Reply;
 use crate::{
     protocol::{
         Dialect, MAX_REPLY, Timestamp,
         reply::{self, Body, write_json},
     },
     service::Service,
-    store::Message,
+    store::{Message, Page},
 };
 
 /// A message: all of it, or what dialect 1 shows in `inbox`.
@@ -50,24 +51,16 @@ impl<'a> Object<'a> {
     pub(super) fn event(message: &'a Message, service: &'a Service) -> Self {
         Object { event: Some("message"), ..Object::new(message, Dialect::Two, service) }
     }
-
-    /// The message object.
-    pub(super) fn render(message: &'a Message, service: &'a Service) -> Vec<u8> {
-        let mut out = Vec::new();
-        write_json(&Object::new(message, Dialect::Two, service), &mut out);
-        out
-    }
 }
 
 /// What stands around the messages of a page.
 const FRAME: usize = r#"{"status": "OK", "messages": [], "more": false}"#.len() + reply::END.len();
 
-/// How many messages at the front fit into one reply, and at least one.
-pub(super) fn fitting<'a>(rendered: impl Iterator<Item = &'a Vec<u8>>) -> usize {
-    let mut room = MAX_REPLY - FRAME;
+/// How many objects of these lengths, separators included, fit into a reply beside its frame; at least one.
+pub(super) fn fitting(frame: usize, lengths: impl Iterator<Item = usize>) -> usize {
+    let mut room = MAX_REPLY - frame;
     let mut count = 0;
-    for object in rendered {
-        let len = object.len() + 2;
+    for len in lengths {
         if len > room && count > 0 {
             break;
         }
@@ -77,16 +70,30 @@ pub(super) fn fitting<'a>(rendered: impl Iterator<Item = &'a Vec<u8>>) -> usize 
     count
 }
 
-/// A reply of messages in a list.
-pub(super) fn page(rendered: &[Vec<u8>], more: bool) -> Body {
-    let mut out = b"{\"status\": \"OK\", \"messages\": [".to_vec();
-    for (index, object) in rendered.iter().enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b", ");
-        }
-        out.extend_from_slice(object);
+/// Which side of a page is kept if it is too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Oldest,
+    Newest,
+}
+
+/// The reply of a page of messages.
+pub(super) fn page(page: &Page, keep: Keep, service: &Service) -> Reply {
+    let mut rendered: Vec<Vec<u8>> = Vec::with_capacity(page.messages.len());
+    for message in &page.messages {
+        let mut object = Vec::new();
+        write_json(&Object::new(message, Dialect::Two, service), &mut object);
+        rendered.push(object);
     }
+    let lengths = rendered.iter().map(|object| object.len() + ", ".len());
+    let kept = match keep {
+        Keep::Oldest => &rendered[..fitting(FRAME, lengths)],
+        Keep::Newest => &rendered[rendered.len() - fitting(FRAME, lengths.rev())..],
+    };
+    let more = page.more || kept.len() < rendered.len();
+    let mut out = b"{\"status\": \"OK\", \"messages\": [".to_vec();
+    out.extend_from_slice(&kept.join(&b", "[..]));
     out.extend_from_slice(if more { b"], \"more\": true}" } else { b"], \"more\": false}" });
     out.extend_from_slice(reply::END);
-    Body::Rendered(out)
+    Reply::new(Body::Rendered(out)).at(page.position)
 }

@@ -9,7 +9,7 @@ use crate::{
         reply::{Body, render},
         request::Parameter,
     },
-    store::Membership,
+    store::{Membership, Position},
 };
 
 /// The most rooms that a user is in.
@@ -90,16 +90,23 @@ fn leave(call: &Call<'_>) -> Answer {
     Answer::Now(Reply::new(Body::Said("left")).at(position.max(left)))
 }
 
+/// Why somebody may not do what is for those who are in a room.
+pub(super) fn refusal(membership: Membership) -> Option<Refusal> {
+    match membership {
+        Membership::Current => None,
+        Membership::NoRoom => Some(Refusal::NoSuchRoom),
+        Membership::Never | Membership::Former => Some(Refusal::NotAMember),
+    }
+}
+
 /// The room that was named, in which the caller is.
-fn member_room(call: &Call<'_>) -> Result<(RoomName, crate::store::Position), Answer> {
+fn member_room(call: &Call<'_>) -> Result<(RoomName, Position), Answer> {
     let room = room(call, Refusal::NoSuchRoom)?;
     let (membership, position) = call.service.store.membership(&call.session().user().username, &room);
-    let refusal = match membership {
-        Membership::Current => return Ok((room, position)),
-        Membership::NoRoom => Refusal::NoSuchRoom,
-        Membership::Never | Membership::Former => Refusal::NotAMember,
-    };
-    Err(Answer::Now(Reply::from(refusal).at(position)))
+    match refusal(membership) {
+        None => Ok((room, position)),
+        Some(refusal) => Err(Answer::Now(Reply::from(refusal).at(position))),
+    }
 }
 
 #[derive(Serialize)]

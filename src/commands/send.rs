@@ -1,13 +1,13 @@
 //! `send [token] TO TEXT`: puts a message into a user's inbox, or into a room.
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, Command, Reply, TokenEffect, rooms::refusal};
 use crate::{
     protocol::{
         Dialect, MAX_KEY, MAX_MESSAGE, Recipient, Refusal, UserName,
         reply::{self, Body},
         request::{Kind, Parameter},
     },
-    store::{Membership, NewMessage, Position, Stored},
+    store::{NewMessage, Position, Stored},
 };
 
 pub(super) static COMMAND: Command = Command {
@@ -68,9 +68,10 @@ fn recipient(call: &Call<'_>, to: &str, from: &UserName) -> Result<Recipient, (R
     let Some(Recipient::Room(room)) = Recipient::parse(to) else {
         return Err((nobody, Position::START));
     };
-    match call.service.store.membership(from, &room) {
-        (Membership::Current, _) => Ok(Recipient::Room(room)),
-        (Membership::NoRoom, position) => Err((nobody, position)),
-        (Membership::Never | Membership::Former, position) => Err((Refusal::NotAMember, position)),
+    let (membership, position) = call.service.store.membership(from, &room);
+    match refusal(membership) {
+        None => Ok(Recipient::Room(room)),
+        Some(Refusal::NoSuchRoom) => Err((nobody, position)),
+        Some(refusal) => Err((refusal, position)),
     }
 }

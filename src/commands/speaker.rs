@@ -102,9 +102,8 @@ impl Speaker {
                 feed.unwatch();
             }
         }
-        let events = told.events.into_iter().map(|events| Reply::new(events.body).at(events.position));
         Some(Unasked {
-            events: events.collect(),
+            events: told.events,
             more: told.more,
             end: told.too_slow.then_some(Closing::SlowConsumer),
         })

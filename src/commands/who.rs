@@ -63,7 +63,7 @@ fn who(call: &Call<'_>) -> Answer {
                 active: presence.active,
                 connected: presence.connected,
                 last_seen: presence.left,
-                sessions: service.sessions.of_user(&user.username, call.now).0.len(),
+                sessions: presence.sessions,
             }
         })
         .collect();

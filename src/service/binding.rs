@@ -5,11 +5,33 @@ use std::sync::Arc;
 use super::{Mailbox, Service, Session, presence::GRACE};
 use crate::protocol::UserName;
 
+/// A user's connection counts as being here, until this is dropped.
+struct Arrival {
+    service: Arc<Service>,
+    user: UserName,
+}
+
+impl Arrival {
+    fn new(service: &Arc<Service>, session: &Session) -> Self {
+        let user = session.user().username.clone();
+        service.attendance.arrive(&user);
+        service.presence_changed(&user);
+        Arrival { service: service.clone(), user }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.service.miss(self.user.clone());
+    }
+}
+
 /// A connection that is bound to a session, until it is dropped.
 pub struct Binding {
-    service: Arc<Service>,
     session: Arc<Session>,
     mailbox: Option<Arc<Mailbox>>,
+    /// Dropped after the session was told.
+    _arrival: Arrival,
 }
 
 impl Binding {
@@ -17,12 +39,11 @@ impl Binding {
     #[must_use]
     pub fn new(service: &Arc<Service>, session: Arc<Session>, mailbox: Option<Arc<Mailbox>>) -> Self {
         session.connect();
-        service.attendance.arrive(&session.user().username);
-        service.presence_changed(&session.user().username);
+        let arrival = Arrival::new(service, &session);
         if let Some(mailbox) = &mailbox {
             session.add_mailbox(mailbox);
         }
-        Binding { service: service.clone(), session, mailbox }
+        Binding { session, mailbox, _arrival: arrival }
     }
 
     /// The session.
@@ -46,26 +67,24 @@ impl Drop for Binding {
             self.session.remove_mailbox(mailbox);
         }
         self.session.disconnect();
-        self.service.miss(self.session.user().username.clone());
     }
 }
 
 /// A connection that watches its user's inbox, until it is dropped.
 pub struct Watching {
-    service: Arc<Service>,
     session: Arc<Session>,
     mailbox: Arc<Mailbox>,
+    arrival: Arrival,
 }
 
 impl Watching {
     /// From now on the mailbox is told of everything that happens to the session's user.
     #[must_use]
     pub fn new(service: &Arc<Service>, session: Arc<Session>, mailbox: Arc<Mailbox>) -> Self {
-        service.attendance.arrive(&session.user().username);
-        service.presence_changed(&session.user().username);
+        let arrival = Arrival::new(service, &session);
         session.add_mailbox(&mailbox);
         service.watchers.add(&session.user().username, &mailbox);
-        Watching { service: service.clone(), session, mailbox }
+        Watching { session, mailbox, arrival }
     }
 
     /// The session in which it watches.
@@ -77,9 +96,9 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.service.watchers.remove(&self.session.user().username, &self.mailbox);
+        let Arrival { service, user } = &self.arrival;
+        service.watchers.remove(user, &self.mailbox);
         self.session.remove_mailbox(&self.mailbox);
-        self.service.miss(self.session.user().username.clone());
     }
 }
 

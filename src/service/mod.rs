@@ -47,12 +47,12 @@ pub struct Service {
     hashing: Hashing,
     inboxes: Inboxes,
     attendance: Attendance,
-    limits: Limits,
-    throttle: Throttle,
+    requests: Option<Rate>,
+    throttle: Option<Throttle>,
 }
 
 /// What one user, or one who tries to be one, may ask for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Requests of each user, over all sessions; `None` is no limit.
     pub requests: Option<Rate>,
@@ -109,8 +109,8 @@ impl Service {
             hashing: Hashing::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             attendance: Attendance::default(),
-            limits,
-            throttle: Throttle::default(),
+            requests: limits.requests,
+            throttle: limits.tries.then(Throttle::default),
         }
     }
 
@@ -131,13 +131,18 @@ impl Service {
         password: Secret,
         from: IpAddr,
     ) -> Result<LoggedIn, Refusal> {
-        let may_try = || if self.limits.tries { self.throttle.check(name, from, self.now()) } else { Ok(()) };
+        let throttle = self.throttle.as_ref();
+        let may_try = || throttle.map_or(Ok(()), |throttle| throttle.check(name, from, self.now()));
         may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
         let user = self.users.get(name);
         // Counted where it is found, or whoever hangs up before the answer would have guessed for nothing.
         let failed = {
             let (service, name) = (self.clone(), name.to_owned());
-            move || service.throttle.failed(&name, from, service.now())
+            move || {
+                if let Some(throttle) = &service.throttle {
+                    throttle.failed(&name, from, service.now());
+                }
+            }
         };
         let Some(user) = self.hashing.verify(user.cloned(), password, may_try, failed).await? else {
             // A name that nobody has may be a password typed in the wrong place: it is not logged.
@@ -146,8 +151,8 @@ impl Service {
             return Err(Refusal::BadCredentials);
         };
         let (token, now) = (Token::random(), self.now());
-        if self.limits.tries {
-            self.throttle.succeeded(name, from, now);
+        if let Some(throttle) = throttle {
+            throttle.succeeded(name, from, now);
         }
         let record = SessionRecord {
             digest: token.digest(),
@@ -171,11 +176,16 @@ impl Service {
     pub fn find_session(&self, token: &Token, now: Timestamp) -> Option<Arc<Session>> {
         let session = self.sessions.find(token)?;
         if !session.is_live(now) {
-            self.store.end_session(session.digest());
-            self.sessions.end(&session);
+            self.end_expired(&session);
             return None;
         }
         Some(session)
+    }
+
+    /// Ends a session that is not live any more, if nobody has; its connections are told.
+    pub fn end_expired(&self, session: &Session) {
+        self.store.end_session(session.digest());
+        self.sessions.end(session);
     }
 
     /// Ends sessions of a user, once their ends are stored; `origin` is the connection that asked for it.
@@ -203,7 +213,7 @@ impl Service {
     pub fn presence(&self, user: &UserName) -> (Presence, Position) {
         let now = self.now();
         let (sessions, position) = self.sessions.of_user(user, now);
-        let mut presence = self.attendance.presence(user, !sessions.is_empty());
+        let mut presence = self.attendance.presence(user, sessions.len());
         let last_use = sessions.iter().map(|session| session.entry().used).max();
         // Who was not connected since the server started was last seen when a session was used.
         presence.left = if presence.connected { presence.left } else { presence.left.or(last_use) };
@@ -215,7 +225,7 @@ impl Service {
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
     pub fn count_request(&self, session: &Session, now: Timestamp) -> Result<(), Refusal> {
-        self.limits.requests.map_or(Ok(()), |rate| session.requests().take(now, rate))
+        self.requests.map_or(Ok(()), |rate| session.requests().take(now, rate))
     }
 
     /// Puts off a session's expiry, if it is live; returns whether it is. The store hears of it once an hour.

@@ -18,6 +18,8 @@ pub struct Presence {
     pub active: bool,
     /// Has a connection in one of them, or had a moment ago.
     pub connected: bool,
+    /// How many live sessions there are.
+    pub sessions: usize,
     /// When the last connection ended; `None` while there is one, or if there never was.
     pub left: Option<Timestamp>,
 }
@@ -38,6 +40,13 @@ struct Entry {
     is_timed: bool,
     /// What watchers were told last.
     told: (bool, bool),
+}
+
+impl Entry {
+    /// Whether there is a connection, or was a moment ago, in a session that is alive.
+    fn is_connected(&self, active: bool) -> bool {
+        active && (self.connections > 0 || self.in_grace)
+    }
 }
 
 impl Attendance {
@@ -77,22 +86,23 @@ impl Attendance {
         None
     }
 
-    /// How the user is shown, given whether there is a live session.
-    pub(super) fn presence(&self, user: &UserName, active: bool) -> Presence {
+    /// How the user is shown, given how many live sessions there are.
+    pub(super) fn presence(&self, user: &UserName, sessions: usize) -> Presence {
         let all = self.lock();
-        let Some(entry) = all.get(user) else {
-            return Presence { active, connected: false, left: None };
-        };
-        let here = entry.connections > 0;
-        let left = entry.left.filter(|_| !here);
-        Presence { active, connected: active && (here || entry.in_grace), left }
+        let (active, entry) = (sessions > 0, all.get(user));
+        Presence {
+            active,
+            connected: entry.is_some_and(|entry| entry.is_connected(active)),
+            sessions,
+            left: entry.filter(|entry| entry.connections == 0).and_then(|entry| entry.left),
+        }
     }
 
     /// Whether that is news to those who watch; from now on it is not.
     pub(super) fn is_news(&self, user: &UserName, active: bool) -> bool {
         let mut all = self.lock();
         let entry = all.entry(user.clone()).or_default();
-        let now = (active, active && (entry.connections > 0 || entry.in_grace));
+        let now = (active, entry.is_connected(active));
         std::mem::replace(&mut entry.told, now) != now
     }
 

@@ -267,12 +267,7 @@ impl Store for Memory {
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
-        let state = self.lock();
-        let members = match at {
-            None => state.rooms.members(room),
-            Some(id) => state.rooms.members_at(room, id),
-        };
-        (members, Position::START)
+        (self.lock().rooms.members(room, at), Position::START)
     }
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {

@@ -176,17 +176,14 @@ impl Rooms {
         self.by_name.iter().map(entry).collect()
     }
 
-    /// Who is in the room, by name.
-    pub(super) fn members(&self, room: &RoomName) -> Vec<UserName> {
+    /// Who is in the room, or was when that message came, by name.
+    pub(super) fn members(&self, room: &RoomName, at: Option<MessageId>) -> Vec<UserName> {
         let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
-        all.filter(|(_, stays)| is_open(stays)).map(|(user, _)| user.clone()).collect()
-    }
-
-    /// Who was in the room when the message came.
-    pub(super) fn members_at(&self, room: &RoomName, id: MessageId) -> Vec<UserName> {
-        let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
-        let there = all.filter(|(_, stays)| stays.iter().any(|span| span.contains(id)));
-        there.map(|(user, _)| user.clone()).collect()
+        let is_member = |stays: &[Span]| match at {
+            None => is_open(stays),
+            Some(id) => stays.iter().any(|span| span.contains(id)),
+        };
+        all.filter(|(_, stays)| is_member(stays)).map(|(user, _)| user.clone()).collect()
     }
 
     /// Every stay in a room, of everybody.
@@ -199,7 +196,7 @@ impl Rooms {
     pub(super) fn companions(&self, user: &UserName) -> BTreeSet<UserName> {
         let rooms = self.of_user.get(user).into_iter().flatten();
         let joined = rooms.filter(|room| is_open(self.stays(user, room)));
-        joined.flat_map(|room| self.members(room)).collect()
+        joined.flat_map(|room| self.members(room, None)).collect()
     }
 }
 
@@ -226,13 +223,13 @@ mod tests {
         assert_eq!(rooms.stays_past(&ann, MessageId(6)).count(), 1);
         assert_eq!(rooms.stays_past(&ann, MessageId(7)).count(), 0);
         assert_eq!(
-            (rooms.members_at(&lab, MessageId(7)).len(), rooms.members_at(&lab, MessageId(8)).len()),
+            (rooms.members(&lab, Some(MessageId(7))).len(), rooms.members(&lab, Some(MessageId(8))).len()),
             (1, 0)
         );
         rooms.join(&ann, &lab, MessageId(9));
         rooms.join(&bob, &lab, MessageId(9));
         assert_eq!(rooms.companions(&ann).len(), 2);
-        assert_eq!((rooms.count(&ann), rooms.members(&lab)), (1, vec![ann.clone(), bob.clone()]));
+        assert_eq!((rooms.count(&ann), rooms.members(&lab, None)), (1, vec![ann.clone(), bob.clone()]));
     }
 
     #[test]

@@ -24,16 +24,15 @@ use crate::{
     },
 };
 
-impl Sqlite {
+impl Shared {
     /// Reads the file off the runtime's threads.
     async fn read<T: Send + 'static>(
-        &self,
+        self: Arc<Self>,
         what: &'static str,
         read: impl FnOnce(&Connection, &Shared) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let shared = self.shared.clone();
         let done =
-            task::spawn_blocking(move || shared.readers.read(|connection| read(connection, &shared))).await;
+            task::spawn_blocking(move || self.readers.read(|connection| read(connection, &self))).await;
         match done {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
@@ -43,31 +42,40 @@ impl Sqlite {
             Err(_) => Err(Refusal::Internal),
         }
     }
+}
 
-    /// Reads what a message's key names, off the runtime's threads.
+impl Sqlite {
+    fn read<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection, &Shared) -> rusqlite::Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> + Send + 'static {
+        self.shared.clone().read(what, read)
+    }
+
+    /// Reads what a message's key names.
     fn read_key<T: Send + 'static>(
         &self,
         message: &NewMessage<'_>,
         answer: impl FnOnce(Option<Outcome<Stored>>) -> Outcome<T> + Send + 'static,
     ) -> Receipt<T> {
-        let shared = self.shared.clone();
         let (from, to) = (message.from.clone(), message.to.clone());
         let (text, key): (String, String) = (message.text.into(), message.key.unwrap_or_default().into());
+        let read = self.read("a key", move |connection, shared| {
+            let (sender, recipient) = {
+                let state = shared.lock();
+                (state.name_id(&from), state.name_id(&to))
+            };
+            let Some(sender) = sender else {
+                return Ok(None);
+            };
+            let known = reader::find_key(connection, sender, &key)?;
+            Ok(known.map(|known| known.outcome(recipient, &text)))
+        });
         Receipt::Late(Box::pin(async move {
-            let read = task::spawn_blocking(move || {
-                let (sender, recipient) = {
-                    let state = shared.lock();
-                    (state.name_id(&from), state.name_id(&to))
-                };
-                let Some(sender) = sender else {
-                    return Ok(None);
-                };
-                let known = shared.readers.read(|connection| reader::find_key(connection, sender, &key))?;
-                Ok::<_, rusqlite::Error>(known.map(|known| known.outcome(recipient, &text)))
-            });
             match read.await {
-                Ok(Ok(known)) => answer(known),
-                _ => Outcome { result: Err(Refusal::Internal), position: Position::START },
+                Ok(known) => answer(known),
+                Err(refusal) => Outcome { result: Err(refusal), position: Position::START },
             }
         }))
     }
@@ -275,11 +283,7 @@ impl Store for Sqlite {
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
         let state = self.shared.lock();
-        let members = match at {
-            None => state.rooms.members(room),
-            Some(id) => state.rooms.members_at(room, id),
-        };
-        (members, state.rooms.position)
+        (state.rooms.members(room, at), state.rooms.position)
     }
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {

@@ -31,7 +31,7 @@ impl List {
         List { one: i64::from(a.min(b).0), other: i64::from(a.max(b).0) }
     }
 
-    /// The list of a row, and whether it is a conversation.
+    /// The list that a row of `blocks` belongs to.
     pub(super) fn of_row(one: i64, other: i64) -> Self {
         List { one, other }
     }

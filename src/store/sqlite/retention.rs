@@ -13,7 +13,7 @@ use super::{
     state::NameId,
 };
 use crate::{
-    protocol::{RoomName, Timestamp, UserName},
+    protocol::{Timestamp, UserName},
     store::{MessageId, rooms::Span},
 };
 
@@ -80,13 +80,13 @@ impl Retention {
         let old = old_messages(transaction, pass.before, pass.seen, indexed)?;
         let seen = old.last().map_or(pass.seen, |message| message.id);
         let last = old.len() < STEP as usize;
-        let mut laggards = Laggards { shared, of_room: HashMap::new() };
+        let mut readers = Readers { shared, read_upto, rooms: HashMap::new() };
         let mut gone = old;
-        gone.retain(|message| !laggards.wait_for(message, &read_upto));
+        gone.retain(|message| !readers.wait_for(message));
         let mut lists: BTreeMap<List, Vec<MessageId>> = BTreeMap::new();
         for message in &gone {
             lists.entry(List::to(message.recipient)).or_default().push(message.id);
-            if laggards.room(message.recipient).is_none() {
+            if readers.room(message.recipient).is_none() {
                 lists.entry(List::between(message.sender, message.recipient)).or_default().push(message.id);
             }
             transaction
@@ -151,37 +151,48 @@ fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64)
     Ok(gone)
 }
 
-/// Who has not read what was sent to a room.
-struct Laggards<'a> {
+/// Who has read what, of those to whom old messages were sent.
+struct Readers<'a, F> {
     shared: &'a Shared,
-    /// For each room the stays of its members, and how far each has read.
-    of_room: HashMap<NameId, Vec<(Option<NameId>, Span, MessageId)>>,
+    /// How far an inbox was read.
+    read_upto: F,
+    /// For each room all stays in it, and how far each who stayed has read; nothing for a user.
+    rooms: HashMap<NameId, Option<Vec<Reader>>>,
 }
 
-impl Laggards<'_> {
-    fn room(&self, recipient: NameId) -> Option<RoomName> {
-        self.shared.lock().name(recipient).and_then(|name| name.room().cloned())
+/// Somebody's stay in a room.
+struct Reader {
+    user: Option<NameId>,
+    stay: Span,
+    upto: MessageId,
+}
+
+impl<F: Fn(NameId) -> MessageId> Readers<'_, F> {
+    fn room(&mut self, recipient: NameId) -> Option<&[Reader]> {
+        let Readers { shared, read_upto, rooms } = self;
+        let stays = rooms.entry(recipient).or_insert_with(|| {
+            let state = shared.lock();
+            let all = state.rooms.all_stays(state.name(recipient)?.room()?);
+            let reader = |(user, stay): (&UserName, Span)| {
+                let user = state.name_id(user);
+                Reader { user, stay, upto: user.map_or(MessageId(0), &*read_upto) }
+            };
+            Some(all.map(reader).collect())
+        });
+        stays.as_deref()
     }
 
     /// Whether the message waits in an inbox.
-    fn wait_for(&mut self, message: &Old, read_upto: impl Fn(NameId) -> MessageId) -> bool {
-        let Some(room) = self.room(message.recipient) else {
-            return message.id > read_upto(message.recipient);
+    fn wait_for(&mut self, message: &Old) -> bool {
+        let waits = |reader: &Reader| {
+            reader.user != Some(message.sender)
+                && message.id > reader.upto
+                && reader.stay.contains(message.id)
         };
-        let shared = self.shared;
-        let stays = self.of_room.entry(message.recipient).or_insert_with(|| {
-            let state = shared.lock();
-            let all = state.rooms.all_stays(&room);
-            let stay = |(user, span): (&UserName, Span)| {
-                let user = state.name_id(user);
-                (user, span, user.map_or(MessageId(0), &read_upto))
-            };
-            all.map(stay).collect()
-        });
-        let waits = |(user, span, upto): &(Option<NameId>, Span, MessageId)| {
-            *user != Some(message.sender) && message.id > *upto && span.contains(message.id)
-        };
-        stays.iter().any(waits)
+        match self.room(message.recipient) {
+            Some(readers) => readers.iter().any(waits),
+            None => message.id > (self.read_upto)(message.recipient),
+        }
     }
 }
 

@@ -347,10 +347,7 @@ impl Writer {
             Ok(_) => {}
             // The log holds everything still.
             Err(error) if Cause::of(&error) == Cause::Full => tracing::error!(%error, "the storage is full"),
-            Err(error) => {
-                tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
-                self.shared.break_down(&error.to_string());
-            }
+            Err(error) => self.break_down(&Batch::default(), &error),
         }
     }
 }
