@@ -4,6 +4,7 @@
 
 pub mod codec;
 mod name;
+mod parameter;
 mod refusal;
 pub mod reply;
 pub mod request;

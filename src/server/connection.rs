@@ -22,7 +22,7 @@ use super::{
     output::Output,
     registry::Phase,
     stall::Stall,
-    watchdog::{self, Deadline},
+    watchdog::{self, Patience, Seen, Turn},
 };
 use crate::{
     commands::{Answer, Effect, Reply, Speaker},
@@ -91,16 +91,7 @@ struct Connection<S> {
     talk: Talk,
     stall: Option<Box<Stall>>,
     reads_after_closing: u32,
-    deadline: Arc<Deadline>,
-    /// Until when somebody has to log in; moved by the time that is spent on it.
-    login_until: Option<Instant>,
-    /// Since when a password is being checked.
-    answering_since: Option<Instant>,
-    /// Since when a line is not finished, or nothing is asked.
-    since: Instant,
-    line_begun: bool,
-    /// Something was read since that was looked at.
-    was_read: bool,
+    patience: Patience,
 }
 
 /// The place in the registry, given back however the connection ends.
@@ -212,8 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             closing: None,
         };
         let (key, deadline) = server.registry.enter();
-        let now = Instant::now();
-        let login_until = server.limits.login.map(|time| now + time);
+        let patience = Patience::new(deadline, server.began, &server.limits);
         let entry = Entry { server, key, has_waker: false };
         Connection {
             stream,
@@ -222,12 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             talk,
             stall: None,
             reads_after_closing: 0,
-            deadline,
-            login_until,
-            answering_since: None,
-            since: now,
-            line_begun: false,
-            was_read: false,
+            patience,
         }
     }
 
@@ -240,48 +225,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             server.watched.call_once(|| watchdog::watch(server));
         }
         if self.talk.closing.is_none()
-            && let Some(reason) = self.deadline.passed(server.began)
+            && let Some(reason) = self.patience.ended()
         {
             tracing::debug!(from = %self.talk.speaker.from(), reason = reason.reason(), "over its deadline");
             self.talk.close(reason);
         }
         let polled = self.converse(cx);
         if polled.is_pending() {
-            self.set_deadline();
+            self.update_patience();
         }
         polled
     }
 
-    /// Until when the peer has to do something, now that the server has done everything that it could.
-    fn set_deadline(&mut self) {
-        let limits = &self.entry.server.limits;
-        let now = Instant::now();
-        let line_begun = self.input.has_begun_line();
-        if self.was_read || line_begun != self.line_begun {
-            // Bytes that do not finish a line put nothing off.
-            if !(line_begun && self.line_begun) {
-                self.since = now;
-            }
-            self.line_begun = line_begun;
-            self.was_read = false;
-        }
-        let waits_for_us = self.talk.answering.is_some();
-        if let (Some(began), false) = (self.answering_since, waits_for_us) {
-            self.login_until = self.login_until.map(|until| until + (now - began));
-        }
-        self.answering_since = waits_for_us.then(|| self.answering_since.unwrap_or(now));
-        if waits_for_us || self.talk.closing.is_some() || !self.talk.output.is_empty() {
-            // The disk, or the rule for slow readers, decides.
-            self.deadline.set(self.entry.server.began, None);
-            return;
-        }
-        let speaker = &self.talk.speaker;
-        let login = self.login_until.filter(|_| !speaker.is_known()).map(|at| (at, Closing::LoginDeadline));
-        let line = limits.line.filter(|_| line_begun).map(|time| (self.since + time, Closing::LineDeadline));
-        let idle = limits.idle.filter(|_| !speaker.is_watching() && !line_begun);
-        let idle = idle.map(|time| (self.since + time, Closing::Idle));
-        let first = [login, line, idle].into_iter().flatten().min_by_key(|(at, _)| *at);
-        self.deadline.set(self.entry.server.began, first);
+    fn update_patience(&mut self) {
+        let Talk { speaker, output, answering, closing, .. } = &self.talk;
+        let turn = if answering.is_some() {
+            Turn::Service
+        } else if closing.is_some() || !output.is_empty() {
+            Turn::Output
+        } else {
+            Turn::Peer
+        };
+        let seen = Seen {
+            turn,
+            line_begun: self.input.has_begun_line(),
+            is_known: speaker.is_known(),
+            is_watching: speaker.is_watching(),
+        };
+        self.patience.update(&self.entry.server.limits, &seen);
     }
 
     fn converse(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -324,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match read {
                     Poll::Ready(Ok(())) => {
                         reads += 1;
-                        self.was_read = true;
+                        self.patience.was_read();
                         self.reads_after_closing += u32::from(phase == Phase::Closing);
                         progress = true;
                     }

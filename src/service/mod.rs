@@ -10,6 +10,7 @@ mod login;
 mod mailbox;
 mod presence;
 mod rate;
+mod session;
 mod sessions;
 mod throttle;
 mod watchers;
@@ -22,7 +23,8 @@ pub use delivery::{Delivery, Lease, Taken};
 pub use mailbox::{Mail, Mailbox};
 pub use presence::Presence;
 pub use rate::Rate;
-pub use sessions::{Session, SessionEntry, Sessions};
+pub use session::{Session, SessionEntry};
+pub use sessions::Sessions;
 pub use throttle::Origin;
 pub use watchers::Watchers;
 

@@ -2,14 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{mailbox::Mailbox, rate::Bucket};
+use super::{mailbox::Mailbox, rate::Bucket, session::Session};
 use crate::{
     protocol::{Timestamp, Token, TokenDigest, UserName},
     store::{Position, SessionRecord},
@@ -18,161 +14,6 @@ use crate::{
 
 /// The most sessions that a user has; one more ends the one that was not used for the longest time.
 pub(super) const MAX_SESSIONS: usize = 100;
-
-const DAY: Duration = Duration::from_hours(24);
-
-/// A session that nobody uses ends after this time,
-pub(super) const IDLE: Duration = DAY.saturating_mul(30);
-
-/// and every session after this one.
-pub(super) const LIFETIME: Duration = DAY.saturating_mul(90);
-
-/// How exactly the store knows when a session was used last.
-const HOUR: Duration = Duration::from_hours(1);
-
-/// One login of one user: a device.
-pub struct Session {
-    digest: TokenDigest,
-    user: Arc<User>,
-    created: Timestamp,
-    used_ms: AtomicI64,
-    /// What the store knows of that.
-    stored_used_ms: AtomicI64,
-    ended: AtomicBool,
-    number: u32,
-    /// Connections that are bound to it.
-    connections: AtomicUsize,
-    /// Who is to be told when it ends.
-    mailboxes: Mutex<Vec<Arc<Mailbox>>>,
-    /// What the user asks for, over all sessions.
-    requests: Arc<Bucket>,
-}
-
-/// A session, as its user is shown it.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionEntry {
-    /// Its number among the user's.
-    pub number: u32,
-    /// When it began.
-    pub created: Timestamp,
-    /// When it was used last.
-    pub used: Timestamp,
-    /// When it ends if it is not used again.
-    pub expires: Timestamp,
-    /// Connections that are bound to it.
-    pub connections: usize,
-}
-
-impl Session {
-    fn new(user: &Arc<User>, record: &SessionRecord, requests: Arc<Bucket>) -> Arc<Self> {
-        Arc::new(Session {
-            digest: record.digest,
-            user: user.clone(),
-            created: record.created,
-            used_ms: AtomicI64::new(record.used.0),
-            stored_used_ms: AtomicI64::new(record.used.0),
-            ended: AtomicBool::new(false),
-            number: record.number,
-            connections: AtomicUsize::new(0),
-            mailboxes: Mutex::default(),
-            requests,
-        })
-    }
-
-    /// Whose it is.
-    #[must_use]
-    pub fn user(&self) -> &Arc<User> {
-        &self.user
-    }
-
-    /// What it is kept under.
-    #[must_use]
-    pub fn digest(&self) -> &TokenDigest {
-        &self.digest
-    }
-
-    /// Whether it has neither ended nor expired.
-    #[must_use]
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        let used = Timestamp(self.used_ms.load(Ordering::Relaxed));
-        !self.ended.load(Ordering::Acquire) && now.since(used) < IDLE && now.since(self.created) < LIFETIME
-    }
-
-    /// Puts off its expiry, if it is live; returns whether it is.
-    #[must_use]
-    pub fn touch(&self, now: Timestamp) -> bool {
-        let live = self.is_live(now);
-        // Most requests come within a millisecond of another: the cache line stays shared between the cores.
-        if live && self.used_ms.load(Ordering::Relaxed) != now.0 {
-            self.used_ms.store(now.0, Ordering::Relaxed);
-        }
-        live
-    }
-}
-
-impl Session {
-    /// Its number among the user's: small, and never a secret.
-    #[must_use]
-    pub fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// What its user is shown.
-    #[must_use]
-    pub fn entry(&self) -> SessionEntry {
-        let used = self.used_ms.load(Ordering::Relaxed);
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        SessionEntry {
-            number: self.number,
-            created: self.created,
-            used: Timestamp(used),
-            expires: Timestamp((used + ms(IDLE)).min(self.created.0 + ms(LIFETIME))),
-            connections: self.connections.load(Ordering::Relaxed),
-        }
-    }
-
-    pub(super) fn requests(&self) -> &Bucket {
-        &self.requests
-    }
-
-    pub(super) fn connect(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn disconnect(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// From now on the mailbox is told when the session ends.
-    pub(super) fn add_mailbox(&self, mailbox: &Arc<Mailbox>) {
-        self.mailboxes().push(mailbox.clone());
-        // Ended meanwhile, or before: nobody else would tell.
-        if self.ended.load(Ordering::SeqCst) {
-            mailbox.put(|mail| mail.session_ended = Some(Position::START));
-        }
-    }
-
-    pub(super) fn remove_mailbox(&self, mailbox: &Arc<Mailbox>) {
-        let mut mailboxes = self.mailboxes();
-        if let Some(at) = mailboxes.iter().position(|other| Arc::ptr_eq(other, mailbox)) {
-            mailboxes.swap_remove(at);
-        }
-    }
-
-    fn mailboxes(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
-        self.mailboxes.lock().expect("nothing panics while it is held")
-    }
-
-    /// Whether the store should hear of its use: once an hour, for one caller of many.
-    pub(super) fn is_use_news(&self, now: Timestamp) -> bool {
-        let stored = self.stored_used_ms.load(Ordering::Relaxed);
-        now.since(Timestamp(stored)) >= HOUR
-            && self
-                .stored_used_ms
-                .compare_exchange(stored, now.0, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-    }
-}
 
 /// All sessions. Those that expired go when somebody next looks at their user or their token.
 #[derive(Default)]
@@ -293,31 +134,22 @@ impl Table {
     }
 
     fn insert(&mut self, session: &Arc<Session>) {
-        self.by_token.insert(session.digest, session.clone());
-        self.by_user.entry(session.user.username.clone()).or_default().push(session.clone());
+        self.by_token.insert(*session.digest(), session.clone());
+        self.by_user.entry(session.user().username.clone()).or_default().push(session.clone());
     }
 
     /// The session that has to make room for another of the same user.
     fn excess(&self, name: &UserName) -> Option<Arc<Session>> {
         let own = self.by_user.get(name).filter(|own| own.len() >= MAX_SESSIONS)?;
-        own.iter().min_by_key(|session| session.used_ms.load(Ordering::Relaxed)).cloned()
+        own.iter().min_by_key(|session| session.used()).cloned()
     }
 
     fn end(&mut self, session: &Session, origin: Option<&Arc<Mailbox>>) {
-        if !session.ended.swap(true, Ordering::SeqCst) {
-            let position = self.position;
-            for mailbox in session.mailboxes().iter() {
-                if origin.is_some_and(|origin| Arc::ptr_eq(origin, mailbox)) {
-                    mailbox.put(|mail| mail.logged_out = true);
-                } else {
-                    mailbox.put(|mail| mail.session_ended = Some(position));
-                }
-            }
-        }
-        self.by_token.remove(&session.digest);
-        let name = &session.user.username;
+        session.end(self.position, origin);
+        self.by_token.remove(session.digest());
+        let name = &session.user().username;
         if let Some(own) = self.by_user.get_mut(name) {
-            own.retain(|other| other.digest != session.digest);
+            own.retain(|other| other.digest() != session.digest());
             if own.is_empty() {
                 self.by_user.remove(name);
             }
@@ -336,8 +168,14 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::{protocol::Secret, users::Password};
+    use crate::{
+        protocol::Secret,
+        service::session::{IDLE, LIFETIME},
+        users::Password,
+    };
 
     fn user(name: &str) -> Arc<User> {
         Arc::new(User {
@@ -363,7 +201,7 @@ mod tests {
             number: 1,
         };
         let (session, displaced) = sessions.open(user, &record, Position::START, now);
-        let mut live = displaced.into_iter().filter(|session| now.since(session.created) < IDLE);
+        let mut live = displaced.into_iter().filter(|session| now.since(session.entry().created) < IDLE);
         (token, session, live.next())
     }
 

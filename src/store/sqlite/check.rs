@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use super::{
     OpenError,
+    ops::NameId,
     postings::{self, List},
     reader::{COLUMNS, StoredRow},
     schema,
-    state::NameId,
 };
 use crate::{protocol::Recipient, store::MessageId};
 

@@ -1,6 +1,6 @@
 //! A checksum over everything in a message's row, so that a flipped bit is told and not delivered.
 
-use super::state::NameId;
+use super::ops::NameId;
 use crate::{protocol::Timestamp, store::MessageId};
 
 /// CRC-32 of the row's other columns; the key last, after a byte that says whether there is one.

@@ -10,11 +10,10 @@ use tokio::{sync::oneshot, task};
 
 use super::{
     Shared, Sqlite,
+    ops::{NameId, Op},
     options::Durable,
     plan::{HistoryPlan, InboxPlan},
-    reader,
-    state::{NameId, Op},
-    tail,
+    reader, tail,
 };
 use crate::{
     protocol::{MAX_REPLY, Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},

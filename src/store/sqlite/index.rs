@@ -9,8 +9,8 @@ use rusqlite::params;
 use rustc_hash::FxHashMap;
 
 use super::{
+    ops::{InboxCursor, NameId, Passed, Row},
     postings::{self, List},
-    state::{InboxCursor, NameId, Passed, Row},
 };
 use crate::store::MessageId;
 

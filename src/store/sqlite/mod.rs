@@ -10,6 +10,7 @@ mod contract;
 mod folder;
 mod index;
 mod log_space;
+mod ops;
 mod options;
 mod plan;
 mod postings;
@@ -42,8 +43,9 @@ pub use self::{
 };
 use self::{
     folder::Folder,
+    ops::{Batch, Op},
     reader::{Readers, StoredRow},
-    state::{Batch, Op, State},
+    state::State,
 };
 use super::{Durability, Listener, Message, Position, SessionRecord, Store};
 

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    postings::List,
-    state::{NameId, State},
-    tail::Found,
-};
+use super::{ops::NameId, postings::List, state::State, tail::Found};
 use crate::{
     protocol::{Recipient, UserName},
     store::{Message, MessageId, Position, rooms::Span},

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{reader::damaged, state::NameId};
+use super::{ops::NameId, reader::damaged};
 use crate::store::MessageId;
 
 /// At most so many numbers are in a block: it fits into the quarter of a page that SQLite keeps beside the key.

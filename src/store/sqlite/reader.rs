@@ -10,10 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::{
     checksum::checksum,
+    ops::NameId,
     plan::Source,
     postings::{self, List},
     schema,
-    state::{NameId, State},
+    state::State,
 };
 use crate::{
     protocol::{MAX_REPLY, Refusal, Timestamp},

@@ -7,8 +7,9 @@ use rusqlite::{Connection, Row as SqlRow};
 use super::{
     OpenError,
     index::{Indexed, Unfolded},
+    ops::{InboxCursor, NameId, Passed, Row},
     reader::{COLUMNS, StoredRow},
-    state::{InboxCursor, NameId, Passed, Row, State},
+    state::State,
     writer::Committed,
 };
 use crate::{

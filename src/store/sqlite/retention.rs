@@ -9,8 +9,8 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::{
     Shared,
+    ops::NameId,
     postings::{self, List},
-    state::NameId,
 };
 use crate::{
     protocol::{Timestamp, UserName},

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::{
     checksum::checksum,
-    state::{CursorMove, Op, Row, Stay},
+    ops::{CursorMove, Op, Row, Stay},
 };
 use crate::store::SessionRecord;
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::state::{NameId, Row};
+use super::ops::{NameId, Row};
 use crate::store::MessageId;
 
 /// A place in the tail.

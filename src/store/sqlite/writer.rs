@@ -16,11 +16,11 @@ use super::{
     Next, Options, Shared,
     index::{Indexed, Lists, Unfolded, fold, write_index},
     log_space::LogSpace,
+    ops::{Batch, NameId, Op, Row},
     reader,
     retention::{self, Retention},
     rows::{insert_messages, write_small},
     schema::Cause,
-    state::{Batch, NameId, Op, Row},
 };
 use crate::{
     protocol::{Recipient, Refusal},
