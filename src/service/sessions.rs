@@ -183,6 +183,7 @@ mod tests {
             name: name.to_owned(),
             country: String::new(),
             password: Password::Plain(Secret::new("surabaya".into())),
+            messages_after: 0,
         })
     }
 

@@ -13,7 +13,8 @@ pub use durability::{Durability, Fate, Position};
 pub use memory::Memory;
 pub use rooms::{Membership, RoomEntry};
 pub use sqlite::{
-    BackupError, Durable, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check, database,
+    BackupError, Durable, Known, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check, database,
+    known_data,
 };
 
 use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};

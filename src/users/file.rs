@@ -1,4 +1,4 @@
-//! The users file: `[users.NAME]` with `name`, `country`, `password`.
+//! The users file: `[users.NAME]` with `name`, `country`, `password`, `messages_after`; and where in it each stands.
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
@@ -56,9 +56,29 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: Spanned<String>,
-    #[serde(default)]
-    country: String,
+    country: Option<Spanned<String>>,
     password: Spanned<String>,
+    messages_after: Option<Spanned<u64>>,
+}
+
+impl Entry {
+    /// Where its last value ends.
+    fn end(&self) -> usize {
+        let country = self.country.as_ref().map_or(0, |value| value.span().end);
+        let messages_after = self.messages_after.as_ref().map_or(0, |value| value.span().end);
+        self.name.span().end.max(self.password.span().end).max(country).max(messages_after)
+    }
+}
+
+/// Where in the text of a users file a user stands, in bytes.
+pub(super) struct Place {
+    pub(super) username: UserName,
+    /// The name itself, in the header of its table.
+    pub(super) key: Range<usize>,
+    /// The password with its quotes.
+    pub(super) password: Range<usize>,
+    /// The end of the last value.
+    pub(super) end: usize,
 }
 
 /// Reads the file at `path`.
@@ -78,18 +98,15 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
 /// # Errors
 /// If anything in it is not understood.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
-    let line = |span: Range<usize>| {
-        1 + memchr::memchr_iter(b'\n', &text.as_bytes()[..span.start.min(text.len())]).count()
-    };
-    let wrong = |span: Range<usize>, problem: String, remedy: &str| UsersFileError::Line {
-        file: file.to_owned(),
-        line: line(span),
-        problem,
-        remedy: remedy.to_owned(),
-    };
+    parse_with_places(text, file).map(|(loaded, _)| loaded)
+}
+
+/// The same, and where everybody stands, in the order of the file.
+pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<Place>), UsersFileError> {
+    let source = Source { text, file };
     let document: Document = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
-        wrong(
+        source.wrong(
             span,
             error.message().to_owned(),
             "each user is a table [users.NAME] with name = \"…\", country = \"…\" (may be left out) and password = \"…\"",
@@ -97,50 +114,80 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
     })?;
     let mut warnings = Vec::new();
     let mut users = Vec::with_capacity(document.users.len());
+    let mut places = Vec::with_capacity(document.users.len());
     let mut entries: Vec<_> = document.users.into_iter().collect();
     // In the order of the file, so that the first mistake in it is the one that is told.
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, entry) in entries {
         let Some(username) = UserName::parse(key.get_ref()) else {
             let problem = format!("{:?} is not a user name", key.get_ref());
-            return Err(wrong(key.span(), problem, "use 1 to 32 of a-z, 0-9, '.', '_' and '-'"));
+            return Err(source.wrong(key.span(), problem, "use 1 to 32 of a-z, 0-9, '.', '_' and '-'"));
         };
         if entry.name.get_ref().trim().is_empty() {
-            return Err(wrong(
+            return Err(source.wrong(
                 entry.name.span(),
                 format!("{username} has an empty name"),
                 "write what others are to be shown",
             ));
         }
-        let span = entry.password.span();
-        let password = match entry.password.into_inner() {
-            text if text.is_empty() => {
-                let problem = format!("{username} has an empty password");
-                return Err(wrong(span, problem, "make a hash with: chat-server hash-password"));
-            }
-            text if text.starts_with('$') => {
-                PasswordHash::parse(&text).map(Password::Hashed).map_err(|error| {
-                    wrong(
-                        span,
-                        format!("{username}'s password is {error}"),
-                        "make a hash with: chat-server hash-password",
-                    )
-                })?
-            }
-            text => {
-                warnings.push(format!(
-                    "{file}:{}: {username}'s password is stored in clear; make a hash with `chat-server hash-password` and put it there",
-                    line(span)
-                ));
-                Password::Plain(Secret::new(text))
-            }
-        };
-        users.push(User { username, name: entry.name.into_inner(), country: entry.country, password });
+        let (end, span) = (entry.end(), entry.password.span());
+        places.push(Place { username: username.clone(), key: key.span(), password: span.clone(), end });
+        let password = source.password(&username, entry.password.into_inner(), span, &mut warnings)?;
+        users.push(User {
+            username,
+            name: entry.name.into_inner(),
+            country: entry.country.map(Spanned::into_inner).unwrap_or_default(),
+            password,
+            messages_after: entry.messages_after.map_or(0, Spanned::into_inner),
+        });
     }
     if users.is_empty() {
-        warnings.push(format!("{file}: no users: nobody can log in; add a table [users.NAME] for each"));
+        warnings.push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
     }
-    Ok(Loaded { users: users.into_iter().collect(), warnings })
+    Ok((Loaded { users: users.into_iter().collect(), warnings }, places))
+}
+
+/// The text of a users file, and its name.
+struct Source<'a> {
+    text: &'a str,
+    file: &'a str,
+}
+
+impl Source<'_> {
+    /// The number of the line, from 1.
+    fn line(&self, span: &Range<usize>) -> usize {
+        1 + memchr::memchr_iter(b'\n', &self.text.as_bytes()[..span.start.min(self.text.len())]).count()
+    }
+
+    fn wrong(&self, span: Range<usize>, problem: String, remedy: &str) -> UsersFileError {
+        let line = self.line(&span);
+        UsersFileError::Line { file: self.file.to_owned(), line, problem, remedy: remedy.to_owned() }
+    }
+
+    fn password(
+        &self,
+        username: &UserName,
+        text: String,
+        span: Range<usize>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Password, UsersFileError> {
+        let remedy = "make a hash with: chat-server hash-password";
+        if text.is_empty() {
+            return Err(self.wrong(span, format!("{username} has an empty password"), remedy));
+        }
+        if text.starts_with('$') {
+            let hash = PasswordHash::parse(&text).map_err(|error| {
+                self.wrong(span, format!("{username}'s password is {error}"), remedy)
+            })?;
+            return Ok(Password::Hashed(hash));
+        }
+        warnings.push(format!(
+            "{}:{}: {username}'s password is stored in clear; make a hash with `chat-server hash-password` and put it there",
+            self.file,
+            self.line(&span)
+        ));
+        Ok(Password::Plain(Secret::new(text)))
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +246,20 @@ mod tests {
         check("[users.messi]\nname = \"M\n", "users.toml:2: ");
         check("[people.messi]\n", "users.toml:1: unknown field `people`");
         check("[users.a]\nname = \"M\"\npassword = \"x\"\n[users.a]\n", "users.toml:4: duplicate key");
+    }
+
+    #[test]
+    fn a_user_may_begin_after_some_message() {
+        let text = |line: &str| format!("[users.messi]\nname = \"M\"\npassword = \"{HASH}\"\n{line}");
+        let after = |line: &str| {
+            let loaded = parse(&text(line), "users.toml").expect("understood");
+            loaded.users.get("messi").expect("there").messages_after
+        };
+        assert_eq!((after(""), after("messages_after = 12\n")), (0, 12));
+        for wrong in ["-1", "1.5", "\"12\""] {
+            let told = refused(&text(&format!("messages_after = {wrong}\n")));
+            assert!(told.starts_with("users.toml:4: "), "{told}");
+        }
     }
 
     #[test]

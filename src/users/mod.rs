@@ -1,7 +1,9 @@
 //! Who exists: the users file and its passwords. Who is logged in is not known here.
 
+pub mod edit;
 mod file;
 mod password;
+pub mod rules;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -21,6 +23,8 @@ pub struct User {
     pub country: String,
     /// What proves a login.
     pub password: Password,
+    /// Messages up to this number were of somebody else who had the name before; 0 if there was nobody.
+    pub messages_after: u64,
 }
 
 /// A password as the users file holds it.
@@ -29,6 +33,17 @@ pub enum Password {
     Hashed(PasswordHash),
     /// The password itself. Works, with a warning at start.
     Plain(crate::protocol::Secret),
+}
+
+impl Password {
+    /// The text that is in the file. Not `Display`, so that no format string reveals it by accident.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        match self {
+            Password::Hashed(hash) => hash.as_str(),
+            Password::Plain(plain) => plain.reveal(),
+        }
+    }
 }
 
 impl fmt::Debug for Password {

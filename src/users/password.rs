@@ -81,7 +81,8 @@ impl PasswordHash {
     }
 
     /// Whether a try against it costs less than one against a hash of today.
-    fn is_cheap(&self) -> bool {
+    #[must_use]
+    pub fn is_cheap(&self) -> bool {
         let params = phc::PasswordHash::new(&self.0).ok().and_then(|hash| Params::try_from(&hash).ok());
         params.is_none_or(|params| {
             params.m_cost() < Params::DEFAULT_M_COST || params.t_cost() < Params::DEFAULT_T_COST

@@ -9,6 +9,7 @@ mod checksum;
 mod contract;
 mod folder;
 mod index;
+mod known;
 mod log_space;
 mod ops;
 mod options;
@@ -38,6 +39,7 @@ pub use self::{
     backup::{BackupError, backup},
     check::{Report, check},
     folder::database,
+    known::{Known, known_data},
     options::{Durable, OpenError, Options},
     schema::VERSION as SCHEMA_VERSION,
 };

@@ -1,0 +1,67 @@
+//! What a store still has of a name: read by who gives that name to somebody, while a server may be running.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{OpenError, schema};
+use crate::{protocol::UserName, store::MessageId};
+
+/// What a store has of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Messages from and to it.
+    pub messages: u64,
+    /// Rooms that it is or was in.
+    pub rooms: u64,
+    /// Logins that have not ended.
+    pub sessions: u64,
+    /// The greatest number of any message in the store: what comes later is greater.
+    pub last: MessageId,
+}
+
+/// What the database at `path` has of a user's name; `None` if nothing, or if there is no database.
+///
+/// # Errors
+/// If there is one that this program cannot read.
+pub fn known_data(path: &Path, user: &UserName) -> Result<Option<Known>, OpenError> {
+    let mut connection = match schema::open_to_inspect(path) {
+        Err(OpenError::Missing { .. }) => return Ok(None),
+        opened => opened?,
+    };
+    if schema::version(&connection)? < schema::VERSION {
+        return Err(OpenError::Older);
+    }
+    // All of one moment.
+    let transaction = connection.transaction()?;
+    let find = "SELECT id FROM names WHERE name = ?1";
+    let found: Option<i64> = transaction.query_row(find, [&**user], |row| row.get(0)).optional()?;
+    let Some(id) = found else {
+        return Ok(None);
+    };
+    let known = Known {
+        // Through the whole table, indexed or not: names are given away seldom, and what somebody sent to rooms is in no
+        // index.
+        messages: count(&transaction, "messages WHERE sender = ?1 OR recipient = ?1", id)?,
+        rooms: count(&transaction, "(SELECT DISTINCT room FROM stays WHERE user = ?1)", id)?,
+        sessions: count(&transaction, "sessions WHERE user = ?1", id)?,
+        last: MessageId(number(&transaction, "SELECT coalesce(max(id), 0) FROM messages")?),
+    };
+    // A cursor beyond 0 is one of messages that retention may have removed.
+    let cursors = count(
+        &transaction,
+        "(SELECT user, upto FROM cursors UNION ALL SELECT user, upto FROM inboxes) WHERE user = ?1 AND upto > 0",
+        id,
+    )?;
+    let has_some = known.messages + known.rooms + known.sessions + cursors > 0;
+    Ok(has_some.then_some(known))
+}
+
+fn count(connection: &Connection, what: &str, id: i64) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM {what}");
+    connection.query_row(&sql, [id], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
+
+fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
