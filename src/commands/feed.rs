@@ -192,8 +192,9 @@ impl Feed {
         };
         watch.after = last.id;
         let mut out = Vec::new();
+        let users = service.users.now();
         for message in &messages {
-            put(&Object::event(message, service), &mut out);
+            put(&Object::event(message, &users), &mut out);
         }
         told.events.push(Reply::new(Body::Rendered(out)));
     }

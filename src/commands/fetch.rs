@@ -41,7 +41,7 @@ fn run(call: &Call<'_>) -> Answer {
     let (service, user) = (call.service.clone(), call.session().user().clone());
     Answer::Barrier(Box::pin(async move {
         match service.store.inbox(&user.username, MessageId(0), limit).await {
-            Ok(page) => object::page(&page, Keep::Oldest, &service),
+            Ok(page) => object::page(&page, Keep::Oldest, &service.users.now()),
             Err(refusal) => refusal.into(),
         }
     }))

@@ -50,15 +50,19 @@ fn run(call: &Call<'_>) -> Answer {
         }
     }
     Answer::Barrier(Box::pin(async move {
-        let page = match service.store.history(&user.username, &recipient, before, limit).await {
+        let mut page = match service.store.history(&user.username, &recipient, before, limit).await {
             Ok(page) => page,
             Err(refusal) => return refusal.into(),
         };
+        // Before that the name was somebody else's.
+        let others = page.messages.partition_point(|message| message.id.0 <= user.messages_after);
+        page.more &= others == 0;
+        page.messages.drain(..others);
         // What was written with somebody who is not there any more can still be read.
         let is_nobody = recipient.user().is_some_and(|user| service.users.get(user).is_none());
         if is_nobody && page.messages.is_empty() {
             return Reply::from(Refusal::NoSuchUser).at(page.position);
         }
-        object::page(&page, Keep::Newest, &service)
+        object::page(&page, Keep::Newest, &service.users.now())
     }))
 }

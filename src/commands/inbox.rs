@@ -14,8 +14,9 @@ use crate::{
         Dialect, MAX_PAGE,
         reply::{self, Body, render},
     },
-    service::{Service, Taken},
+    service::Taken,
     store::{Message, MessageId},
+    users::Users,
 };
 
 pub(super) static COMMAND: Command = Command {
@@ -39,7 +40,7 @@ fn run(call: &Call<'_>) -> Answer {
             Ok(page) => page,
             Err(refusal) => return refusal.into(),
         };
-        let entries = first_entries(&page.messages, dialect, &service);
+        let entries = first_entries(&page.messages, dialect, &service.users.now());
         let reply = Reply::new(body(&entries)).at(page.position);
         if entries.is_empty() {
             return reply;
@@ -68,8 +69,8 @@ impl Entry<'_> {
 const EMPTY_REPLY_LEN: usize = r#"{"status": "OK", "messages": {}}"#.len() + reply::END.len();
 
 /// As many messages as fit into one reply, and at least one.
-fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, service: &'a Service) -> Vec<Entry<'a>> {
-    let entry = |message| Entry { message, rendered: rendered(&Object::new(message, dialect, service)) };
+fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, users: &Users) -> Vec<Entry<'a>> {
+    let entry = |message| Entry { message, rendered: rendered(&Object::new(message, dialect, users)) };
     let mut entries: Vec<_> = messages.iter().map(entry).collect();
     entries.truncate(fitting(EMPTY_REPLY_LEN, entries.iter().map(Entry::len)));
     entries

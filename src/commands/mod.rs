@@ -14,6 +14,7 @@ mod history;
 mod inbox;
 mod logout;
 mod object;
+mod passwd;
 mod ping;
 mod rooms;
 mod send;
@@ -41,7 +42,7 @@ use crate::{
 const DEFAULT_PAGE: usize = 50;
 
 /// Every command, in the order in which help lists them.
-pub static COMMANDS: [&Command; 22] = [
+pub static COMMANDS: [&Command; 23] = [
     &auth::COMMAND,
     &send::COMMAND,
     &inbox::COMMAND,
@@ -61,6 +62,7 @@ pub static COMMANDS: [&Command; 22] = [
     &who::WHO,
     &who::WHOAMI,
     &sessions::COMMAND,
+    &passwd::COMMAND,
     &help::COMMAND,
     &ping::PING,
     &ping::QUIT,

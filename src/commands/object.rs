@@ -8,8 +8,8 @@ use crate::{
         Dialect, MAX_REPLY, Timestamp,
         reply::{self, Body, write_json},
     },
-    service::Service,
     store::{Message, Page},
+    users::Users,
 };
 
 /// A message: all of it, or what dialect 1 shows in `inbox`.
@@ -32,7 +32,7 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// The message as the dialect has it in `inbox`.
-    pub(super) fn new(message: &'a Message, dialect: Dialect, service: &'a Service) -> Self {
+    pub(super) fn new(message: &'a Message, dialect: Dialect, users: &'a Users) -> Self {
         let Message { id, at, from, to, text } = message;
         let is_full = dialect == Dialect::Two;
         Object {
@@ -41,15 +41,15 @@ impl<'a> Object<'a> {
             at: is_full.then_some(*at),
             from: is_full.then_some(from),
             to: is_full.then_some(to),
-            msg_from: service.display_name(from),
-            msg_to: service.display_recipient(to),
+            msg_from: users.display_name(from),
+            msg_to: users.display_recipient(to),
             msg: text,
         }
     }
 
     /// The event that tells of the message.
-    pub(super) fn event(message: &'a Message, service: &'a Service) -> Self {
-        Object { event: Some("message"), ..Object::new(message, Dialect::Two, service) }
+    pub(super) fn event(message: &'a Message, users: &'a Users) -> Self {
+        Object { event: Some("message"), ..Object::new(message, Dialect::Two, users) }
     }
 }
 
@@ -78,11 +78,11 @@ pub(super) enum Keep {
 }
 
 /// The reply of a page of messages.
-pub(super) fn page(page: &Page, keep: Keep, service: &Service) -> Reply {
+pub(super) fn page(page: &Page, keep: Keep, users: &Users) -> Reply {
     let mut rendered: Vec<Vec<u8>> = Vec::with_capacity(page.messages.len());
     for message in &page.messages {
         let mut object = Vec::new();
-        write_json(&Object::new(message, Dialect::Two, service), &mut object);
+        write_json(&Object::new(message, Dialect::Two, users), &mut object);
         rendered.push(object);
     }
     let lengths = rendered.iter().map(|object| object.len() + ", ".len());

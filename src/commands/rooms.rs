@@ -149,7 +149,8 @@ fn members(call: &Call<'_>) -> Answer {
         Err(answer) => return answer,
     };
     let (names, position) = call.service.store.members(&room, None);
+    let users = call.service.users.now();
     let members =
-        names.iter().map(|username| Member { username, name: call.service.display_name(username) }).collect();
+        names.iter().map(|username| Member { username, name: users.display_name(username) }).collect();
     Answer::Now(Reply::new(render(&MembersReply { status: "OK", members })).at(position))
 }

@@ -60,7 +60,8 @@ fn sent(stored: Stored) -> Body {
 /// For whom it is, if there is such a user, or the sender is in that room.
 fn recipient(call: &Call<'_>, to: &str, from: &UserName) -> Result<Recipient, (Refusal, Position)> {
     if !to.starts_with('#') {
-        let user = call.service.users.get(to).ok_or((Refusal::NoSuchUser, Position::START))?;
+        let users = call.service.users.now();
+        let user = users.get(to).ok_or((Refusal::NoSuchUser, Position::START))?;
         return Ok(Recipient::User(user.username.clone()));
     }
     // Dialect 1 has one word for every recipient that does not exist.

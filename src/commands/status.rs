@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::{Access, Answer, Call, Command, Reply, TokenEffect};
 use crate::{
-    protocol::{Recipient, Refusal, Timestamp, UserName, reply::render, request::Parameter},
+    protocol::{Recipient, Refusal, Timestamp, reply::render, request::Parameter},
     service::Service,
     store::{Message, MessageId},
+    users::User,
 };
 
 pub(super) static COMMAND: Command = Command {
@@ -38,22 +39,21 @@ struct StatusReply {
 fn run(call: &Call<'_>) -> Answer {
     let (service, user) = (call.service.clone(), call.session().user().clone());
     let id = MessageId(call.arguments.number(0).unwrap_or(0));
-    Answer::Barrier(Box::pin(async move {
-        status(&service, &user.username, id).await.unwrap_or_else(Reply::from)
-    }))
+    Answer::Barrier(Box::pin(async move { status(&service, &user, id).await.unwrap_or_else(Reply::from) }))
 }
 
-async fn status(service: &Service, user: &UserName, id: MessageId) -> Result<Reply, Refusal> {
+async fn status(service: &Service, user: &User, id: MessageId) -> Result<Reply, Refusal> {
     let store = &service.store;
     let (found, position) = store.message(id).await?;
     let Some(message) = found else {
         return Ok(Reply::from(Refusal::NoSuchMessage).at(position));
     };
+    let name = &user.username;
     let seen = match &message.to {
-        Recipient::User(to) => *to == *user || message.from == *user,
-        Recipient::Room(room) => store.members(room, Some(id)).0.contains(user),
+        Recipient::User(to) => *to == *name || message.from == *name,
+        Recipient::Room(room) => store.members(room, Some(id)).0.contains(name),
     };
-    if !seen {
+    if !seen || id.0 <= user.messages_after {
         return Ok(Reply::from(Refusal::NoSuchMessage).at(position));
     }
     let (reply, told) = match &message.to {

@@ -50,7 +50,8 @@ struct Person<'a> {
 fn who(call: &Call<'_>) -> Answer {
     let service = call.service;
     let mut position = Position::START;
-    let mut users: Vec<_> = service.users.iter().collect();
+    let all = service.users.now();
+    let mut users: Vec<_> = all.iter().collect();
     users.sort_unstable_by(|a, b| a.username.cmp(&b.username));
     let users = users
         .into_iter()
@@ -81,11 +82,11 @@ struct WhoamiReply<'a> {
 
 fn whoami(call: &Call<'_>) -> Answer {
     let session = call.session();
-    let user = session.user();
+    let (user, users) = (session.user(), call.service.users.now());
     Answer::Now(Reply::new(render(&WhoamiReply {
         status: "OK",
         username: &user.username,
-        name: &user.name,
+        name: users.display_name(&user.username),
         session: session.number(),
         protocol: if call.dialect == Dialect::One { 1 } else { 2 },
     })))

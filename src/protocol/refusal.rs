@@ -15,6 +15,8 @@ pub enum Refusal {
     NotAMember,
     /// Who asks is in as many rooms as one can be.
     TooManyRooms,
+    /// Too short, too common, or not what a line can hold.
+    WeakPassword,
     /// No message of that number, or not one of the asker's.
     NoSuchMessage,
     /// No command of that name.
@@ -48,13 +50,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in the order of the catalogue.
-    pub const ALL: [Refusal; 19] = [
+    pub const ALL: [Refusal; 20] = [
         Refusal::NotAuthorized,
         Refusal::BadCredentials,
         Refusal::NoSuchUser,
         Refusal::NoSuchRoom,
         Refusal::NotAMember,
         Refusal::TooManyRooms,
+        Refusal::WeakPassword,
         Refusal::NoSuchMessage,
         Refusal::UnknownCommand,
         Refusal::BadRequest,
@@ -90,6 +93,7 @@ impl Refusal {
             Refusal::NoSuchRoom => ("no_such_room", "no such room"),
             Refusal::NotAMember => ("not_a_member", "not a member of this room"),
             Refusal::TooManyRooms => ("too_many_rooms", "too many rooms"),
+            Refusal::WeakPassword => ("weak_password", "password too weak"),
             Refusal::NoSuchMessage => ("no_such_message", "no such message"),
             Refusal::UnknownCommand => ("unknown_command", "Protocol Tidak Benar"),
             Refusal::BadRequest => ("bad_request", "Protocol Tidak Benar"),

@@ -2,6 +2,7 @@
 
 use std::{future::Future, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
+use rustix::net::sockopt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -28,6 +29,15 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// and so many of them at once; others are closed without a word.
 pub(super) const FAREWELLS: usize = 64;
+
+/// A peer that has been silent for this long is asked by the system whether it is still there,
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(2);
+
+/// again after this time,
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// and given up after so many questions without an answer.
+const KEEPALIVE_PROBES: u32 = 4;
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +97,21 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>) {
     };
     // A reply is written whole: there is nothing that waiting could add to it. An error means that the peer is gone.
     stream.set_nodelay(true).ok();
+    // Whoever watches may be silent for days: that they are gone is for the system to find out.
+    keep_alive(&stream).ok();
     let conversation = serve(stream, from, server.clone());
     tokio::spawn(async move {
         conversation.await;
         drop(admission);
     });
+}
+
+/// Asks the system to look now and then whether the peer is still there.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    Ok(sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?)
 }
 
 /// Says why. What the peer has sent already is thrown away: left unread, it would be answered by a reset that eats the

@@ -4,6 +4,7 @@
 //! `output`: no byte leaves the server that tells of something not yet durable.
 
 mod banner;
+mod confine;
 mod connection;
 mod input;
 mod listener;
@@ -48,6 +49,12 @@ impl Server {
         let (registry, watched) = (Arc::<Registry>::default(), Once::new());
         let farewells = Arc::new(Semaphore::new(listener::FAREWELLS));
         Arc::new(Server { service, limits, registry, began: Instant::now(), watched, farewells })
+    }
+
+    /// What answers its connections.
+    #[must_use]
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
     }
 
     /// How many connections are open.

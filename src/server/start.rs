@@ -19,7 +19,7 @@ use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
     service::{self, Clock, Rate, Service},
     store::{self, Store},
-    users::{self, UsersFileError},
+    users::{self, Directory, UsersFileError},
 };
 
 /// After everybody was told goodbye, work off the runtime's threads has this long to end.
@@ -67,10 +67,11 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let users = Directory::of_file(loaded.users, args.files.users.clone());
     let store = open_store(args)?;
     let described = store.describe();
     let (limits, service_limits) = limits(args);
-    let service = Arc::new(Service::new(loaded.users, store.clone(), Clock::default(), service_limits));
+    let service = Arc::new(Service::new(users, store.clone(), Clock::default(), service_limits));
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended: Result<(), StartError> = runtime.block_on(async {
@@ -79,7 +80,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let banner = Banner {
             address: listener.local_addr()?,
-            users: &service.users,
+            users: &service.users.now(),
             users_file: &args.files.users,
             store: described,
         };

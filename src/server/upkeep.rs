@@ -99,5 +99,5 @@ fn hash_password() -> io::Result<()> {
             "a password is not empty, and has no space or tab at its ends",
         ));
     }
-    writeln!(io::stdout(), "{}", users::hash(&Secret::new(password.to_owned())))
+    writeln!(io::stdout(), "{}", users::hash(&Secret::new(password.to_owned())).as_str())
 }

@@ -1,4 +1,4 @@
-//! Checking passwords: slow on purpose, so never on a runtime thread, and never on every core at once.
+//! Hashing passwords: slow on purpose, so never on a runtime thread, never on every core at once, and after all else.
 
 use std::{
     num::NonZero,
@@ -11,17 +11,17 @@ use std::{
 
 use tokio::{sync::Semaphore, task};
 
-use crate::{
-    protocol::{Refusal, Secret},
-    users::{Memory, User, verify},
-};
+use crate::{protocol::Refusal, users::Memory};
 
-/// Lets as many passwords be checked at once as leaves a core for everything else.
+/// The lowest priority that a thread can have.
+const NICE: i32 = 19;
+
+/// Lets as many passwords be hashed at once as leaves a core for everything else.
 pub(super) struct Hashing {
     turns: Arc<Semaphore>,
     /// One for each turn.
     memory: Arc<Mutex<Vec<Memory>>>,
-    /// How many wait or are being checked.
+    /// How many wait or are being hashed.
     queued: AtomicUsize,
     max_queued: usize,
 }
@@ -42,40 +42,44 @@ impl Hashing {
         Hashing { turns, memory: Arc::default(), queued: AtomicUsize::new(0), max_queued }
     }
 
-    fn queue(&self) -> Result<Place<'_>, Refusal> {
+    fn queue(&self) -> Option<Place<'_>> {
         let place = Place(&self.queued);
-        if self.queued.fetch_add(1, Ordering::Relaxed) >= self.max_queued {
-            return Err(Refusal::RateLimited { retry_after: 1 });
-        }
-        Ok(place)
+        (self.queued.fetch_add(1, Ordering::Relaxed) < self.max_queued).then_some(place)
     }
 
-    /// The user, if the password is theirs. `may_try` is asked once more when its turn comes,
-    /// `failed` called before the next one's if it is not.
-    pub(super) async fn verify(
+    /// Hashes when its turn comes. `may_go_on` is asked before that: those before it may have changed something.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
-        user: Option<Arc<User>>,
-        password: Secret,
-        may_try: impl Fn() -> Result<(), Refusal>,
-        failed: impl FnOnce() + Send + 'static,
-    ) -> Result<Option<Arc<User>>, Refusal> {
-        let _place = self.queue()?;
+        may_go_on: impl Fn() -> Result<(), Refusal>,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let _place = self.queue().ok_or(Refusal::RateLimited { retry_after: 1 })?;
         let permit = self.turns.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
-        // Those before it may have been guesses.
-        may_try()?;
+        may_go_on()?;
         let pool = self.memory.clone();
-        let check = move || {
+        let turn = move || {
             // Held by the work itself: it goes on when nobody waits for it any more.
             let _turn = permit;
             let lock = || pool.lock().expect("nothing panics while it is held");
             let mut memory = lock().pop().unwrap_or_default();
-            let right = verify(user.as_ref().map(|user| &user.password), &password, &mut memory);
+            let done = run_last(|| work(&mut memory));
             lock().push(memory);
-            if !right {
-                failed();
-            }
-            user.filter(|_| right)
+            done
         };
-        task::spawn_blocking(check).await.map_err(|_| Refusal::Internal)
+        task::spawn_blocking(turn).await.ok().flatten().ok_or(Refusal::Internal)
     }
+}
+
+/// Runs on a thread of the lowest priority, and waits for it. It is a thread of its own, because nobody but root can raise
+/// a priority again, and the runtime's threads have other work to do later. `None` if there can be none, or it panicked.
+fn run_last<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| {
+        let lowered = move || {
+            // Where it cannot be lowered it is as it is.
+            rustix::process::setpriority_process(None, NICE).ok();
+            work()
+        };
+        let thread = thread::Builder::new().name("hash".into()).spawn_scoped(scope, lowered);
+        thread.ok().and_then(|thread| thread.join().ok())
+    })
 }

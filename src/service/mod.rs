@@ -3,6 +3,7 @@
 //! State is behind small methods of one owner each; no lock is held across an `await`. How bytes come and go is
 //! not known here.
 
+mod account;
 mod binding;
 mod clock;
 mod delivery;
@@ -15,8 +16,9 @@ mod sessions;
 mod throttle;
 mod watchers;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
+pub use account::Change;
 pub use binding::{Binding, Watching};
 pub use clock::Clock;
 pub use delivery::{Delivery, Lease, Taken};
@@ -30,15 +32,15 @@ pub use watchers::Watchers;
 
 use self::{delivery::Inboxes, login::Hashing, presence::Attendance, throttle::Throttle};
 use crate::{
-    protocol::{Recipient, Refusal, Secret, Timestamp, Token, UserName},
-    store::{Position, SessionRecord, Store},
-    users::{User, Users},
+    protocol::{Refusal, Timestamp, Token, UserName},
+    store::{Position, Store},
+    users::Directory,
 };
 
 /// The one service that all connections share.
 pub struct Service {
     /// Who exists.
-    pub users: Users,
+    pub users: Directory,
     /// Who is logged in.
     pub sessions: Sessions,
     /// What survives.
@@ -51,6 +53,9 @@ pub struct Service {
     attendance: Attendance,
     requests: Option<Rate>,
     throttle: Option<Throttle>,
+    renews_hashes: bool,
+    /// Held by who changes who exists; across an `await`, because it takes a file's writing.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// What one user, or one who tries to be one, may ask for.
@@ -62,17 +67,20 @@ pub struct Limits {
     pub tries: bool,
     /// Passwords that may wait to be checked.
     pub logins_waiting: usize,
+    /// Whether weak hashes are renewed when somebody logs in.
+    pub renews_hashes: bool,
 }
 
 impl Limits {
     /// None at all, for load tests.
-    pub const NONE: Limits = Limits { requests: None, tries: false, logins_waiting: usize::MAX };
+    pub const NONE: Limits =
+        Limits { requests: None, tries: false, logins_waiting: usize::MAX, renews_hashes: false };
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let requests = Some(Rate { per_second: 1_000, burst: 10_000 });
-        Limits { requests, tries: true, logins_waiting: 1_000 }
+        Limits { requests, tries: true, logins_waiting: 1_000, renews_hashes: true }
     }
 }
 
@@ -89,12 +97,12 @@ pub struct LoggedIn {
 impl Service {
     /// A service in which those are logged in whose sessions the store has kept.
     #[must_use]
-    pub fn new(users: Users, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
-        let sessions = Sessions::default();
+    pub fn new(users: impl Into<Directory>, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
+        let (users, sessions) = (users.into(), Sessions::default());
         for record in store.sessions() {
             // Who is not in the users file any more is not logged in.
             let live =
-                users.get(&record.user).is_some_and(|user| sessions.restore(user, &record, clock.now()));
+                users.get(&record.user).is_some_and(|user| sessions.restore(&user, &record, clock.now()));
             if !live {
                 store.end_session(&record.digest);
             }
@@ -113,6 +121,8 @@ impl Service {
             attendance: Attendance::default(),
             requests: limits.requests,
             throttle: limits.tries.then(Throttle::default),
+            renews_hashes: limits.renews_hashes,
+            changing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -120,57 +130,6 @@ impl Service {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// Checks a password off the runtime's threads, and begins a session.
-    ///
-    /// # Errors
-    /// [`Refusal::BadCredentials`], the same and after the same time whether the user or the password is wrong;
-    /// [`Refusal::RateLimited`], before anything is checked.
-    pub async fn log_in(
-        self: &Arc<Self>,
-        name: &str,
-        password: Secret,
-        from: IpAddr,
-    ) -> Result<LoggedIn, Refusal> {
-        let throttle = self.throttle.as_ref();
-        let may_try = || throttle.map_or(Ok(()), |throttle| throttle.check(name, from, self.now()));
-        may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
-        let user = self.users.get(name);
-        // Counted where it is found, or whoever hangs up before the answer would have guessed for nothing.
-        let failed = {
-            let (service, name) = (self.clone(), name.to_owned());
-            move || {
-                if let Some(throttle) = &service.throttle {
-                    throttle.failed(&name, from, service.now());
-                }
-            }
-        };
-        let Some(user) = self.hashing.verify(user.cloned(), password, may_try, failed).await? else {
-            // A name that nobody has may be a password typed in the wrong place: it is not logged.
-            let known = user.map(|user| &user.username);
-            tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
-            return Err(Refusal::BadCredentials);
-        };
-        let (token, now) = (Token::random(), self.now());
-        if let Some(throttle) = throttle {
-            throttle.succeeded(name, from, now);
-        }
-        let record = SessionRecord {
-            digest: token.digest(),
-            user: user.username.clone(),
-            created: now,
-            used: now,
-            number: self.sessions.next_number(&user.username),
-        };
-        let position = self.store.open_session(record.clone());
-        let (session, displaced) = self.sessions.open(&user, &record, position, now);
-        for displaced in displaced {
-            self.store.end_session(displaced.digest());
-        }
-        self.presence_changed(&user.username);
-        tracing::info!(%from, user = %user.username, "logged in");
-        Ok(LoggedIn { token, session, position })
     }
 
     /// The live session that the token proves.
@@ -248,20 +207,5 @@ impl Service {
     /// Waits until nobody else reads the user's inbox, and keeps everybody else waiting as long as the lease lives.
     pub async fn lease_inbox(self: &Arc<Self>, user: &UserName) -> Lease {
         self.inboxes.lease(user, self.clone()).await
-    }
-
-    /// What others are shown as the name of a recipient.
-    #[must_use]
-    pub fn display_recipient<'a>(&'a self, recipient: &'a Recipient) -> &'a str {
-        match recipient {
-            Recipient::User(user) => self.display_name(user),
-            Recipient::Room(room) => room,
-        }
-    }
-
-    /// What others are shown as the name of a user; the user name if there is no such user any more.
-    #[must_use]
-    pub fn display_name<'a>(&'a self, username: &'a UserName) -> &'a str {
-        self.users.get(username).map_or(username, |user: &Arc<User>| &user.name)
     }
 }

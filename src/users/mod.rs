@@ -1,5 +1,6 @@
 //! Who exists: the users file and its passwords. Who is logged in is not known here.
 
+mod directory;
 pub mod edit;
 mod file;
 mod password;
@@ -7,10 +8,11 @@ pub mod rules;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+pub use directory::Directory;
 pub use file::{Loaded, UsersFileError, load, parse};
-pub use password::{Memory, PasswordHash, PasswordHashError, hash, verify};
+pub use password::{Memory, PasswordHash, PasswordHashError, hash, hash_in, verify};
 
-use crate::protocol::UserName;
+use crate::protocol::{Recipient, UserName};
 
 /// One person or device.
 #[derive(Debug)]
@@ -36,6 +38,15 @@ pub enum Password {
 }
 
 impl Password {
+    /// Whether it costs less to guess than a hash of today.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        match self {
+            Password::Hashed(hash) => hash.is_cheap(),
+            Password::Plain(_) => true,
+        }
+    }
+
     /// The text that is in the file. Not `Display`, so that no format string reveals it by accident.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -53,7 +64,7 @@ impl fmt::Debug for Password {
 }
 
 /// Everybody who exists.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Users(HashMap<UserName, Arc<User>>);
 
 impl Users {
@@ -66,6 +77,21 @@ impl Users {
     /// Everybody, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<User>> {
         self.0.values()
+    }
+
+    /// What others are shown as the name of a user; the user name if there is no such user any more.
+    #[must_use]
+    pub fn display_name<'a>(&'a self, username: &'a UserName) -> &'a str {
+        self.get(username).map_or(username, |user| &user.name)
+    }
+
+    /// What others are shown as the name of a recipient.
+    #[must_use]
+    pub fn display_recipient<'a>(&'a self, recipient: &'a Recipient) -> &'a str {
+        match recipient {
+            Recipient::User(user) => self.display_name(user),
+            Recipient::Room(room) => room,
+        }
     }
 
     /// How many there are.

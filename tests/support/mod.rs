@@ -11,7 +11,7 @@ use chat_service::{
     server::{self, Limits, Server, Summary},
     service::{self, Clock, Service},
     store::{Memory, Store},
-    users::{self, Users},
+    users::{self, Directory, Users},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
@@ -51,6 +51,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) service_limits: service::Limits,
+    pub(crate) users: Directory,
 }
 
 impl Default for Setup {
@@ -59,7 +60,9 @@ impl Default for Setup {
             store: Arc::new(Memory::new(10_000)),
             limits: Limits::default(),
             clock: Clock::default(),
-            service_limits: service::Limits::default(),
+            // The hashes of tests are weak on purpose.
+            service_limits: service::Limits { renews_hashes: false, ..service::Limits::default() },
+            users: sample_users().into(),
         }
     }
 }
@@ -68,7 +71,7 @@ impl Setup {
     /// A server without a listener, for connections in memory.
     pub(crate) fn server(self) -> Arc<Server> {
         Server::new(
-            Arc::new(Service::new(sample_users(), self.store, self.clock, self.service_limits)),
+            Arc::new(Service::new(self.users, self.store, self.clock, self.service_limits)),
             self.limits,
         )
     }

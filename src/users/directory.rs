@@ -1,0 +1,98 @@
+//! Who exists now: read by every request without waiting, replaced as a whole when the users file has changed.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arc_swap::{ArcSwap, Guard};
+
+use super::{Password, PasswordHash, User, Users};
+use crate::protocol::UserName;
+
+/// Everybody who exists, as of now.
+pub struct Directory {
+    current: ArcSwap<Users>,
+    /// Where changed passwords are written; without it they last as long as the process.
+    file: Option<PathBuf>,
+}
+
+impl Directory {
+    /// Those of a users file, into which changed passwords are written.
+    #[must_use]
+    pub fn of_file(users: Users, file: PathBuf) -> Self {
+        Directory { file: Some(file), ..Directory::from(users) }
+    }
+
+    /// Where changed passwords are written.
+    #[must_use]
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.file.as_ref()
+    }
+
+    /// Everybody. To be held for a moment, not across an `await`: [`all`](Directory::all) is for that.
+    #[must_use]
+    pub fn now(&self) -> Guard<Arc<Users>> {
+        self.current.load()
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn all(&self) -> Arc<Users> {
+        self.current.load_full()
+    }
+
+    /// The user of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<User>> {
+        self.now().get(name).cloned()
+    }
+
+    /// Replaces everybody; returns who was there before. One caller at a time.
+    pub fn replace(&self, users: Users) -> Arc<Users> {
+        self.current.swap(Arc::new(users))
+    }
+
+    /// Replaces one user's password. One caller at a time.
+    pub fn set_password(&self, name: &UserName, password: PasswordHash) {
+        let mut users = Users::clone(&self.now());
+        let Some(user) = users.get(name) else {
+            return;
+        };
+        let changed = User {
+            username: name.clone(),
+            name: user.name.clone(),
+            country: user.country.clone(),
+            password: Password::Hashed(password),
+            messages_after: user.messages_after,
+        };
+        users.0.insert(name.clone(), Arc::new(changed));
+        self.replace(users);
+    }
+}
+
+impl From<Users> for Directory {
+    fn from(users: Users) -> Self {
+        Directory { current: ArcSwap::from_pointee(users), file: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::users::parse;
+
+    const USERS: &str = "[users.ann]\nname = \"Ann\"\npassword = \"one\"\n";
+
+    #[test]
+    fn who_looked_before_a_change_sees_what_was_there_before() {
+        let directory = Directory::from(parse(USERS, "users.toml").expect("users").users);
+        let before = directory.all();
+        let hash =
+            "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
+        let ann = directory.get("ann").expect("there");
+        directory.set_password(&ann.username, PasswordHash::parse(hash).expect("a hash"));
+        assert!(matches!(before.get("ann").expect("there").password, Password::Plain(_)));
+        assert!(matches!(directory.get("ann").expect("there").password, Password::Hashed(_)));
+        directory.replace(Users::default());
+        assert!(directory.get("ann").is_none() && directory.now().is_empty());
+        assert_eq!(before.len(), 1);
+    }
+}

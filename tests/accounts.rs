@@ -1,0 +1,228 @@
+//! What changes who may log in while the server runs: new passwords, people who come and go, hashes that are renewed.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use chat_service::{
+    service::{Change, Limits},
+    users::{self, Directory, Password},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::support::{Peer, Setup, TestServer, texts, users_toml};
+
+const NEW: &str = "correct horse battery";
+const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
+const REFUSED: &str = r#"{"status": "ERROR", "message": "User Tidak Ada"}"#;
+const OK: &str = r#"{"status": "OK"}"#;
+
+/// A users file in a folder of its own.
+struct File {
+    folder: tempfile::TempDir,
+}
+
+impl File {
+    fn new() -> Self {
+        let file = File { folder: tempfile::tempdir().expect("a folder") };
+        file.write(&users_toml());
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("users.toml")
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.path(), text).expect("written");
+    }
+
+    fn users(&self) -> users::Users {
+        users::load(&self.path()).expect("a users file").users
+    }
+
+    async fn start(&self, service_limits: Limits) -> TestServer {
+        let users = Directory::of_file(self.users(), self.path());
+        Setup { users, service_limits, ..Setup::default() }.start().await
+    }
+}
+
+fn unlimited() -> Limits {
+    Limits { renews_hashes: false, ..Limits::default() }
+}
+
+async fn ask(peer: &mut Peer<TcpStream>, line: &str) -> Value {
+    serde_json::from_str(&peer.ask(line).await).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_new_password_holds_in_the_file_and_ends_the_other_sessions() {
+    let file = File::new();
+    let server = file.start(unlimited()).await;
+    let mut messi = server.log_in("messi").await;
+    let mut other = server.connect().await;
+    other.ask("hello 2").await;
+    other.log_in("messi").await;
+    let mut henderson = server.log_in("henderson").await;
+    assert_eq!(messi.ask(format!("passwd surabaya {NEW}")).await, OK);
+    let ended = other.reply().await;
+    assert_eq!(ended, r#"{"event": "session_ended"}"#);
+    assert!(other.ask("inbox").await.contains("not_authorized"));
+    assert_eq!(messi.ask("send henderson hi").await, r#"{"status": "OK", "message": "Message Sent"}"#);
+    assert_eq!(texts(&henderson.ask("inbox").await), ["hi"]);
+    assert!(other.ask("auth messi surabaya").await.contains("bad_credentials"));
+    assert!(other.ask(format!("auth messi {NEW}")).await.contains("tokenid"));
+    // What is in the file is what is in memory: reading it again ends nobody's session.
+    let change = server.server.service().reload_users().await.expect("a users file");
+    assert_eq!(change, Change::default());
+    assert!(messi.ask("inbox").await.contains("OK"));
+    let users = file.users();
+    let stored = &users.get("messi").expect("there").password;
+    assert!(!stored.is_weak() && stored.reveal() != users.get("henderson").expect("there").password.reveal());
+    drop((messi, other, henderson));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_changed_stays() {
+    let file = File::new();
+    let before = fs::read(file.path()).expect("read");
+    let server = file.start(unlimited()).await;
+    let mut messi = server.log_in("messi").await;
+    messi.ask("hello 2").await;
+    for (line, code) in [
+        ("passwd wrong-one correct horse battery", "bad_credentials"),
+        ("passwd surabaya short", "weak_password"),
+        ("passwd surabaya password1", "weak_password"),
+        ("passwd surabaya surabaya", "weak_password"),
+        ("passwd surabaya messi123", "weak_password"),
+        (r#"{"command": "passwd", "old": "surabaya", "new": " correct horse"}"#, "weak_password"),
+        (r#"{"command": "passwd", "old": "surabaya", "new": "correct\nhorse"}"#, "weak_password"),
+        ("passwd surabaya", "bad_request"),
+    ] {
+        assert_eq!(ask(&mut messi, line).await["code"], code, "{line}");
+    }
+    // Nor if it cannot be written.
+    file.write("[users.messi\n");
+    assert_eq!(ask(&mut messi, &format!("passwd surabaya {NEW}")).await["code"], "internal");
+    assert!(messi.ask("auth messi surabaya").await.contains("tokenid"));
+    fs::write(file.path(), &before).expect("written");
+    assert_eq!(ask(&mut messi, &format!("passwd surabaya {NEW}")).await["status"], "OK");
+    assert_ne!(fs::read(file.path()).expect("read"), before);
+    drop(messi);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn guesses_of_the_old_password_are_counted_like_logins() {
+    let server = TestServer::start().await;
+    let mut messi = server.connect().await;
+    messi.log_in("messi").await;
+    messi.ask("hello 2").await;
+    let mut codes = Vec::new();
+    for _ in 0..31 {
+        codes.push(ask(&mut messi, &format!("passwd wrong {NEW}")).await["code"].clone());
+    }
+    assert_eq!(codes[..30], vec![json!("bad_credentials"); 30]);
+    assert_eq!(codes[30], "rate_limited");
+    drop(messi);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn people_come_and_go_while_the_server_runs() {
+    let file = File::new();
+    let server = file.start(unlimited()).await;
+    let service = server.server.service().clone();
+    let mut messi = server.log_in("messi").await;
+    let mut lineker = server.log_in("lineker").await;
+    lineker.ask("hello 2").await;
+    let mut henderson = server.log_in("henderson").await;
+    let without_lineker = users_toml().replace("[users.lineker]", "[users.kane]").replace("Jordan", "Mister");
+    file.write(&without_lineker);
+    assert_eq!(service.reload_users().await.expect("read"), Change { added: 1, removed: 1, passwords: 0 });
+    assert_eq!(lineker.reply().await, r#"{"event": "session_ended"}"#);
+    assert!(lineker.ask("inbox").await.contains("not_authorized"));
+    assert!(messi.ask("send lineker hi").await.contains("User Tidak Ditemukan"));
+    assert!(messi.ask("send kane hi").await.contains("OK"));
+    assert!(henderson.ask("whoami").await.contains("Mister Henderson"));
+    // Somebody else's password: their sessions end, and nobody else's.
+    let hash = users::hash(&chat_service::protocol::Secret::new(NEW.into()));
+    let (head, tail) = without_lineker.split_once("[users.henderson]").expect("there");
+    let line = tail.lines().find(|line| line.starts_with("password")).expect("there");
+    let tail = tail.replacen(line, &format!("password = \"{}\"", hash.as_str()), 1);
+    file.write(&format!("{head}[users.henderson]{tail}"));
+    assert_eq!(service.reload_users().await.expect("read"), Change { added: 0, removed: 0, passwords: 1 });
+    assert_eq!(henderson.ask("inbox").await, NOT_AUTHORIZED);
+    assert_eq!(henderson.ask("auth henderson surabaya").await, REFUSED);
+    assert!(henderson.ask(format!("auth henderson {NEW}")).await.contains("tokenid"));
+    // A broken file changes nothing.
+    file.write("[users.messi\n");
+    assert!(service.reload_users().await.is_err());
+    assert!(messi.ask("send henderson still here").await.contains("OK"));
+    drop((messi, lineker, henderson));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_weak_hash_is_renewed_at_the_next_login() {
+    let file = File::new();
+    let server = file.start(Limits::default()).await;
+    let mut messi = server.log_in("messi").await;
+    // The next login waits in the same queue, behind the renewal.
+    let service = server.server.service().clone();
+    while service.users.get("messi").expect("there").password.is_weak() {
+        tokio::task::yield_now().await;
+    }
+    let users = file.users();
+    let renewed = users.get("messi").expect("there");
+    assert!(matches!(&renewed.password, Password::Hashed(hash) if !hash.is_cheap()));
+    assert!(users.get("henderson").expect("there").password.is_weak());
+    assert_eq!(service.reload_users().await.expect("read"), Change::default());
+    assert!(messi.ask("inbox").await.contains("OK"));
+    assert!(messi.ask("auth messi surabaya").await.contains("tokenid"));
+    drop((messi, service));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
+    let file = File::new();
+    let server = file.start(unlimited()).await;
+    let service: Arc<_> = server.server.service().clone();
+    let mut messi = server.log_in("messi").await;
+    let mut lineker = server.log_in("lineker").await;
+    for line in ["join #lab", "send lineker old", "send #lab old"] {
+        assert!(messi.ask(line).await.contains("OK"));
+    }
+    for line in ["join #lab", "send messi from the first"] {
+        assert!(lineker.ask(line).await.contains("OK"));
+    }
+    let (first, rest) =
+        (users_toml(), users_toml().split("[users.lineker]").next().expect("a part").to_owned());
+    file.write(&rest);
+    service.reload_users().await.expect("read");
+    file.write(&format!("{first}messages_after = 3\n"));
+    service.reload_users().await.expect("read");
+    let mut second = server.log_in("lineker").await;
+    assert_eq!(second.ask("inbox").await, r#"{"status": "OK", "messages": {}}"#);
+    assert!(second.ask("members #lab").await.contains("not a member"));
+    assert_eq!(
+        ask(&mut second, "history messi").await,
+        json!({"status": "OK", "messages": [], "more": false})
+    );
+    assert!(second.ask("status 1").await.contains("no such message"));
+    assert!(messi.ask("send lineker new").await.contains("OK"));
+    assert_eq!(texts(&second.ask("inbox").await), ["new"]);
+    let page = ask(&mut second, "history messi").await;
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{page}");
+    assert_eq!(page["more"], false);
+    assert_eq!(ask(&mut messi, "history lineker").await["messages"].as_array().map(Vec::len), Some(3));
+    // It happens once: what comes later stays.
+    assert!(second.ask("join #lab").await.contains("OK"));
+    assert!(messi.ask("send lineker later").await.contains("OK"));
+    service.begin_anew(&file.users()).await;
+    assert!(second.ask("members #lab").await.contains("lineker"));
+    assert_eq!(texts(&second.ask("inbox").await), ["later"]);
+    drop((messi, lineker, second, service));
+    server.stop().await;
+}
