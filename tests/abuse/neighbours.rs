@@ -1,0 +1,163 @@
+//! What some ask for does not slow down what others do.
+
+use std::{
+    collections::HashSet,
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use chat_service::{protocol::Secret, users};
+use serde_json::Value;
+
+use super::{Sender, holds_once, raise_descriptor_limit, short_or_long, unhurt};
+use crate::support::{CHEAP_HASH, SOON, lines, program::Program, users_toml};
+
+/// The last of a thousand passwords waits for all the others.
+const LOGINS_TAKE: Duration = Duration::from_mins(5);
+
+/// Everybody logs in at once, and is let in.
+fn log_in_at_once(server: &Program, count: usize) {
+    let mut streams: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"auth lineker surabaya\nquit\n").expect("taken");
+    }
+    for mut stream in streams {
+        stream.set_read_timeout(Some(LOGINS_TAKE)).expect("set");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains("tokenid"), "{answer}");
+    }
+}
+
+#[test]
+fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
+    raise_descriptor_limit();
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users.toml");
+    // Hashes as people have them: 19 MiB each.
+    let hash = users::hash(&Secret::new("surabaya".into()));
+    std::fs::write(&users, users_toml().replace(CHEAP_HASH, &hash)).expect("written");
+    let users = users.to_str().expect("UTF-8");
+    let server = Program::start(&[
+        "--users",
+        users,
+        "--max-connections-per-address",
+        "2000",
+        "--inbox-limit",
+        "1000000",
+    ]);
+    let mut sender = Sender::log_in(&server, "messi", "henderson");
+    let count = short_or_long(60, 1_000);
+    holds_once(|| {
+        unhurt(&mut sender, 2.0, 1, |sender| {
+            thread::scope(|scope| {
+                let crowd = scope.spawn(|| log_in_at_once(&server, count));
+                let times = sender.send_while(|| !crowd.is_finished());
+                crowd.join().expect("all are let in");
+                times
+            })
+        })
+    });
+    server.stop();
+}
+
+/// How many bytes of questions each of those who do not read asks.
+const QUESTIONS: usize = 64 * 1024;
+
+/// Connects, asks for more than connections hold, and reads nothing.
+fn stall(server: &Program, kind: usize) -> TcpStream {
+    let mut stream = server.connect();
+    let asked = match kind % 4 {
+        0 => "auth henderson surabaya\n".to_owned() + &"inbox\n".repeat(QUESTIONS / 6),
+        1 => "auth lineker surabaya\n".to_owned() + &"history henderson 1000\n".repeat(QUESTIONS / 23),
+        2 => "auth lineker surabaya\n".to_owned() + &"help\n".repeat(QUESTIONS / 5),
+        _ => "hello 2\nauth henderson surabaya\nwatch\n".to_owned(),
+    };
+    // The server stops reading before it has all: what it does not take is left.
+    stream.set_nonblocking(true).expect("set");
+    match stream.write(asked.as_bytes()) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(error) => panic!("{error}"),
+    }
+    stream
+}
+
+/// Waits until the server has done for those who stall all that it can: it works no more.
+fn settle(server: &Program) {
+    let began = Instant::now();
+    let mut worked = server.cpu_time();
+    loop {
+        thread::park_timeout(Duration::from_millis(100));
+        let now = server.cpu_time();
+        if now.saturating_sub(worked) <= Duration::from_millis(20) {
+            return;
+        }
+        assert!(began.elapsed() < SOON, "it works for ever for those who read nothing");
+        worked = now;
+    }
+}
+
+/// The texts of messages in whole replies and events, whatever their form.
+fn texts(value: &Value, found: &mut HashSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(text) = fields.get("msg").and_then(Value::as_str) {
+                found.insert(text.to_owned());
+            }
+            fields.values().for_each(|value| texts(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        _ => {}
+    }
+}
+
+fn texts_of(replies: &str, found: &mut HashSet<String>) {
+    // What stands after the last end is a reply that was cut: its messages are still in the inbox.
+    let whole = replies.rsplit_once("\r\n\r\n").map_or("", |(whole, _)| whole);
+    for reply in whole.split("\r\n\r\n").filter(|reply| !reply.is_empty()) {
+        texts(&serde_json::from_str(reply).expect("JSON"), found);
+    }
+}
+
+/// What had reached somebody who read nothing until now.
+fn arrived(mut stream: TcpStream, found: &mut HashSet<String>) {
+    stream.set_nonblocking(false).expect("set");
+    stream.set_read_timeout(Some(SOON)).expect("set");
+    stream.shutdown(std::net::Shutdown::Write).ok();
+    let mut bytes = Vec::new();
+    // A reset, if the server has cut it off meanwhile, comes after what had arrived.
+    stream.read_to_end(&mut bytes).ok();
+    texts_of(&String::from_utf8_lossy(&bytes), found);
+}
+
+#[test]
+fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
+    let server = Program::start(&["--inbox-limit", "1000000", "--request-burst", "1000000"]);
+    // What is waiting before they come: more than a connection's buffers hold.
+    let waiting: Vec<_> = (0..600).map(|number| format!("waits {number} {}", "x".repeat(500))).collect();
+    let sends = lines(waiting.iter().map(|text| format!("send henderson {text}\n")));
+    server.talk(format!("auth lineker surabaya\n{sends}"));
+    let mut sender = Sender::log_in(&server, "messi", "henderson");
+    let mut found = HashSet::new();
+    holds_once(|| {
+        let mut stalled = Vec::new();
+        let told = unhurt(&mut sender, 1.2, 1, |sender| {
+            stalled = (0..100).map(|kind| stall(&server, kind)).collect();
+            settle(&server);
+            // The long form lasts longer than the ten seconds after which they are cut off.
+            sender.send_for(short_or_long(Duration::from_millis(700), Duration::from_secs(15)))
+        });
+        // Only those who take messages out of the inbox can have some that nobody else has.
+        stalled.into_iter().step_by(4).for_each(|stream| arrived(stream, &mut found));
+        told
+    });
+    let rest = server.talk("auth henderson surabaya\n".to_owned() + &"inbox\n".repeat(2_000));
+    texts_of(&rest, &mut found);
+    let sent = (0..sender.sent).map(Sender::text).chain(waiting);
+    let lost: Vec<_> = sent.filter(|text| !found.contains(text)).collect();
+    assert!(lost.is_empty(), "{} of {} lost: {:?}", lost.len(), sender.sent, lost.first());
+    server.stop();
+}
