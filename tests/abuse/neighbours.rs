@@ -47,6 +47,8 @@ fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
         "2000",
         "--inbox-limit",
         "1000000",
+        "--request-rate",
+        "1000000",
     ]);
     let mut sender = Sender::log_in(&server, "messi", "henderson");
     let count = short_or_long(60, 1_000);
@@ -135,7 +137,7 @@ fn arrived(mut stream: TcpStream, found: &mut HashSet<String>) {
 
 #[test]
 fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
-    let server = Program::start(&["--inbox-limit", "1000000", "--request-burst", "1000000"]);
+    let server = Program::start(&["--inbox-limit", "1000000", "--request-rate", "1000000"]);
     // What is waiting before they come: more than a connection's buffers hold.
     let waiting: Vec<_> = (0..600).map(|number| format!("waits {number} {}", "x".repeat(500))).collect();
     let sends = lines(waiting.iter().map(|text| format!("send henderson {text}\n")));
