@@ -9,6 +9,9 @@ use chat_service::protocol::{
 const LONG: (u8, usize) = (0xfe, MAX_LINE / 2);
 
 /// The first byte says how many cuts there are, those after it how far apart they are; the rest is what is cut.
+///
+/// # Panics
+/// If they do not.
 pub fn check(input: &[u8]) {
     let Some((count, rest)) = input.split_first() else {
         return;

@@ -130,7 +130,9 @@ impl Model {
     /// Every message in what is shown was sent, and one of `shown_to` may see it.
     fn check(&self, shown_to: &HashSet<User>, value: &Value) {
         if let Value::Array(values) = value {
-            values.iter().for_each(|value| self.check(shown_to, value));
+            for value in values {
+                self.check(shown_to, value);
+            }
         }
         let Value::Object(fields) = value else {
             return;

@@ -28,7 +28,9 @@ pub fn check_line(line: &[u8]) {
         let is_blank = text.bytes().all(|byte| matches!(byte, b' ' | b'\t'));
         assert_eq!(matches!(parsed, Ok(None)), is_blank);
         assert!(parsed.is_ok(), "words are always a request of some kind");
-        COMMANDS.iter().for_each(|command| check_words(line, command));
+        for command in COMMANDS {
+            check_words(line, command);
+        }
     }
 }
 
