@@ -1,5 +1,6 @@
 //! All integration tests: one binary, real sockets on free ports, no sleeps, no order.
 
+mod abuse;
 mod accounts;
 mod client;
 mod codec;

@@ -102,6 +102,9 @@ fn a_second_signal_ends_the_server_at_once() {
     let lines = "haloo\n".repeat(10_000);
     while flood.write(lines.as_bytes()).is_ok() {}
     let mut idle = server.connect();
+    // One that is not accepted yet would get no goodbye.
+    idle.write_all(b"ping\n").expect("taken");
+    read_reply(&mut idle);
     server.signal("TERM");
     // The first one has arrived when it says goodbye.
     idle.read_exact(&mut [0; 10]).expect("a goodbye");

@@ -108,7 +108,7 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
         let span = error.span().unwrap_or(0..0);
         source.wrong(
             span,
-            error.message().to_owned(),
+            without_value(error.message()),
             "each user is a table [users.NAME] with name = \"…\", country = \"…\" (may be left out) and password = \"…\"",
         )
     })?;
@@ -190,6 +190,17 @@ impl Source<'_> {
     }
 }
 
+/// A reader's message without the value that it found where another belongs: it may be a password.
+fn without_value(message: &str) -> String {
+    if !["invalid type: ", "invalid value: "].iter().any(|start| message.starts_with(start)) {
+        return message.to_owned();
+    }
+    // What was expected is told last, and the value may contain anything.
+    message
+        .rsplit_once(", expected ")
+        .map_or_else(|| message.to_owned(), |(_, expected)| format!("wrong type, expected {expected}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +277,20 @@ mod tests {
     fn an_error_shows_no_password() {
         let told = refused("[users.messi]\nname = \"M\"\npassword = \"surabaya\n");
         assert!(!told.contains("surabaya"), "{told}");
+        let check = |text: &str, start: &str| {
+            let told = refused(text);
+            assert!(told.starts_with(start) && !told.contains("7331"), "{told}");
+        };
+        check("[users]\npassword = \"7331\"\n", "users.toml:2: wrong type, expected ");
+        check(
+            "[users.messi]\nname = \"M\"\npassword = 7331\n",
+            "users.toml:3: wrong type, expected a string\n",
+        );
+        check(
+            "[users.messi]\nname = \"M\"\npassword = [\"7331, expected 7\"]\n",
+            "users.toml:3: wrong type, expected a string\n",
+        );
+        check("users = \"7331, expected a\"\n", "users.toml:1: wrong type, expected a map\n");
     }
 
     #[test]

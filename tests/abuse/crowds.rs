@@ -1,0 +1,129 @@
+//! More connections than anybody needs: slow ones, and more than the server can have.
+
+use std::time::{Duration, Instant};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{Sender, holds_once, raise_descriptor_limit, short_or_long};
+use crate::support::{Peer, SENT, SOON, program::Program};
+
+/// Deadlines are looked at once a second; the rest is what a busy machine adds.
+const LATE: Duration = Duration::from_secs(4);
+
+/// Sends a byte now and then until the server hangs up; its last word, and when it came.
+async fn drip(mut stream: TcpStream, byte: u8, every: Duration) -> (String, Duration) {
+    let (began, mut told) = (Instant::now(), String::new());
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut reader, mut writer) = stream.split();
+    let read = async { reader.read_to_string(&mut told).await.expect("a clean end") };
+    let drip = async {
+        loop {
+            ticks.tick().await;
+            writer.write_all(&[byte]).await.ok();
+        }
+    };
+    tokio::select! {
+        _ = read => {}
+        () = drip => {}
+    }
+    (told, began.elapsed())
+}
+
+/// Logs in now and then, as others do; how long the slowest of them waited.
+async fn others_log_in(server: &Program) -> Duration {
+    let mut slowest = Duration::ZERO;
+    loop {
+        let began = Instant::now();
+        let mut peer = Peer::new(TcpStream::connect(server.address).await.expect("a connection"));
+        peer.log_in("messi").await;
+        slowest = slowest.max(began.elapsed());
+        assert!(slowest < Duration::from_secs(5), "a login took {slowest:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_sends_a_byte_now_and_then_is_ended_in_time_while_others_log_in() {
+    raise_descriptor_limit();
+    let (count, every, line, login) =
+        short_or_long((200, Duration::from_millis(500), 2, 3), (5_000, Duration::from_secs(5), 10, 60));
+    let server = Program::start(&[
+        "--line-deadline",
+        &line.to_string(),
+        "--login-deadline",
+        &login.to_string(),
+        "--max-connections-per-address",
+        "6000",
+    ]);
+    let before = server.descriptors();
+    let mut slow = Vec::new();
+    for number in 0..count {
+        let stream = TcpStream::connect(server.address).await.expect("a connection");
+        // Every other one finishes its lines, which are blank, and never logs in.
+        let (byte, word, deadline) = match number % 2 {
+            0 => (b'x', "line not finished in time", line),
+            _ => (b'\n', "not logged in in time", login),
+        };
+        slow.push((word, Duration::from_secs(deadline), tokio::spawn(drip(stream, byte, every))));
+    }
+    let all_end = async {
+        for (word, deadline, end) in slow {
+            let (told, after) = timeout(deadline + SOON, end).await.expect("an end").expect("no panic");
+            assert_eq!(told, format!("{{\"status\": \"ERROR\", \"message\": \"{word}\"}}\r\n\r\n"));
+            assert!((deadline..deadline + LATE).contains(&after), "{word} after {after:?}");
+        }
+    };
+    tokio::select! {
+        () = all_end => {}
+        _ = others_log_in(&server) => {}
+    }
+    let began = Instant::now();
+    while server.descriptors() > before {
+        assert!(began.elapsed() < SOON, "connections are left");
+        sleep(Duration::from_millis(20)).await;
+    }
+    server.stop();
+}
+
+/// A server that may have 256 files, and 1,000 who want to connect.
+async fn exhaust_descriptors() -> Result<String, String> {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_chat-server")]);
+    let server = Program::start_by(command, &[]);
+    let mut old = Sender::log_in(&server, "messi", "henderson");
+    let crowd: Vec<_> = (0..1_000).map(|_| tokio::spawn(TcpStream::connect(server.address))).collect();
+    // Those that do not fit into the listener's queue go on trying.
+    while server.descriptors() < 256 {
+        tokio::task::yield_now().await;
+    }
+    let (began, worked) = (Instant::now(), server.cpu_time());
+    sleep(Duration::from_secs(2)).await;
+    let load = server.cpu_time().saturating_sub(worked).as_secs_f64() / began.elapsed().as_secs_f64();
+    assert_eq!(old.ask("send henderson haloo"), SENT, "an old connection is served");
+    for waiting in crowd {
+        waiting.abort();
+        drop(waiting.await);
+    }
+    let began = Instant::now();
+    let login = timeout(SOON, async {
+        let mut peer = Peer::new(TcpStream::connect(server.address).await.expect("a connection"));
+        peer.log_in("henderson").await;
+    });
+    login.await.expect("served at last");
+    let recovered = began.elapsed();
+    server.stop();
+    let figures = format!("{:.1} % of a core without descriptors; served after {recovered:?}", load * 100.0);
+    if load < 0.2 && recovered < Duration::from_secs(1) { Ok(figures) } else { Err(figures) }
+}
+
+#[test]
+fn a_server_without_descriptors_does_not_spin_and_recovers_within_a_second() {
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    holds_once(|| runtime.block_on(exhaust_descriptors()));
+}

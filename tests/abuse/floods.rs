@@ -1,0 +1,41 @@
+//! More bytes than anybody means.
+
+use std::io::Write;
+
+use super::{report, short_or_long};
+use crate::support::program::{Program, read_reply};
+
+#[test]
+fn bytes_without_a_line_end_cost_no_memory_however_many_they_are() {
+    let server = Program::start(&[]);
+    let chunk = vec![b'x'; 64 * 1024];
+    // One to begin with, so that what is compared is not the first of anything.
+    let before = [(); 2].map(|()| {
+        pour(&server, &chunk, chunk.len());
+        server.memory_kib("VmHWM")
+    })[1];
+    let (mut left, mut connections) = (short_or_long(64_usize << 20, 1 << 30), 0);
+    while left > 0 {
+        left -= pour(&server, &chunk, left);
+        connections += 1;
+    }
+    let grown = server.memory_kib("VmHWM").saturating_sub(before);
+    report(&format!("{grown} KiB more after {connections} connections"));
+    assert!(grown <= 1024, "{grown} KiB");
+    server.stop();
+}
+
+/// Sends up to `most` bytes on one connection, as long as the server takes them; how many it took.
+fn pour(server: &Program, chunk: &[u8], most: usize) -> usize {
+    let mut stream = server.connect();
+    let mut poured = 0;
+    while poured < most && stream.write_all(&chunk[..chunk.len().min(most - poured)]).is_ok() {
+        if poured == 0 {
+            // Said at once, not when the line has ended.
+            assert_eq!(read_reply(&mut stream), r#"{"status": "ERROR", "message": "line too long"}"#);
+        }
+        poured += chunk.len().min(most - poured);
+    }
+    assert!(poured > 0, "nothing was taken");
+    poured
+}

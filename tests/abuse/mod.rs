@@ -1,0 +1,152 @@
+//! Nobody takes the server down, and nobody learns a secret from its log, its files or its timing.
+//!
+//! Each test runs the server program against a crowd; `CHAT_TEST_LONG=1` makes the crowd as large as
+//! `docs/testing.md` says. Times are compared with those of the same server at rest, in the same run.
+
+mod crowds;
+mod floods;
+mod neighbours;
+mod secrets;
+mod timing;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::{SENT, SOON, program::Program};
+
+/// One of two figures: that of the short form, or that of the long one.
+fn short_or_long<T>(short: T, long: T) -> T {
+    if std::env::var_os("CHAT_TEST_LONG").is_some() { long } else { short }
+}
+
+/// Lets this process, and the servers that it starts, have as many connections as the system allows.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the maximum");
+}
+
+/// Shows what was measured to whoever runs it with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "figures for whoever runs it")]
+fn report(figures: &str) {
+    println!("{figures}");
+}
+
+/// Three tries, of which one has to hold: other programs that take the machine for a while make a time longer, never
+/// shorter, so one good measurement shows what the server can do, and a server that cannot fails all three.
+fn holds_once(mut measure: impl FnMut() -> Result<String, String>) {
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        match measure() {
+            Ok(figures) => return report(&figures),
+            Err(figures) => failed.push(figures),
+        }
+    }
+    panic!("{failed:#?}");
+}
+
+/// Somebody who is logged in and sends one message after the other.
+struct Sender {
+    stream: BufReader<TcpStream>,
+    to: &'static str,
+    /// How many were acknowledged; their texts are `text(0)` and so on.
+    sent: usize,
+}
+
+impl Sender {
+    fn log_in(server: &Program, user: &str, to: &'static str) -> Self {
+        let stream = server.connect();
+        stream.set_nodelay(true).expect("set");
+        let mut sender = Sender { stream: BufReader::new(stream), to, sent: 0 };
+        let reply = sender.ask(&format!("auth {user} surabaya"));
+        assert!(reply.contains("tokenid"), "{reply}");
+        sender
+    }
+
+    fn text(number: usize) -> String {
+        format!("number {number}.")
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        self.stream.get_mut().write_all(format!("{line}\n").as_bytes()).expect("taken");
+        let mut reply = String::new();
+        while !reply.ends_with("\r\n\r\n") {
+            assert_ne!(self.stream.read_line(&mut reply).expect("a reply"), 0, "the server hung up");
+        }
+        reply.truncate(reply.len() - 4);
+        reply
+    }
+
+    /// Sends as long as `goes_on` says so; how long each took.
+    fn send_while(&mut self, mut goes_on: impl FnMut() -> bool) -> Vec<Duration> {
+        let mut times = Vec::new();
+        while goes_on() {
+            let line = format!("send {} {}", self.to, Self::text(self.sent));
+            let began = Instant::now();
+            assert_eq!(self.ask(&line), SENT);
+            times.push(began.elapsed());
+            self.sent += 1;
+        }
+        times
+    }
+
+    fn send_for(&mut self, time: Duration) -> Vec<Duration> {
+        let began = Instant::now();
+        self.send_while(|| began.elapsed() < time)
+    }
+}
+
+/// The time within which 99 of 100 were done.
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * 99 / 100).min(times.len() - 1)]
+}
+
+fn median<T: Ord + Copy>(mut figures: Vec<T>) -> T {
+    figures.sort_unstable();
+    figures[figures.len() / 2]
+}
+
+/// Waits until the server has done all that it can for its peers, those who are there and those who have gone: it works
+/// no more.
+fn settle(server: &Program) {
+    let began = Instant::now();
+    let mut worked = server.cpu_time();
+    loop {
+        thread::park_timeout(Duration::from_millis(100));
+        let now = server.cpu_time();
+        if now.saturating_sub(worked) <= Duration::from_millis(20) {
+            return;
+        }
+        assert!(began.elapsed() < SOON, "it works for ever for those who ask nothing more");
+        worked = now;
+    }
+}
+
+/// Sends are measured so many times at rest, and in turns with it under attack.
+const ROUNDS: usize = 3;
+
+/// Whether sends under attack take at most `ratio` times what they take at rest, or 5 ms more, which is less than
+/// anybody notices; p99 of each round, then the median of the rounds.
+fn unhurt(
+    server: &Program,
+    sender: &mut Sender,
+    ratio: f64,
+    mut attacked: impl FnMut(&mut Sender) -> Vec<Duration>,
+) -> Result<String, String> {
+    let (mut at_rest, mut under_attack) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        settle(server);
+        at_rest.push(p99(sender.send_for(Duration::from_millis(500))));
+        under_attack.push(p99(attacked(sender)));
+    }
+    let (rest, attack) = (median(at_rest), median(under_attack));
+    let figures = format!("p99 of a send: {rest:?} at rest, {attack:?} under attack");
+    let holds = attack <= rest.mul_f64(ratio) || attack <= rest + Duration::from_millis(5);
+    if holds { Ok(figures) } else { Err(figures) }
+}

@@ -1,0 +1,131 @@
+//! What some ask for does not slow down what others do.
+
+use std::{
+    collections::HashSet,
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use chat_service::{protocol::Secret, users};
+use serde_json::Value;
+
+use super::{Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};
+use crate::support::{CHEAP_HASH, lines, program::Program, users_toml};
+
+/// The last of a thousand passwords waits for all the others.
+const LOGINS_TAKE: Duration = Duration::from_mins(5);
+
+/// Everybody logs in at once, and is let in.
+fn log_in_at_once(server: &Program, count: usize) {
+    let mut streams: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"auth lineker surabaya\nquit\n").expect("taken");
+    }
+    for mut stream in streams {
+        stream.set_read_timeout(Some(LOGINS_TAKE)).expect("set");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains("tokenid"), "{answer}");
+    }
+}
+
+#[test]
+fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
+    raise_descriptor_limit();
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users.toml");
+    // Hashes as people have them: 19 MiB each.
+    let hash = users::hash(&Secret::new("surabaya".into()));
+    std::fs::write(&users, users_toml().replace(CHEAP_HASH, &hash)).expect("written");
+    let users = users.to_str().expect("UTF-8");
+    let server = Program::start(&[
+        "--users",
+        users,
+        "--max-connections-per-address",
+        "2000",
+        "--inbox-limit",
+        "1000000",
+        "--request-rate",
+        "1000000",
+    ]);
+    let mut sender = Sender::log_in(&server, "messi", "henderson");
+    let count = short_or_long(60, 1_000);
+    holds_once(|| {
+        unhurt(&server, &mut sender, 2.0, |sender| {
+            thread::scope(|scope| {
+                let crowd = scope.spawn(|| log_in_at_once(&server, count));
+                let times = sender.send_while(|| !crowd.is_finished());
+                crowd.join().expect("all are let in");
+                times
+            })
+        })
+    });
+    server.stop();
+}
+
+/// How many bytes of questions each of those who do not read asks.
+const QUESTIONS: usize = 64 * 1024;
+
+/// Connects, asks for more than connections hold, and reads nothing.
+fn stall(server: &Program, kind: usize) -> TcpStream {
+    let mut stream = server.connect();
+    let asked = match kind % 4 {
+        0 => "auth henderson surabaya\n".to_owned() + &"inbox\n".repeat(QUESTIONS / 6),
+        1 => "auth lineker surabaya\n".to_owned() + &"history henderson\n".repeat(QUESTIONS / 18),
+        2 => "auth lineker surabaya\n".to_owned() + &"help\n".repeat(QUESTIONS / 5),
+        _ => "hello 2\nauth henderson surabaya\nwatch\n".to_owned(),
+    };
+    // The server stops reading before it has all: what it does not take is left.
+    stream.set_nonblocking(true).expect("set");
+    match stream.write(asked.as_bytes()) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(error) => panic!("{error}"),
+    }
+    stream
+}
+
+/// The texts of all messages in a reply.
+fn texts(value: &Value, found: &mut HashSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(text) = fields.get("msg").and_then(Value::as_str) {
+                found.insert(text.to_owned());
+            }
+            fields.values().for_each(|value| texts(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
+    let server = Program::start(&["--inbox-limit", "1000000", "--request-rate", "1000000"]);
+    // What is waiting before they come. One reply to `inbox` has all of it, and is more than the system's buffers take:
+    // whoever does not read it has taken nothing out of the inbox.
+    let waiting: Vec<_> = (0..1_000).map(|number| format!("waits {number} {}", "x".repeat(950))).collect();
+    let sends = lines(waiting.iter().map(|text| format!("send henderson {text}\n")));
+    server.talk(format!("auth lineker surabaya\n{sends}"));
+    let mut sender = Sender::log_in(&server, "messi", "henderson");
+    holds_once(|| {
+        let mut stalled = Vec::new();
+        unhurt(&server, &mut sender, 1.2, |sender| {
+            stalled = (0..100).map(|kind| stall(&server, kind)).collect();
+            settle(&server);
+            // The long form lasts longer than the ten seconds after which they are cut off.
+            sender.send_for(short_or_long(Duration::from_millis(700), Duration::from_secs(15)))
+        })
+    });
+    let rest = server.talk("auth henderson surabaya\n".to_owned() + &"inbox\n".repeat(2_000));
+    let mut found = HashSet::new();
+    for reply in rest.split_terminator("\r\n\r\n") {
+        texts(&serde_json::from_str(reply).expect("JSON"), &mut found);
+    }
+    let sent = (0..sender.sent).map(Sender::text).chain(waiting);
+    let lost: Vec<_> = sent.filter(|text| !found.contains(text)).collect();
+    assert!(lost.is_empty(), "{} of {} lost: {:?}", lost.len(), found.len() + lost.len(), lost.first());
+    server.stop();
+}
