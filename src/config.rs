@@ -63,6 +63,22 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 1_800)]
     pub idle_timeout: u64,
 
+    /// Seconds after which a peer that takes none of what it is sent is cut off; one that takes less than 4 KiB/s is after 30
+    #[arg(long, env = "CHAT_SLOW_CONSUMER", value_name = "SECONDS", default_value_t = 10)]
+    pub slow_consumer: u64,
+
+    /// Logins that may fail at once for one account, from addresses that are new to it; one more each minute
+    #[arg(long, env = "CHAT_LOGIN_TRIES", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub login_tries: u32,
+
+    /// Logins that may fail at once from one address (of IPv6: one /64); one more every 20 seconds
+    #[arg(long, env = "CHAT_LOGIN_TRIES_PER_ADDRESS", value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub login_tries_per_address: u32,
+
+    /// Logins that may wait for their password to be checked
+    #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = 1_000)]
+    pub login_queue: usize,
+
     /// Requests a second of each user, in the long run
     #[arg(long, env = "CHAT_REQUEST_RATE", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub request_rate: u32,
@@ -71,7 +87,7 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_REQUEST_BURST", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub request_burst: u32,
 
-    /// Lift limits of rate, time and connections, for load tests; line and inbox limits stay
+    /// For load tests: lift limits of rate, time and connections, and leave weak hashes as they are; line and inbox limits stay
     #[arg(long, env = "CHAT_NO_LIMITS")]
     pub no_limits: bool,
 

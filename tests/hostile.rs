@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use chat_service::service::Limit;
 use tokio::{io::AsyncReadExt, time::Instant};
 
 use crate::support::{
@@ -134,6 +135,7 @@ async fn who_takes_nothing_for_ten_seconds_is_cut_off_with_a_word() {
     let words: Vec<_> = rest.split_terminator("\r\n\r\n").collect();
     assert_eq!(words.last(), Some(&r#"{"status": "ERROR", "message": "reading too slowly"}"#));
     assert!(words.len() < 200, "{}", words.len());
+    assert_eq!(server.service().counts.of(Limit::SlowConsumer), 1);
     let whole = r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#;
     assert!(words[..words.len() - 1].iter().all(|word| *word == whole), "no reply is cut in half");
 }

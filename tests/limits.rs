@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chat_service::{
     server::{Limits, Server},
-    service::{self, Clock, Rate},
+    service::{self, Clock, Limit, Rate},
 };
 use tokio::{
     io::DuplexStream,
@@ -36,6 +36,13 @@ fn about(took: Duration, expected: Duration) {
     assert!(took >= expected && took <= expected + 2 * TICK, "{took:?}, not {expected:?}");
 }
 
+/// The limits that were reached, and how often.
+fn counted(server: &Server) -> Vec<(Limit, u64)> {
+    let counts = &server.service().counts;
+    let all = Limit::ALL.into_iter().map(|limit| (limit, counts.of(limit)));
+    all.filter(|(_, count)| *count > 0).collect()
+}
+
 fn server() -> Arc<Server> {
     Setup::default().server()
 }
@@ -62,6 +69,7 @@ async fn who_does_not_log_in_is_ended_after_a_minute() {
     with_token.ask(format!("inbox {token}")).await;
     sleep(Duration::from_mins(2)).await;
     assert_eq!(with_token.ask(format!("send {token} messi a")).await, SENT);
+    assert_eq!(counted(&server), [(Limit::LoginDeadline, 2)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,6 +94,7 @@ async fn a_line_is_to_be_finished_within_ten_seconds() {
         steady.send(" a\n").await;
         assert_eq!(steady.reply().await, SENT);
     }
+    assert_eq!(counted(&server), [(Limit::LineDeadline, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,6 +113,7 @@ async fn who_asks_nothing_for_half_an_hour_is_ended_unless_they_watch() {
     watcher.ask("unwatch").await;
     let took = ended(&mut watcher, r#"{"event": "closing", "reason": "idle"}"#).await;
     about(took, Duration::from_mins(30));
+    assert_eq!(counted(&server), [(Limit::IdleTimeout, 2)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,11 +135,12 @@ async fn a_user_has_a_burst_of_requests_and_then_a_rate() {
         for _ in 0..15 {
             let reply = peer.reply().await;
             assert!(reply == SENT || reply == limited, "{reply}");
-            refused += usize::from(reply == limited);
+            refused += u64::from(reply == limited);
         }
     }
     // The wall clock goes on while this runs: a few more than twenty.
     assert!((1..=10).contains(&refused), "{refused} of 30 refused");
+    assert_eq!(counted(&server), [(Limit::RequestRate, refused)]);
     let (mut other, _) = duplex(&server, 1 << 20);
     other.log_in("lineker").await;
     assert_eq!(other.ask("send henderson a").await, SENT, "others have their own");
@@ -160,6 +171,7 @@ async fn guessing_ends_before_it_costs_a_hash_and_the_owner_still_gets_in() {
         log_in("203.0.113.5".parse().expect("an address"), "auth messi wrong").await.contains("too many")
     );
     assert!(log_in(owner, "auth messi surabaya").await.contains("tokenid"));
+    assert_eq!(counted(&server), [(Limit::LoginTries, 3)]);
     clock.advance(Duration::from_mins(11));
     assert!(log_in(thief, "auth messi surabaya").await.contains("tokenid"));
 }
@@ -177,6 +189,7 @@ async fn so_many_connections_and_no_more() {
     refused.send("ping\n".repeat(100)).await;
     assert_eq!(refused.reply().await, error("too many connections"));
     assert_eq!(refused.try_reply().await, None);
+    assert_eq!(counted(&server.server), [(Limit::ConnectionsPerAddress, 1)]);
     drop(open.pop());
     // One that has gone makes room, as soon as the server has seen it go.
     loop {
@@ -189,6 +202,41 @@ async fn so_many_connections_and_no_more() {
     }
     assert_eq!(open[0].ask("send messi a").await, SENT);
     drop(open);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn so_many_connections_in_all() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let open = [server.log_in("messi").await, server.log_in("messi").await];
+    let mut refused = server.connect().await;
+    assert_eq!(refused.reply().await, error("too many connections"));
+    assert_eq!(counted(&server.server), [(Limit::Connections, 1)]);
+    drop((open, refused));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn so_many_logins_wait_for_their_turn() {
+    let service_limits = service::Limits { logins_waiting: 1, ..service::Limits::default() };
+    let server = Setup { service_limits, ..Setup::default() }.start().await;
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        let mut peer = server.connect().await;
+        // A full hash, so that they meet.
+        peer.send("auth messi wrong\n").await;
+        peers.push(peer);
+    }
+    let mut refused = 0;
+    for peer in &mut peers {
+        refused += u64::from(peer.reply().await.contains("too many requests"));
+    }
+    assert!(refused > 0);
+    let counts = counted(&server.server);
+    assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), refused, "{counts:?}");
+    assert!(counts.iter().any(|(limit, _)| *limit == Limit::LoginQueue), "{counts:?}");
+    drop(peers);
     server.stop().await;
 }
 

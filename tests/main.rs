@@ -7,6 +7,7 @@ mod codec;
 mod crash;
 mod delivery;
 mod durability;
+mod fail2ban;
 mod hostile;
 mod layering;
 mod limits;

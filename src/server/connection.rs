@@ -27,6 +27,7 @@ use super::{
 use crate::{
     commands::{Answer, Effect, Reply, Speaker},
     protocol::{Closing, Dialect, codec::Lines},
+    service::Limit,
     store::BoxFuture,
 };
 
@@ -59,8 +60,24 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<
     let (from, reason) = (connection.talk.speaker.from(), ending.reason());
     tracing::debug!(%from, reason, "connection ended");
     if let Ending::Told(closing) = ending {
+        if let Some(limit) = limit(closing) {
+            connection.entry.server.service.counts.count(limit);
+        }
         // Rare, and large: it does not have to make every connection larger.
         Box::pin(connection.part(closing)).await;
+    }
+}
+
+/// The limit that a connection was ended for.
+fn limit(closing: Closing) -> Option<Limit> {
+    match closing {
+        Closing::LoginDeadline => Some(Limit::LoginDeadline),
+        Closing::LineDeadline => Some(Limit::LineDeadline),
+        Closing::Idle => Some(Limit::IdleTimeout),
+        Closing::SlowConsumer => Some(Limit::SlowConsumer),
+        Closing::LineTooLong => Some(Limit::LineLength),
+        // One too many never comes this far.
+        Closing::Shutdown | Closing::TooManyConnections => None,
     }
 }
 

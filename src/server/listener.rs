@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::{Server, connection::serve, registry::Phase};
-use crate::protocol::{Closing, Dialect, reply::write_closing};
+use crate::{
+    protocol::{Closing, Dialect, reply::write_closing},
+    service::Limit,
+};
 
 /// After an error that will not pass by itself (no file descriptor is free) the next try waits this long.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
@@ -86,6 +89,7 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>) {
     let limits = &server.limits;
     let full = server.connections() >= limits.connections;
     let Some(admission) = server.registry.admit(from, limits.per_address).filter(|_| !full) else {
+        server.service.counts.count(if full { Limit::Connections } else { Limit::ConnectionsPerAddress });
         tracing::warn!(%from, connections = server.connections(), "too many connections: one is refused");
         if let Ok(turn) = server.farewells.clone().try_acquire_owned() {
             tokio::spawn(async move {

@@ -96,13 +96,8 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let slow_consumer = SlowConsumer {
-            silence: Duration::from_secs(10),
-            window: Duration::from_secs(30),
-            bytes_per_window: 30 * 4 * 1024,
-        };
         Limits {
-            slow_consumer: Some(slow_consumer),
+            slow_consumer: Some(SlowConsumer::default()),
             connections: 10_000,
             per_address: 1_000,
             login: Some(Duration::from_mins(1)),
@@ -121,4 +116,14 @@ pub struct SlowConsumer {
     pub window: Duration,
     /// less than this.
     pub bytes_per_window: usize,
+}
+
+impl Default for SlowConsumer {
+    fn default() -> Self {
+        SlowConsumer {
+            silence: Duration::from_secs(10),
+            window: Duration::from_secs(30),
+            bytes_per_window: 30 * 4 * 1024,
+        }
+    }
 }

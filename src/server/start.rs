@@ -14,10 +14,10 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Limits, Server, banner::Banner, run};
+use super::{Limits, Server, SlowConsumer, banner::Banner, run};
 use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
-    service::{self, Clock, Rate, Service},
+    service::{self, Clock, Rate, Service, Tries},
     store::{self, Store},
     users::{self, Directory, UsersFileError},
 };
@@ -101,16 +101,20 @@ fn limits(args: &ServerArgs) -> (Limits, service::Limits) {
         return (Limits::NONE, service::Limits::NONE);
     }
     let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+    let silence = Duration::from_secs(args.slow_consumer);
+    let slow_consumer = SlowConsumer { silence, ..SlowConsumer::default() };
     let server = Limits {
         connections: args.max_connections,
         per_address: args.max_connections_per_address,
         login: seconds(args.login_deadline),
         line: seconds(args.line_deadline),
         idle: seconds(args.idle_timeout),
-        ..Limits::default()
+        slow_consumer: Some(slow_consumer),
     };
     let requests = Some(Rate { per_second: args.request_rate, burst: args.request_burst });
-    (server, service::Limits { requests, ..service::Limits::default() })
+    let tries = Tries { account: args.login_tries, address: args.login_tries_per_address };
+    let (tries, logins_waiting) = (Some(tries), args.login_queue);
+    (server, service::Limits { requests, tries, logins_waiting, ..service::Limits::default() })
 }
 
 fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {

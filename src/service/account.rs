@@ -4,7 +4,7 @@ use std::{io, net::IpAddr, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::{LoggedIn, Mailbox, Service, Session};
+use super::{Limit, LoggedIn, Mailbox, Service, Session};
 use crate::{
     protocol::{Refusal, Secret, Token, UserName},
     store::{MessageId, SessionRecord},
@@ -92,7 +92,10 @@ impl Service {
     ) -> Result<Arc<User>, Refusal> {
         let throttle = self.throttle.as_ref();
         let may_try = || throttle.map_or(Ok(()), |throttle| throttle.check(name, from, self.now()));
-        may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
+        may_try().inspect_err(|_| {
+            self.counts.count(Limit::LoginTries);
+            tracing::warn!(%from, "login refused: too many have failed");
+        })?;
         let user = self.users.get(name);
         let work = {
             let (service, name, user, password) =
@@ -106,7 +109,7 @@ impl Service {
                 right
             }
         };
-        let right = self.hashing.run(may_try, work).await?;
+        let right = self.hashing.run(&self.counts, may_try, work).await?;
         // A name that nobody has may be a password typed in the wrong place: it is not logged.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
@@ -141,7 +144,7 @@ impl Service {
         loop {
             let user = self.verify(name, old, from).await?;
             let new = new.clone();
-            let hash = self.hashing.run(|| Ok(()), move |memory| hash_in(&new, memory)).await?;
+            let hash = self.hashing.run(&self.counts, || Ok(()), move |memory| hash_in(&new, memory)).await?;
             if self.store_password(user, hash).await? {
                 break;
             }
@@ -183,7 +186,10 @@ impl Service {
     fn renew_hash(self: &Arc<Self>, user: Arc<User>, password: Secret) {
         let service = self.clone();
         tokio::spawn(async move {
-            let hash = service.hashing.run(|| Ok(()), move |memory| hash_in(&password, memory)).await;
+            let hash = service
+                .hashing
+                .run(&service.counts, || Ok(()), move |memory| hash_in(&password, memory))
+                .await;
             let Ok(hash) = hash else {
                 return; // At the next login, then.
             };

@@ -11,6 +11,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task};
 
+use super::{Counts, Limit};
 use crate::{protocol::Refusal, users::Memory};
 
 /// The lowest priority that a thread can have.
@@ -50,12 +51,16 @@ impl Hashing {
     /// Hashes when its turn comes. `may_go_on` is asked before that: those before it may have changed something.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        counts: &Counts,
         may_go_on: impl Fn() -> Result<(), Refusal>,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let _place = self.queue().ok_or(Refusal::RateLimited { retry_after: 1 })?;
+        let Some(_place) = self.queue() else {
+            counts.count(Limit::LoginQueue);
+            return Err(Refusal::RateLimited { retry_after: 1 });
+        };
         let permit = self.turns.clone().acquire_owned().await.map_err(|_| Refusal::Internal)?;
-        may_go_on()?;
+        may_go_on().inspect_err(|_| counts.count(Limit::LoginTries))?;
         let pool = self.memory.clone();
         let turn = move || {
             // Held by the work itself: it goes on when nobody waits for it any more.

@@ -6,6 +6,7 @@
 mod account;
 mod binding;
 mod clock;
+mod counts;
 mod delivery;
 mod login;
 mod mailbox;
@@ -21,13 +22,14 @@ use std::sync::Arc;
 pub use account::Change;
 pub use binding::{Binding, Watching};
 pub use clock::Clock;
+pub use counts::{Counts, Limit};
 pub use delivery::{Delivery, Lease, Taken};
 pub use mailbox::{Mail, Mailbox};
 pub use presence::Presence;
 pub use rate::Rate;
 pub use session::{Session, SessionEntry};
 pub use sessions::Sessions;
-pub use throttle::Origin;
+pub use throttle::{Origin, Tries};
 pub use watchers::Watchers;
 
 use self::{delivery::Inboxes, login::Hashing, presence::Attendance, throttle::Throttle};
@@ -47,6 +49,8 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// Who is told as things happen.
     pub watchers: Arc<Watchers>,
+    /// How often limits were reached.
+    pub counts: Counts,
     clock: Clock,
     hashing: Hashing,
     inboxes: Inboxes,
@@ -63,8 +67,8 @@ pub struct Service {
 pub struct Limits {
     /// Requests of each user, over all sessions; `None` is no limit.
     pub requests: Option<Rate>,
-    /// Whether tries to log in are limited, for each account and each address.
-    pub tries: bool,
+    /// How many tries to log in may fail; `None` is any number.
+    pub tries: Option<Tries>,
     /// Passwords that may wait to be checked.
     pub logins_waiting: usize,
     /// Whether weak hashes are renewed when somebody logs in.
@@ -74,13 +78,13 @@ pub struct Limits {
 impl Limits {
     /// None at all, for load tests.
     pub const NONE: Limits =
-        Limits { requests: None, tries: false, logins_waiting: usize::MAX, renews_hashes: false };
+        Limits { requests: None, tries: None, logins_waiting: usize::MAX, renews_hashes: false };
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let requests = Some(Rate { per_second: 1_000, burst: 10_000 });
-        Limits { requests, tries: true, logins_waiting: 1_000, renews_hashes: true }
+        Limits { requests, tries: Some(Tries::default()), logins_waiting: 1_000, renews_hashes: true }
     }
 }
 
@@ -115,12 +119,13 @@ impl Service {
             sessions,
             store,
             watchers,
+            counts: Counts::default(),
             clock,
             hashing: Hashing::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             attendance: Attendance::default(),
             requests: limits.requests,
-            throttle: limits.tries.then(Throttle::default),
+            throttle: limits.tries.map(Throttle::new),
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         }
@@ -186,7 +191,8 @@ impl Service {
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
     pub fn count_request(&self, session: &Session, now: Timestamp) -> Result<(), Refusal> {
-        self.requests.map_or(Ok(()), |rate| session.requests().take(now, rate))
+        let taken = self.requests.map_or(Ok(()), |rate| session.requests().take(now, rate));
+        taken.inspect_err(|_| self.counts.count(Limit::RequestRate))
     }
 
     /// Puts off a session's expiry, if it is live; returns whether it is. The store hears of it once an hour.

@@ -14,18 +14,26 @@ use std::{
 use super::rate::limited;
 use crate::protocol::{Refusal, Timestamp};
 
-/// Tries that fail, and how long it takes until one of them is forgotten.
-#[derive(Debug, Clone, Copy)]
-struct Tries {
-    burst: i64,
-    each: Duration,
+/// How many tries may fail at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    /// For one account, from addresses from which nobody has logged in to it; one is forgotten each minute.
+    pub account: u32,
+    /// From one address, whatever the account; one is forgotten every 20 seconds.
+    pub address: u32,
 }
 
-/// For one account, from addresses from which nobody has logged in to it.
-const ACCOUNT: Tries = Tries { burst: 10, each: Duration::from_mins(1) };
+impl Default for Tries {
+    fn default() -> Self {
+        Tries { account: 10, address: 30 }
+    }
+}
 
-/// From one address, whatever the account.
-const ADDRESS: Tries = Tries { burst: 30, each: Duration::from_secs(20) };
+/// How long it takes until a try is forgotten, for an account,
+const ACCOUNT: Duration = Duration::from_mins(1);
+
+/// and from an address.
+const ADDRESS: Duration = Duration::from_secs(20);
 
 /// The most accounts, and the most addresses, that are remembered.
 const MAX_ENTRIES: usize = 10_000;
@@ -46,8 +54,10 @@ impl Origin {
 }
 
 /// Who has tried.
-#[derive(Default)]
-pub(super) struct Throttle(Mutex<Tables>);
+pub(super) struct Throttle {
+    tries: Tries,
+    tables: Mutex<Tables>,
+}
 
 #[derive(Default)]
 struct Tables {
@@ -68,20 +78,20 @@ impl<K> Default for Table<K> {
 
 impl<K: Hash + Eq + Clone> Table<K> {
     /// How many milliseconds too early a try is; 0 if it may be.
-    fn early(&self, key: &K, tries: Tries, now: i64) -> i64 {
+    fn early(&self, key: &K, burst: u32, each: Duration, now: i64) -> i64 {
         let forgotten = self.0.get(key).copied().unwrap_or(now).max(now);
-        let each = ms(tries.each);
-        (forgotten + each - now - each * tries.burst).max(0)
+        let each = ms(each);
+        (forgotten + each - now - each * i64::from(burst)).max(0)
     }
 
-    fn count(&mut self, key: K, tries: Tries, now: i64) {
+    fn count(&mut self, key: K, each: Duration, now: i64) {
         if self.0.len() >= MAX_ENTRIES && !self.0.contains_key(&key) {
             // Whoever tries many names does not make those be forgotten that were tried often.
             let least = self.0.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
             least.and_then(|least| self.0.remove(&least));
         }
         let forgotten = self.0.entry(key).or_insert(now);
-        *forgotten = (*forgotten).max(now) + ms(tries.each);
+        *forgotten = (*forgotten).max(now) + ms(each);
     }
 }
 
@@ -90,6 +100,10 @@ fn ms(time: Duration) -> i64 {
 }
 
 impl Throttle {
+    pub(super) fn new(tries: Tries) -> Self {
+        Throttle { tries, tables: Mutex::default() }
+    }
+
     /// Whether one may try to log in.
     ///
     /// # Errors
@@ -97,9 +111,9 @@ impl Throttle {
     pub(super) fn check(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
         let (name, origin, now) = (Box::from(name), Origin::of(from), now.0);
         let tables = self.lock();
-        let account = tables.accounts.early(&name, ACCOUNT, now);
+        let account = tables.accounts.early(&name, self.tries.account, ACCOUNT, now);
         let account = if tables.trusted.contains_key(&(name, origin)) { 0 } else { account };
-        match tables.addresses.early(&origin, ADDRESS, now).max(account) {
+        match tables.addresses.early(&origin, self.tries.address, ADDRESS, now).max(account) {
             0 => Ok(()),
             early => Err(limited(early * 1000)),
         }
@@ -127,7 +141,7 @@ impl Throttle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().expect("nothing panics while it is held")
+        self.tables.lock().expect("nothing panics while it is held")
     }
 }
 
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_account_has_ten_tries_and_then_one_a_minute() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(Tries::default());
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 0), 0, "from anywhere");
         let refused = throttle.check("messi", address("10.0.0.2"), Timestamp(59_000));
@@ -163,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_address_has_thirty_tries() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(Tries::default());
         let count = (0..100).filter(|i| tries(&throttle, &format!("u{i}"), "10.0.0.1", 0) > 0).count();
         assert_eq!(count, 3, "ten of each name");
         assert_eq!(tries(&throttle, "messi", "2001:db8::1", 0), 10);
@@ -175,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_owner_gets_in_from_where_they_were_before() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(Tries::default());
         throttle.succeeded("messi", address("10.0.0.9"), Timestamp(0));
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         throttle.check("messi", address("10.0.0.9"), Timestamp(1)).expect("from an address that behaved");
@@ -184,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_the_worst_is_kept() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(Tries::default());
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         for i in 0..12_000_u32 {
             let from = IpAddr::from((0x0b00_0000 + i).to_be_bytes());

@@ -38,7 +38,7 @@ fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
     let users = folder.path().join("users.toml");
     // Hashes as people have them: 19 MiB each.
     let hash = users::hash(&Secret::new("surabaya".into()));
-    std::fs::write(&users, users_toml().replace(CHEAP_HASH, &hash)).expect("written");
+    std::fs::write(&users, users_toml().replace(CHEAP_HASH, hash.as_str())).expect("written");
     let users = users.to_str().expect("UTF-8");
     let server = Program::start(&[
         "--users",

@@ -54,7 +54,7 @@ fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     let users = folder.path().join("users.toml");
     let hash = users::hash(&Secret::new("surabaya".into()));
     // The cheap hash of one user is made up for: it takes as long, too.
-    let toml = users_toml().replacen(CHEAP_HASH, &hash, 1);
+    let toml = users_toml().replacen(CHEAP_HASH, hash.as_str(), 1);
     std::fs::write(&users, toml).expect("written");
     let server = Program::start(&["--users", users.to_str().expect("UTF-8"), "--no-limits"]);
     let mut peer = Sender::log_in(&server, "messi", "messi");

@@ -1,0 +1,95 @@
+//! How often each limit was reached, for whoever looks after the server.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A limit that keeps one from taking what is for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections in all.
+    Connections,
+    /// Connections from one address.
+    ConnectionsPerAddress,
+    /// Time to log in.
+    LoginDeadline,
+    /// Time to finish a line.
+    LineDeadline,
+    /// Time without a request.
+    IdleTimeout,
+    /// Time without reading what was asked for.
+    SlowConsumer,
+    /// Length of a line.
+    LineLength,
+    /// Requests of a user.
+    RequestRate,
+    /// Wrong passwords, for an account or from an address.
+    LoginTries,
+    /// Passwords that wait to be checked.
+    LoginQueue,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: [Limit; 10] = [
+        Limit::Connections,
+        Limit::ConnectionsPerAddress,
+        Limit::LoginDeadline,
+        Limit::LineDeadline,
+        Limit::IdleTimeout,
+        Limit::SlowConsumer,
+        Limit::LineLength,
+        Limit::RequestRate,
+        Limit::LoginTries,
+        Limit::LoginQueue,
+    ];
+
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::Connections => "connections",
+            Limit::ConnectionsPerAddress => "connections_per_address",
+            Limit::LoginDeadline => "login_deadline",
+            Limit::LineDeadline => "line_deadline",
+            Limit::IdleTimeout => "idle_timeout",
+            Limit::SlowConsumer => "slow_consumer",
+            Limit::LineLength => "line_length",
+            Limit::RequestRate => "request_rate",
+            Limit::LoginTries => "login_tries",
+            Limit::LoginQueue => "login_queue",
+        }
+    }
+}
+
+/// How often each limit was reached since the start.
+#[derive(Debug, Default)]
+pub struct Counts([AtomicU64; Limit::ALL.len()]);
+
+impl Counts {
+    /// One more.
+    pub fn count(&self, limit: Limit) {
+        self.0[limit as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was reached.
+    #[must_use]
+    pub fn of(&self, limit: Limit) -> u64 {
+        self.0[limit as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_has_a_count_and_a_name_of_its_own() {
+        let counts = Counts::default();
+        for (i, limit) in Limit::ALL.into_iter().enumerate() {
+            (0..=i).for_each(|_| counts.count(limit));
+            assert_eq!(Limit::ALL.iter().position(|other| other.name() == limit.name()), Some(i));
+        }
+        for (i, limit) in (1..).zip(Limit::ALL) {
+            assert_eq!(counts.of(limit), i);
+        }
+    }
+}
