@@ -1,5 +1,5 @@
 //! What has been read and not carried out. A connection that waits for its peer holds no buffer: it borrows the
-//! thread's when there is something to read, and keeps only what is left over.
+//! thread's when there is something to read, and keeps only what is left over. Both are wiped: passwords were in them.
 
 use std::{
     cell::RefCell,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, ReadBuf};
+use zeroize::Zeroizing;
 
 use crate::protocol::MAX_LINE;
 
@@ -28,7 +29,7 @@ thread_local! {
 /// Bytes left over from a read.
 #[derive(Default)]
 pub(super) struct Input {
-    left: Vec<u8>,
+    left: Zeroizing<Vec<u8>>,
     start: usize,
     /// There may be a complete line in what is left.
     stopped: bool,
@@ -74,7 +75,7 @@ impl Input {
         self.stopped = progress.stopped;
         if !self.stopped {
             // Give back the memory of what is through.
-            self.left = self.left.split_off(self.start);
+            self.left = self.left.split_off(self.start).into();
             self.start = 0;
         }
         progress.used > 0
@@ -89,9 +90,10 @@ impl Input {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(&mut scratch[..AHEAD]);
             ready!(stream.poll_read(cx, &mut buffer))?;
-            let read = buffer.filled();
+            let read = buffer.filled_mut();
             self.ended = read.is_empty();
             self.left.extend_from_slice(read);
+            read.fill(0);
             self.stopped = !self.left.is_empty();
             Poll::Ready(Ok(()))
         })
@@ -117,11 +119,12 @@ impl Input {
             }
             let begin = CARRY - self.left.len();
             scratch[begin..CARRY].copy_from_slice(&self.left);
-            let bytes = &scratch[begin..CARRY + read];
+            let bytes = &mut scratch[begin..CARRY + read];
             let progress = consume(bytes, false);
             self.stopped = progress.stopped;
             self.start = 0;
-            self.left = bytes[progress.used..].to_vec();
+            self.left = bytes[progress.used..].to_vec().into();
+            bytes.fill(0);
             Poll::Ready(Ok(read))
         })
     }
