@@ -167,9 +167,8 @@ pub fn set_password(
 /// # Errors
 /// If there is no such user, it does not stand in a table of its own, or the file cannot be used or written.
 pub fn remove(file: &Path, username: &str) -> Result<(), EditError> {
-    let removed = |before: &Users, after: &Users| {
-        after.len() + 1 == before.len() && after.get(username).is_none()
-    };
+    let removed =
+        |before: &Users, after: &Users| after.len() + 1 == before.len() && after.get(username).is_none();
     change(file, false, removed, |current| {
         let place = current.place(username)?;
         without(current.text, place).ok_or_else(|| EditError::Form {
@@ -334,9 +333,8 @@ impl Lock {
         // One name for all: what a crash left behind is gone with the next change.
         let fresh = with_suffix(&self.target, ".new");
         let written = write(&fresh, text, old.as_ref()).map_err(failed(&fresh, "write it"));
-        let replaced = written.and_then(|()| {
-            fs::rename(&fresh, &self.target).map_err(failed(&self.target, "replace it"))
-        });
+        let replaced = written
+            .and_then(|()| fs::rename(&fresh, &self.target).map_err(failed(&self.target, "replace it")));
         if replaced.is_err() {
             fs::remove_file(&fresh).ok();
             return replaced;

@@ -142,7 +142,8 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
         });
     }
     if users.is_empty() {
-        warnings.push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
+        warnings
+            .push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
     }
     Ok((Loaded { users: users.into_iter().collect(), warnings }, places))
 }
@@ -176,9 +177,8 @@ impl Source<'_> {
             return Err(self.wrong(span, format!("{username} has an empty password"), remedy));
         }
         if text.starts_with('$') {
-            let hash = PasswordHash::parse(&text).map_err(|error| {
-                self.wrong(span, format!("{username}'s password is {error}"), remedy)
-            })?;
+            let hash = PasswordHash::parse(&text)
+                .map_err(|error| self.wrong(span, format!("{username}'s password is {error}"), remedy))?;
             return Ok(Password::Hashed(hash));
         }
         warnings.push(format!(
