@@ -121,17 +121,85 @@ pub enum ServerCommand {
         /// A backup to verify, instead of what the server uses
         file: Option<PathBuf>,
     },
+    /// Say who exists, in the users file; the server may run meanwhile
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        command: UserCommand,
+    },
 }
 
-/// Where the server's files are.
+/// What `chat-server user` does. A password is never an argument: others could read it in the list of processes.
+#[derive(Debug, Clone, Subcommand)]
+pub enum UserCommand {
+    /// Add somebody; asks for the password (hidden on a terminal, else a line of standard input)
+    Add {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// What they log in with: 1 to 32 of a-z, 0-9, '.', '_' and '-'
+        #[arg(value_name = "NAME")]
+        username: String,
+        /// What others are shown [default: NAME]
+        #[arg(long, value_name = "FULL NAME")]
+        name: Option<String>,
+        /// Where they are from
+        #[arg(long, default_value = "", hide_default_value = true)]
+        country: String,
+        /// Who had this name before is the same person: messages, rooms and logins are theirs again
+        #[arg(long, conflicts_with = "fresh")]
+        reclaim: bool,
+        /// Who had this name before is somebody else: messages until now are not theirs
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Give somebody a new password; asks for it (hidden on a terminal, else a line of standard input)
+    Passwd {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// Who
+        #[arg(value_name = "NAME")]
+        username: String,
+    },
+    /// Remove somebody; their messages stay
+    Remove {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// Who
+        #[arg(value_name = "NAME")]
+        username: String,
+    },
+    /// List everybody: name, full name, country, and how the password is kept, with tabs between them
+    List {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Add everybody in a CSV file with the columns username,name,country,password, or nobody
+    ///
+    /// A password may be an argon2id hash. If it is empty, one is made and printed to standard output, as a line
+    /// username,password.
+    Import {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// The file, with a header line; - is standard input
+        #[arg(value_name = "CSV")]
+        csv: PathBuf,
+    },
+}
+
+/// Where the server's files are. Said before or after a subcommand: one that were overlooked would be another file.
 #[derive(Debug, Clone, Args)]
 pub struct Files {
     /// File that says who exists
-    #[arg(long, env = "CHAT_USERS", value_name = "FILE", default_value = "users.toml")]
+    #[arg(long, global = true, env = "CHAT_USERS", value_name = "FILE", default_value = "users.toml")]
     pub users: PathBuf,
 
     /// Folder for what is kept on disk [default: chat-data beside the users file]
-    #[arg(long, env = "CHAT_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "CHAT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 

@@ -6,9 +6,12 @@
 mod banner;
 mod confine;
 mod connection;
+mod import;
 mod input;
 mod listener;
 mod output;
+mod people;
+mod prompt;
 mod registry;
 mod stall;
 mod start;
@@ -24,6 +27,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 pub use connection::serve;
 pub use listener::{Summary, run};
+pub use people::PeopleError;
 pub use start::{StartError, start};
 pub use upkeep::{UpkeepError, upkeep};
 

@@ -1,18 +1,20 @@
 //! What `chat-server` does besides serving.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
 };
 
 use thiserror::Error;
-use zeroize::Zeroizing;
 
+use super::{
+    PeopleError, people,
+    prompt::{self, Times},
+};
 use crate::{
     config::{Files, ServerCommand},
-    protocol::Secret,
     store::{self, BackupError, OpenError, Report},
-    users,
+    users::{self, rules},
 };
 
 /// Why it was not done.
@@ -32,6 +34,9 @@ pub enum UpkeepError {
         /// How many.
         problems: u64,
     },
+    /// Somebody's place in the users file, or a password.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// Input or output.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -43,7 +48,7 @@ pub enum UpkeepError {
 /// If it cannot be done, or the store turns out not to be sound.
 pub fn upkeep(command: &ServerCommand) -> Result<(), UpkeepError> {
     match command {
-        ServerCommand::HashPassword => Ok(hash_password()?),
+        ServerCommand::HashPassword => hash_password(),
         ServerCommand::Backup { files, file } => {
             store::backup(&store::database(&files.data_folder()), file)?;
             let bytes = std::fs::metadata(file)?.len();
@@ -55,6 +60,7 @@ pub fn upkeep(command: &ServerCommand) -> Result<(), UpkeepError> {
             )?)
         }
         ServerCommand::Check { files, file } => check(files, file.as_deref()),
+        ServerCommand::User { command } => Ok(people::run(command)?),
     }
 }
 
@@ -79,25 +85,13 @@ fn check(files: &Files, file: Option<&Path>) -> Result<(), UpkeepError> {
     }
 }
 
-/// Reads a password, hidden on a terminal, and prints its hash.
-fn hash_password() -> io::Result<()> {
-    let password = if io::stdin().is_terminal() {
-        Zeroizing::new(rpassword::prompt_password("Password: ")?)
-    } else {
-        let mut line = Zeroizing::new(String::new());
-        io::stdin().lock().read_line(&mut line)?;
-        line
-    };
-    let password = password.trim_end_matches(['\r', '\n']);
-    // As `auth` reads it: what it cannot be given must not become a password.
-    if password.is_empty()
-        || password != password.trim_matches([' ', '\t'])
-        || password.contains(['\0', '\n'])
-    {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a password is not empty, and has no space or tab at its ends",
-        ));
+/// Reads a password, and prints its hash.
+fn hash_password() -> Result<(), UpkeepError> {
+    let password = prompt::password("Password: ", Times::Once)?;
+    rules::check_form(&password).map_err(PeopleError::from)?;
+    // Whose it will be is not known.
+    if let Err(weak) = rules::check("", &password) {
+        writeln!(io::stderr(), "warning: {weak}")?;
     }
-    writeln!(io::stdout(), "{}", users::hash(&Secret::new(password.to_owned())).as_str())
+    Ok(writeln!(io::stdout(), "{}", users::hash(&password).as_str())?)
 }

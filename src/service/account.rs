@@ -239,7 +239,8 @@ impl Service {
         change
     }
 
-    /// Whoever has the name of somebody who is gone, and is not the same person, has an empty inbox and is in no room.
+    /// Whoever has the name of somebody who is gone, and is not the same person, has an empty inbox, is in no room, and nobody
+    /// else is logged in as them.
     pub async fn begin_anew(&self, users: &Users) {
         for user in users.iter() {
             let upto = MessageId(user.messages_after);
@@ -248,6 +249,9 @@ impl Service {
                 let Ok(direct) = self.count_direct(&user.username, upto).await else {
                     break;
                 };
+                for session in self.sessions.of_user(&user.username, self.now()).0 {
+                    self.end_expired(&session);
+                }
                 for entry in self.store.rooms(&user.username).0.iter().filter(|entry| entry.joined) {
                     self.store.leave(&user.username, &entry.room);
                 }

@@ -45,7 +45,7 @@ pub fn known_data(path: &Path, user: &UserName) -> Result<Option<Known>, OpenErr
         messages: count(&transaction, "messages WHERE sender = ?1 OR recipient = ?1", id)?,
         rooms: count(&transaction, "(SELECT DISTINCT room FROM stays WHERE user = ?1)", id)?,
         sessions: count(&transaction, "sessions WHERE user = ?1", id)?,
-        last: MessageId(number(&transaction, "SELECT coalesce(max(id), 0) FROM messages")?),
+        last: MessageId(last(&transaction)?),
     };
     // A cursor beyond 0 is one of messages that retention may have removed.
     let cursors = count(
@@ -62,6 +62,8 @@ fn count(connection: &Connection, what: &str, id: i64) -> rusqlite::Result<u64> 
     connection.query_row(&sql, [id], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
 }
 
-fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
+/// The greatest number ever given, also if retention has removed that message.
+fn last(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT max(indexed, (SELECT coalesce(max(id), 0) FROM messages)) FROM state";
     connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
 }

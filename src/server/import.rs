@@ -1,0 +1,195 @@
+//! `chat-server user import`: everybody in a CSV file, or nobody.
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::{self, Read, Write},
+    path::Path,
+    thread,
+};
+
+use csv::{ErrorKind, ReaderBuilder, StringRecord, WriterBuilder};
+use zeroize::Zeroizing;
+
+use super::people::{PICKED_UP, PeopleError, Person, everybody, known, used};
+use crate::{
+    config::Files,
+    protocol::{Secret, UserName},
+    users::{
+        self, PasswordHash, Users,
+        edit::{self, NewUser},
+        rules,
+    },
+};
+
+/// What the header line names, in any order.
+const COLUMNS: [&str; 4] = ["username", "name", "country", "password"];
+
+/// What a password that is made here has: no two that look alike. 16 of 32 are 80 bits.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// How long a password that is made here is.
+const MADE: usize = 16;
+
+/// Somebody whose password is not hashed yet.
+struct Row {
+    username: UserName,
+    name: String,
+    country: String,
+    password: Proof,
+}
+
+/// The password of a row.
+enum Proof {
+    /// A hash already.
+    Hash(String),
+    /// In clear.
+    Given(Secret),
+    /// There was none: to be told.
+    Made(Secret),
+}
+
+/// Adds them, and prints the passwords that were made. (The CSV reader's own buffers are not wiped: the program ends.)
+pub(super) fn import(files: &Files, csv: &Path) -> Result<(), PeopleError> {
+    let unreadable = |cause| PeopleError::Unreadable { path: csv.to_owned(), cause };
+    let text = Zeroizing::new(read(csv).map_err(unreadable)?);
+    let users = everybody(&files.users)?;
+    let rows = Import { files, users: &users, csv }.rows(&text)?;
+    let people = hash_all(&rows);
+    edit::add(&files.users, &people)?;
+    print_made(&rows).map_err(PeopleError::Unprinted)?;
+    // Not where the passwords are.
+    let count = people.len();
+    Ok(writeln!(io::stderr(), "{}: {count} users were added; {PICKED_UP}", files.users.display())?)
+}
+
+fn read(csv: &Path) -> io::Result<Vec<u8>> {
+    if csv != Path::new("-") {
+        return fs::read(csv);
+    }
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// What rows are held against.
+struct Import<'a> {
+    files: &'a Files,
+    users: &'a Users,
+    csv: &'a Path,
+}
+
+impl Import<'_> {
+    fn rows(&self, text: &[u8]) -> Result<Vec<Row>, PeopleError> {
+        // A spreadsheet may begin its file with a mark that it is UTF-8.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let mut reader = ReaderBuilder::new().from_reader(text);
+        let header = reader.headers().map_err(|error| self.unreadable(&error))?.clone();
+        let place = |column| header.iter().position(|name| name.trim() == column);
+        let places = COLUMNS.map(place);
+        let [Some(username), Some(name), Some(country), Some(password)] = places else {
+            return Err(self.wrong(1, "the first line has to be: username,name,country,password"));
+        };
+        if header.len() != COLUMNS.len() {
+            return Err(self.wrong(1, "there are other columns than username,name,country,password"));
+        }
+        let mut seen = HashSet::new();
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| self.unreadable(&error))?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let in_order = [username, name, country, password].map(|place| &record[place]);
+            let row = self.row(in_order).map_err(|problem| self.wrong(line, &problem.to_string()))?;
+            if !seen.insert(row.username.clone()) {
+                return Err(self.wrong(line, &format!("{} is there twice", row.username)));
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn row(&self, [username, name, country, password]: [&str; 4]) -> Result<Row, PeopleError> {
+        let name = if name.is_empty() { username } else { name };
+        let person = Person { username, name, country };
+        let username = person.check(self.users, &self.files.users)?;
+        if let Some(known) = known(self.files, &username)? {
+            return Err(used(&username, &known));
+        }
+        let password = if password.is_empty() {
+            Proof::Made(made())
+        } else if password.starts_with("$argon2id$") {
+            let hash = PasswordHash::parse(password);
+            let hash = hash.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            Proof::Hash(hash.as_str().to_owned())
+        } else {
+            let password = Secret::new(password.to_owned());
+            rules::check(&username, &password)?;
+            Proof::Given(password)
+        };
+        Ok(Row { username, name: name.to_owned(), country: country.to_owned(), password })
+    }
+
+    fn wrong(&self, line: u64, problem: &str) -> PeopleError {
+        let file = self.csv.display().to_string();
+        PeopleError::Line { file, line, problem: problem.to_owned() }
+    }
+
+    /// What the CSV reader says, without anything of the file in it.
+    fn unreadable(&self, error: &csv::Error) -> PeopleError {
+        let line = error.position().map_or(1, csv::Position::line);
+        match error.kind() {
+            ErrorKind::UnequalLengths { .. } => self.wrong(
+                line,
+                "not as many fields as in the first line; a field with a comma in it stands in quotes",
+            ),
+            ErrorKind::Utf8 { .. } => self.wrong(line, "this is not UTF-8; save the file as that"),
+            _ => self.wrong(line, "this is not CSV"),
+        }
+    }
+}
+
+/// A password that nobody can guess.
+fn made() -> Secret {
+    let mut bytes = Zeroizing::new([0; MADE]);
+    // As for tokens and salts: there is nothing safe to do without randomness.
+    getrandom::fill(&mut *bytes).expect("the system's randomness");
+    Secret::new(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
+}
+
+/// The rows in their order, hashed on all processors: each takes tens of milliseconds.
+fn hash_all(rows: &[Row]) -> Vec<NewUser> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = rows.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let shares: Vec<_> = rows
+            .chunks(share)
+            .map(|share| scope.spawn(|| share.iter().map(hashed).collect::<Vec<_>>()))
+            .collect();
+        shares.into_iter().flat_map(|share| share.join().expect("hashing does not panic")).collect()
+    })
+}
+
+fn hashed(row: &Row) -> NewUser {
+    let hash = match &row.password {
+        Proof::Hash(hash) => hash.clone(),
+        Proof::Given(password) | Proof::Made(password) => users::hash(password).as_str().to_owned(),
+    };
+    NewUser {
+        username: row.username.clone(),
+        name: row.name.clone(),
+        country: row.country.clone(),
+        hash,
+        messages_after: 0,
+    }
+}
+
+/// Tells the passwords that were made, as CSV.
+fn print_made(rows: &[Row]) -> io::Result<()> {
+    let mut out = WriterBuilder::new().from_writer(io::stdout().lock());
+    for row in rows {
+        if let Proof::Made(password) = &row.password {
+            out.write_record(&StringRecord::from(vec![&*row.username, password.reveal()]))?;
+        }
+    }
+    out.flush()
+}
