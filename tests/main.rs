@@ -15,6 +15,7 @@ mod login;
 mod pipelining;
 mod programs;
 mod readme;
+mod reload;
 mod stored;
 mod stores;
 mod support;

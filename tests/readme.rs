@@ -11,8 +11,11 @@ use std::{
 
 use chat_service::{
     commands::COMMANDS,
+    config::ServerArgs,
     protocol::{Closing, Refusal},
 };
+
+use clap::CommandFactory;
 
 use crate::support::program::{Program, command, run, said, without_tokens};
 
@@ -187,4 +190,47 @@ fn the_sample_users_are_those_of_the_readme() {
         ]
     );
     assert_eq!(loaded.warnings, [""; 0]);
+}
+
+#[test]
+fn every_promise_of_the_security_page_names_a_test_that_exists() {
+    let mut known = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let module = path.file_stem().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+                let text = std::fs::read_to_string(&path).expect("UTF-8");
+                let names = text.split("fn ").skip(1).filter_map(|rest| rest.split('(').next());
+                known.extend(names.map(|name| format!("{module}::{name}")));
+            }
+        }
+    }
+    let security = page("docs/security.md");
+    let named: Vec<_> = security.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(named.len() > 15);
+    for name in named {
+        assert!(known.iter().any(|other| other == name), "{name}");
+    }
+}
+
+#[test]
+fn the_limits_of_the_security_page_are_those_of_the_program() {
+    let security = page("docs/security.md");
+    let server = ServerArgs::command();
+    let mut seen = 0;
+    for line in security.lines().filter(|line| line.starts_with("| `--")) {
+        let mut cells = line.split('|').skip(1).map(str::trim);
+        let flag = cells.next().expect("a cell").trim_matches('`').trim_start_matches("--").to_owned();
+        let argument = server.get_arguments().find(|argument| argument.get_long() == Some(flag.as_str()));
+        let argument = argument.unwrap_or_else(|| panic!("{flag}"));
+        let default: Vec<_> =
+            argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+        assert_eq!(default, [cells.next().expect("a cell")], "{flag}");
+        seen += 1;
+    }
+    assert_eq!(seen, 12);
 }

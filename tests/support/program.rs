@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStderr, Command, Output, Stdio},
+    sync::{Arc, Condvar, Mutex},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -15,7 +16,7 @@ pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     pub(crate) banner: String,
     child: Child,
-    log: Option<JoinHandle<String>>,
+    log: Log,
     _folder: tempfile::TempDir,
 }
 
@@ -61,18 +62,18 @@ impl Program {
 
     fn spawn(mut command: Command, folder: tempfile::TempDir) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let log = collect(child.stderr.take().expect("piped"));
+        let mut log = Log::collect(child.stderr.take().expect("piped"));
         let mut banner = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         while !banner.contains("try it:") {
             if lines.read_line(&mut banner).expect("UTF-8") == 0 {
                 child.wait().expect("it ran");
-                return Err(format!("{banner:?}: {}", log.join().expect("its log")));
+                return Err(format!("{banner:?}: {}", log.all()));
             }
         }
         let address = banner.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a first line");
         let address = address.parse().expect("an address");
-        Ok(Program { address, banner, child, log: Some(log), _folder: folder })
+        Ok(Program { address, banner, child, log, _folder: folder })
     }
 
     /// Whether nobody listens there any more.
@@ -124,6 +125,11 @@ impl Program {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
+    /// Waits until there is such a text in its log.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        self.log.wait_for(text);
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let sent =
@@ -134,7 +140,7 @@ impl Program {
     /// Waits until it ends; its exit status and its log.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it ran");
-        let log = self.log.take().expect("not taken yet").join().expect("UTF-8");
+        let log = self.log.all();
         (status.code(), log)
     }
 
@@ -161,12 +167,40 @@ impl Drop for Program {
     }
 }
 
-fn collect(mut stderr: ChildStderr) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).expect("UTF-8");
-        log
-    })
+/// What a program writes to standard error, as it comes.
+struct Log {
+    so_far: Arc<(Mutex<String>, Condvar)>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Log {
+    fn collect(stderr: ChildStderr) -> Self {
+        let so_far = Arc::<(Mutex<String>, Condvar)>::default();
+        let shared = so_far.clone();
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.expect("UTF-8");
+                shared.0.lock().expect("nobody panics").extend([line.as_str(), "\n"]);
+                shared.1.notify_all();
+            }
+        });
+        Log { so_far, reader: Some(reader) }
+    }
+
+    /// Waits until there is such a text in it.
+    fn wait_for(&self, text: &str) {
+        let (log, more) = &*self.so_far;
+        let log = log.lock().expect("nobody panics");
+        let (log, waited) =
+            more.wait_timeout_while(log, SOON, |log| !log.contains(text)).expect("nobody panics");
+        assert!(!waited.timed_out(), "no {text:?} in {log}");
+    }
+
+    /// All of it, when the program has ended.
+    fn all(&mut self) -> String {
+        self.reader.take().expect("not taken yet").join().expect("UTF-8");
+        std::mem::take(&mut *self.so_far.0.lock().expect("nobody panics"))
+    }
 }
 
 /// Reads one reply, without its end.

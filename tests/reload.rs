@@ -1,0 +1,129 @@
+//! The server program beside files that change, and what it cannot open.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpStream,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    SOON,
+    program::{Program, chat_server, read_reply, run},
+};
+
+/// A users file, a server that uses it, and somebody who is logged in.
+struct Setting {
+    folder: tempfile::TempDir,
+    server: Program,
+    messi: TcpStream,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let users = folder.path().join("users.toml");
+        fs::write(&users, include_str!("../users.toml")).expect("written");
+        let server = Program::start(&["--users", users.to_str().expect("UTF-8")]);
+        let mut messi = server.connect();
+        messi.write_all(b"auth messi surabaya\n").expect("taken");
+        assert!(read_reply(&mut messi).contains("tokenid"));
+        Setting { folder, server, messi }
+    }
+
+    fn users(&self) -> PathBuf {
+        self.folder.path().join("users.toml")
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        self.messi.write_all(format!("{line}\n").as_bytes()).expect("taken");
+        read_reply(&mut self.messi)
+    }
+
+    /// Asks until the answer is another one; how long that took.
+    fn changes(&mut self, line: &str) -> Duration {
+        let (began, first) = (Instant::now(), self.ask(line));
+        while self.ask(line) == first {
+            assert!(began.elapsed() < SOON, "still {first}");
+            std::thread::yield_now();
+        }
+        began.elapsed()
+    }
+
+    fn add(&self, name: &str) {
+        let mut command = chat_server();
+        command.args(["user", "add", name, "--users"]).arg(self.users());
+        let added = run(command, "correct horse battery\n");
+        assert!(added.status.success(), "{added:?}");
+    }
+}
+
+#[test]
+fn a_change_of_the_users_file_is_taken_over_within_a_second() {
+    let mut setting = Setting::new();
+    // The machine may be busy with other tests: one of three in time shows that it can be.
+    let took = ["kane", "saka", "rice"].map(|name| {
+        let line = format!("send {name} hi");
+        assert!(setting.ask(&line).contains("User Tidak Ditemukan"));
+        setting.add(name);
+        setting.changes(&line)
+    });
+    assert!(took.iter().any(|took| *took < Duration::from_secs(1)), "{took:?}");
+    let mut removed = chat_server();
+    removed.args(["user", "remove", "messi", "--users"]).arg(setting.users());
+    assert!(run(removed, "").status.success());
+    setting.changes("send kane hi");
+    assert!(setting.ask("inbox").contains("not authorized"));
+    let Setting { server, .. } = setting;
+    let log = server.stop();
+    assert!(log.contains("users file read again added=1 removed=0 passwords=0"), "{log}");
+    assert!(log.contains("users file read again added=0 removed=1 passwords=0"), "{log}");
+}
+
+#[test]
+fn a_broken_file_is_reported_and_the_old_users_stay() {
+    let mut setting = Setting::new();
+    let whole = fs::read_to_string(setting.users()).expect("read");
+    fs::write(setting.users(), "[users.messi]\nname = \"M\"\npassword = \"canary\n").expect("written");
+    setting.server.signal("HUP");
+    // The next change comes after it.
+    setting.server.wait_for_log("users file cannot be used: the old users stay");
+    assert!(setting.ask("send henderson still here").contains("Message Sent"));
+    fs::write(setting.users(), whole).expect("written");
+    setting.add("kane");
+    setting.changes("send kane hi");
+    let log = setting.server.stop();
+    assert!(log.contains("users.toml:3: "), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+/// Replaces a file as an editor does.
+fn point(link: &Path, target: &Path) {
+    let fresh = link.with_extension("fresh");
+    symlink(target, &fresh).expect("a link");
+    fs::rename(fresh, link).expect("renamed");
+}
+
+#[test]
+fn the_server_opens_nothing_outside_its_folders() {
+    let mut setting = Setting::new();
+    if !setting.server.banner.contains("confined: to ") {
+        // This kernel has no Landlock; the start has said so.
+        assert!(setting.server.banner.contains("confined: no: "), "{}", setting.server.banner);
+        return;
+    }
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let other = elsewhere.path().join("users.toml");
+    fs::copy(setting.users(), &other).expect("copied");
+    let inside = setting.folder.path().join("real.toml");
+    fs::rename(setting.users(), &inside).expect("renamed");
+    point(&setting.users(), &other);
+    setting.server.wait_for_log("Permission denied");
+    // What is inside can be linked to.
+    point(&setting.users(), &inside);
+    setting.add("kane");
+    setting.changes("send kane hi");
+    setting.server.stop();
+}
