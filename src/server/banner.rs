@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr, path::Path};
 
-use crate::users::{Password, Users};
+use crate::{
+    fingerprint::Fingerprint,
+    users::{Password, Users},
+};
 
 /// The hashes in the users file that the project ships, and what they are of: whoever still has them can be shown a
 /// line that works as it stands.
@@ -14,7 +17,10 @@ const SAMPLE_HASHES: [&str; 3] = [
 const SAMPLE_PASSWORD: &str = "surabaya";
 
 pub(super) struct Banner<'a> {
+    /// Of the port without encryption.
     pub(super) address: SocketAddr,
+    /// Of the port with it, and the certificate that is shown there.
+    pub(super) tls: Option<(SocketAddr, Fingerprint)>,
     pub(super) users: &'a Users,
     pub(super) users_file: &'a Path,
     pub(super) store: String,
@@ -46,13 +52,28 @@ impl Banner<'_> {
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Banner { address, users, users_file, store } = self;
+        let Banner { address, tls, users, users_file, store } = self;
         writeln!(f, "chat-server {} listens on {address}", env!("CARGO_PKG_VERSION"))?;
-        if address.ip().is_loopback() {
-            writeln!(f, "  reach:  from this machine only; --host 0.0.0.0 opens it to the network")?;
-        } else {
-            writeln!(f, "  reach:  from the network; --host 127.0.0.1 closes it to this machine")?;
-            writeln!(f, "  WARNING: not encrypted: passwords and messages can be read on their way")?;
+        if let Some((address, fingerprint)) = tls {
+            writeln!(f, "  tls:    on {address}, certificate {fingerprint}")?;
+        }
+        match (address.ip().is_loopback(), tls) {
+            (true, Some((encrypted, _))) if !encrypted.ip().is_loopback() => {
+                writeln!(f, "  reach:  by TLS from the network, without it from this machine only")?;
+            }
+            (true, _) => {
+                writeln!(
+                    f,
+                    "  reach:  from this machine only; --host 0.0.0.0 --tls-port 8890 opens it to the network"
+                )?;
+            }
+            (false, _) => {
+                writeln!(f, "  reach:  from the network; --host 127.0.0.1 closes it to this machine")?;
+                writeln!(
+                    f,
+                    "  WARNING: {address} is not encrypted: passwords and messages can be read on their way"
+                )?;
+            }
         }
         writeln!(f, "  users:  {} in {}", users.len(), users_file.display())?;
         writeln!(f, "  store:  {store}")?;
@@ -71,7 +92,7 @@ mod tests {
         let users = users::parse(users, "users.toml").expect("users").users;
         let address = address.parse().expect("an address");
         let users_file = Path::new("users.toml");
-        Banner { address, users: &users, users_file, store: "memory".into() }.to_string()
+        Banner { address, tls: None, users: &users, users_file, store: "memory".into() }.to_string()
     }
 
     #[test]
@@ -92,7 +113,7 @@ mod tests {
     #[test]
     fn an_open_server_warns_and_shows_no_password_of_its_own() {
         let told = banner("[users.ann]\nname = \"Ann\"\npassword = \"secret\"\n", "0.0.0.0:9000");
-        assert!(told.contains("WARNING: not encrypted"), "{told}");
+        assert!(told.contains("WARNING: 0.0.0.0:9000 is not encrypted"), "{told}");
         assert!(told.contains("'auth ann PASSWORD\\nshowuseractive\\n' | nc -N 127.0.0.1 9000"), "{told}");
         assert!(!told.contains("secret"), "{told}");
     }

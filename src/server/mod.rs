@@ -3,14 +3,18 @@
 //! What requests mean is not known here. The invariant that all else hangs on is kept here, in
 //! `output`: no byte leaves the server that tells of something not yet durable.
 
+mod addresses;
 mod banner;
+mod cert;
 mod connection;
+mod file_watch;
 mod input;
 mod listener;
 mod output;
 mod registry;
 mod stall;
 mod start;
+mod tls;
 mod upkeep;
 mod watchdog;
 
@@ -21,9 +25,12 @@ use std::{
 
 use tokio::{sync::Semaphore, time::Instant};
 
+pub use addresses::ListenError;
+pub use cert::CertError;
 pub use connection::serve;
-pub use listener::{Summary, run};
+pub use listener::{Listeners, Summary, run};
 pub use start::{StartError, start};
+pub use tls::{Tls, TlsError};
 pub use upkeep::{UpkeepError, upkeep};
 
 use self::registry::Registry;

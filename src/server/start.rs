@@ -2,19 +2,19 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{
-    net::{TcpListener, TcpSocket, lookup_host},
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
 
-use super::{Limits, Server, banner::Banner, run};
+use super::{
+    Limits, ListenError, Server, TlsError, addresses::listen, banner::Banner, run, tls::keep_current,
+};
 use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
     service::{self, Clock, Rate, Service},
@@ -25,12 +25,6 @@ use crate::{
 /// After everybody was told goodbye, work off the runtime's threads has this long to end.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// A connection's send buffer in the system, in bytes of payload (the system doubles it for its own records).
-const SEND_BUFFER: u32 = 64 * 1024;
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
-
 /// Why the server did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -40,18 +34,12 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address.
-    #[error("cannot listen on {host}:{port}: {cause}\n  remedy: {remedy}")]
-    Listen {
-        /// As it was given.
-        host: String,
-        /// As it was given.
-        port: u16,
-        /// The system's reason.
-        cause: io::Error,
-        /// What to do.
-        remedy: &'static str,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The system.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -75,17 +63,25 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended: Result<(), StartError> = runtime.block_on(async {
         let server = Server::new(service.clone(), limits);
-        let listener = listen(args).await?;
+        let listeners = listen(args).await?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let banner = Banner {
-            address: listener.local_addr()?,
+            address: listeners.plain.local_addr()?,
+            tls: listeners
+                .tls
+                .as_ref()
+                .map(|(at, tls)| Ok::<_, io::Error>((at.local_addr()?, tls.fingerprint())))
+                .transpose()?,
             users: &service.users,
             users_file: &args.files.users,
             store: described,
         };
         // Whoever started the server may have closed its output: no reason not to serve.
         write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush()).ok();
-        let summary = run(listener, server, stop_on(signals)).await;
+        if let Some((_, tls)) = &listeners.tls {
+            keep_current(tls, signal(SignalKind::hangup())?);
+        }
+        let summary = run(listeners, server, stop_on(signals)).await;
         tracing::info!(dropped = summary.dropped, "stopped");
         Ok(())
     });
@@ -129,42 +125,6 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
             Arc::new(store::Sqlite::open(&args.files.data_folder(), &options)?)
         }
     })
-}
-
-async fn listen(args: &ServerArgs) -> Result<TcpListener, StartError> {
-    let bound = async {
-        let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for address in lookup_host((args.host.as_str(), args.port)).await? {
-            match bind(address) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    };
-    bound.await.map_err(|cause| StartError::Listen {
-        host: args.host.clone(),
-        port: args.port,
-        remedy: match cause.kind() {
-            io::ErrorKind::AddrInUse => "another program has this port; end it, or take another with --port",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; take another with --port",
-            _ => "name an address of this machine with --host",
-        },
-        cause,
-    })
-}
-
-/// A listener whose connections have a small send buffer.
-///
-/// The system tells that a buffer takes bytes again when a third of it is free. One that it has grown to megabytes
-/// makes everybody who reads less than 100 KiB/s seem to read nothing for 10 seconds; and it would be memory that a
-/// peer takes by not reading.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 /// Completes at the first signal; the second one ends the process.

@@ -8,6 +8,7 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::cert::{self, CertError};
 use crate::{
     config::{Files, ServerCommand},
     protocol::Secret,
@@ -32,6 +33,9 @@ pub enum UpkeepError {
         /// How many.
         problems: u64,
     },
+    /// The certificate.
+    #[error(transparent)]
+    Cert(#[from] CertError),
     /// Input or output.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -54,6 +58,7 @@ pub fn upkeep(command: &ServerCommand) -> Result<(), UpkeepError> {
                 bytes.div_ceil(1024)
             )?)
         }
+        ServerCommand::Cert { files, tls, names } => Ok(cert::make(files, tls, names)?),
         ServerCommand::Check { files, file } => check(files, file.as_deref()),
     }
 }
