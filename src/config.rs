@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// The port of both programs, unless told otherwise.
 pub const PORT: u16 = 8889;
 
+/// The port of the client with `--tls`, and the one that examples give to the server's `--tls-port`.
+pub const TLS_PORT: u16 = 8890;
+
 /// A chat server that you can drive with netcat, whose OK means that the message is synced to disk.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "chat-server", version)]
@@ -22,6 +25,18 @@ pub struct ServerArgs {
     /// Port to listen on; 0 takes a free one and prints it
     #[arg(long, env = "CHAT_PORT", default_value_t = PORT)]
     pub port: u16,
+
+    /// Port for TLS; 0 takes a free one and prints it [default: no TLS]
+    #[arg(long, env = "CHAT_TLS_PORT", value_name = "PORT")]
+    pub tls_port: Option<u16>,
+
+    /// Certificate and key.
+    #[command(flatten)]
+    pub tls: TlsFiles,
+
+    /// Let the network in without encryption: with a --host beyond this machine, --port listens there, too
+    #[arg(long, env = "CHAT_INSECURE_PLAINTEXT")]
+    pub insecure_plaintext: bool,
 
     /// Where its files are.
     #[command(flatten)]
@@ -105,6 +120,17 @@ pub struct ServerArgs {
 pub enum ServerCommand {
     /// Read a password (hidden on a terminal, else a line of standard input) and print its hash for the users file
     HashPassword,
+    /// Make a self-signed certificate and its key for TLS, where the server looks for them
+    Cert {
+        /// Where the server's files are.
+        #[command(flatten)]
+        files: Files,
+        /// Where to put them.
+        #[command(flatten)]
+        tls: TlsFiles,
+        /// DNS names and IP addresses by which clients reach the server [default: localhost, its addresses, and the name of this machine]
+        names: Vec<String>,
+    },
     /// Copy everything that is stored into a new file; the server may run meanwhile
     Backup {
         /// Where the server's files are.
@@ -203,6 +229,18 @@ pub struct Files {
     pub data: Option<PathBuf>,
 }
 
+/// Certificate and key for TLS.
+#[derive(Debug, Clone, Args)]
+pub struct TlsFiles {
+    /// Certificate for TLS, in PEM, with those that it rests on [default: tls-cert.pem beside the users file]
+    #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Its private key, in PEM [default: tls-key.pem beside the users file]
+    #[arg(long, env = "CHAT_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+}
+
 /// Where messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StoreKind {
@@ -229,6 +267,16 @@ impl Files {
     }
 }
 
+impl TlsFiles {
+    /// The certificate's file and the key's.
+    #[must_use]
+    pub fn paths(&self, files: &Files) -> (PathBuf, PathBuf) {
+        let beside =
+            |given: &Option<PathBuf>, name| given.clone().unwrap_or_else(|| files.users.with_file_name(name));
+        (beside(&self.tls_cert, "tls-cert.pem"), beside(&self.tls_key, "tls-key.pem"))
+    }
+}
+
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -249,11 +297,31 @@ pub struct ClientArgs {
     #[arg(long, env = "CHAT_HOST", default_value = "127.0.0.1")]
     pub host: String,
 
-    /// Its port
-    #[arg(long, env = "CHAT_PORT", default_value_t = PORT)]
-    pub port: u16,
+    /// Its port [default: 8889; with --tls 8890]
+    #[arg(long, env = "CHAT_PORT")]
+    pub port: Option<u16>,
+
+    /// Encrypt, and make sure that it is the server: by --ca, else by the system's authorities, else by the certificate that it showed first
+    #[arg(long, env = "CHAT_TLS")]
+    pub tls: bool,
+
+    /// With --tls: trust this authority or certificate (PEM), and nothing else
+    #[arg(long, env = "CHAT_CA", value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
+
+    /// With --tls: where certificates are kept that servers showed first [default: chat-service/known_servers in ~/.config]
+    #[arg(long, env = "CHAT_KNOWN_SERVERS", value_name = "FILE")]
+    pub known_servers: Option<PathBuf>,
 
     /// Print the server's JSON untouched
     #[arg(long)]
     pub raw: bool,
+}
+
+impl ClientArgs {
+    /// The port that is given, or the usual one.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.tls { TLS_PORT } else { PORT })
+    }
 }

@@ -9,6 +9,7 @@
 //! - [`users`]: who exists
 //! - [`store`]: what must survive: the contract, the store on disk, the store in memory
 //! - [`protocol`]: the wire, as pure functions over bytes
+//! - [`fingerprint`]: what a certificate is known by
 //! - [`config`]: every setting once
 //!
 //! Follow one `send` through it in `docs/architecture.md`.
@@ -16,6 +17,7 @@
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod fingerprint;
 pub mod protocol;
 pub mod server;
 pub mod service;

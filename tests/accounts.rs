@@ -42,7 +42,7 @@ impl File {
 
     async fn start(&self, service_limits: Limits) -> TestServer {
         let users = Directory::of_file(self.users(), self.path());
-        Setup { users, service_limits, ..Setup::default() }.start().await
+        Setup { service_limits, users, ..Setup::default() }.start().await
     }
 }
 

@@ -19,6 +19,7 @@ mod reload;
 mod stored;
 mod stores;
 mod support;
+mod tls;
 mod transcripts;
 mod upkeep;
 mod versions;

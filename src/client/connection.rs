@@ -1,26 +1,32 @@
 //! One connection to a server: a line there, a reply back.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
 
+use super::tls::{TlsStream, TrustError, encrypt};
+use crate::config::ClientArgs;
+
 /// A connection; replies come in the order of the requests.
 pub(super) struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
 }
 
 impl Connection {
-    pub(super) fn open(host: &str, port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((host, port))?;
+    pub(super) fn open(args: &ClientArgs) -> Result<Self, TrustError> {
+        let stream = TcpStream::connect((args.host.as_str(), args.port()))?;
         stream.set_nodelay(true)?;
+        let stream =
+            if args.tls { Stream::Tls(Box::new(encrypt(stream, args)?)) } else { Stream::Plain(stream) };
         Ok(Connection { stream: BufReader::new(stream) })
     }
 
     /// Sends a line (without its end) and waits for its reply: the JSON object, without the empty line after it. Events
     /// that come before it are objects, too.
     pub(super) fn ask(&mut self, line: &[u8]) -> io::Result<String> {
-        let sent = self.stream.get_mut().write_all(&[line, b"\r\n"].concat());
+        let stream = self.stream.get_mut();
+        let sent = stream.write_all(&[line, b"\r\n"].concat()).and_then(|()| stream.flush());
         // Even to a server that takes nothing more it may have said why.
         let reply = self.read_reply();
         sent.and(reply)
@@ -48,5 +54,46 @@ impl Connection {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
         }
         Ok(line)
+    }
+}
+
+/// How bytes come and go.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// Says that this is the end, so that the server knows it from a cut.
+    fn drop(&mut self) {
+        if let Stream::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            stream.flush().ok();
+        }
     }
 }

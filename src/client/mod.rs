@@ -5,6 +5,7 @@
 mod connection;
 mod say;
 mod session;
+mod tls;
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -42,11 +43,10 @@ impl From<Ended> for ExitCode {
 /// Runs the commands of standard input against the server; on a terminal, with a prompt.
 #[must_use]
 pub fn run(args: &ClientArgs) -> Ended {
-    let connection = match Connection::open(&args.host, args.port) {
+    let connection = match Connection::open(args) {
         Ok(connection) => connection,
         Err(error) => {
-            let ClientArgs { host, port, .. } = args;
-            complain(&format!("cannot reach {host}:{port}: {error}"));
+            complain(&format!("cannot reach {}:{}: {error}", args.host, args.port()));
             return Ended::Lost;
         }
     };

@@ -2,22 +2,21 @@
 
 use std::{fmt, net::SocketAddr, path::Path};
 
-use crate::users::{Password, Users};
-
-/// The hashes in the users file that the project ships, and what they are of: whoever still has them can be shown a
-/// line that works as it stands.
-const SAMPLE_HASHES: [&str; 3] = [
-    "$argon2id$v=19$m=19456,t=2,p=1$R/Fzm0gX1lk+sRRlJJyT4g$xY1ew/yy0vKT3K7JZPgji7V/0YbZRoU5uTITzDVTYys",
-    "$argon2id$v=19$m=19456,t=2,p=1$S68Q3vgkYkxo794XHJtAnw$EbDT1ptiAL246mlGvsWdKzcP5KUNKgaXeqTx7+DIvgg",
-    "$argon2id$v=19$m=19456,t=2,p=1$pJKx8xPv1W1lQXVtmOZLEA$VIe2BNSe+21bU2lJTj3uIVAAqDLtkgUm250uLs4Lb5c",
-];
-const SAMPLE_PASSWORD: &str = "surabaya";
+use crate::{
+    fingerprint::Fingerprint,
+    users::{Users, rules},
+};
 
 pub(super) struct Banner<'a> {
+    /// Of the port without encryption.
     pub(super) address: SocketAddr,
+    /// Of the port with it, and the certificate that is shown there.
+    pub(super) tls: Option<(SocketAddr, Fingerprint)>,
     pub(super) users: &'a Users,
     pub(super) users_file: &'a Path,
     pub(super) store: String,
+    /// Which files the process can open.
+    pub(super) confinement: String,
 }
 
 impl Banner<'_> {
@@ -32,12 +31,10 @@ impl Banner<'_> {
     fn login(&self) -> (&str, &str) {
         let mut users: Vec<_> = self.users.iter().collect();
         users.sort_by_key(|user| &user.username);
-        let sample = users.iter().find(|user| match &user.password {
-            Password::Hashed(hash) => SAMPLE_HASHES.contains(&hash.as_str()),
-            Password::Plain(_) => false,
-        });
+        // Whoever still has the sample can be shown a line that works as it stands.
+        let sample = users.iter().find(|user| rules::is_sample(&user.password));
         match (sample, users.first()) {
-            (Some(user), _) => (&user.username, SAMPLE_PASSWORD),
+            (Some(user), _) => (&user.username, rules::SAMPLE),
             (None, Some(user)) => (&user.username, "PASSWORD"),
             (None, None) => ("USER", "PASSWORD"),
         }
@@ -46,16 +43,32 @@ impl Banner<'_> {
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Banner { address, users, users_file, store } = self;
+        let Banner { address, tls, users, users_file, store, confinement } = self;
         writeln!(f, "chat-server {} listens on {address}", env!("CARGO_PKG_VERSION"))?;
-        if address.ip().is_loopback() {
-            writeln!(f, "  reach:  from this machine only; --host 0.0.0.0 opens it to the network")?;
-        } else {
-            writeln!(f, "  reach:  from the network; --host 127.0.0.1 closes it to this machine")?;
-            writeln!(f, "  WARNING: not encrypted: passwords and messages can be read on their way")?;
+        if let Some((address, fingerprint)) = tls {
+            writeln!(f, "  tls:    on {address}, certificate {fingerprint}")?;
+        }
+        match (address.ip().is_loopback(), tls) {
+            (true, Some((encrypted, _))) if !encrypted.ip().is_loopback() => {
+                writeln!(f, "  reach:  by TLS from the network, without it from this machine only")?;
+            }
+            (true, _) => {
+                writeln!(
+                    f,
+                    "  reach:  from this machine only; --host 0.0.0.0 --tls-port 8890 opens it to the network"
+                )?;
+            }
+            (false, _) => {
+                writeln!(f, "  reach:  from the network; --host 127.0.0.1 closes it to this machine")?;
+                writeln!(
+                    f,
+                    "  WARNING: {address} is not encrypted: passwords and messages can be read on their way"
+                )?;
+            }
         }
         writeln!(f, "  users:  {} in {}", users.len(), users_file.display())?;
         writeln!(f, "  store:  {store}")?;
+        writeln!(f, "  confined: {confinement}")?;
         writeln!(f, "  try it: {}", self.try_it())
     }
 }
@@ -71,7 +84,15 @@ mod tests {
         let users = users::parse(users, "users.toml").expect("users").users;
         let address = address.parse().expect("an address");
         let users_file = Path::new("users.toml");
-        Banner { address, users: &users, users_file, store: "memory".into() }.to_string()
+        Banner {
+            address,
+            tls: None,
+            users: &users,
+            users_file,
+            store: "memory".into(),
+            confinement: "no".into(),
+        }
+        .to_string()
     }
 
     #[test]
@@ -92,7 +113,7 @@ mod tests {
     #[test]
     fn an_open_server_warns_and_shows_no_password_of_its_own() {
         let told = banner("[users.ann]\nname = \"Ann\"\npassword = \"secret\"\n", "0.0.0.0:9000");
-        assert!(told.contains("WARNING: not encrypted"), "{told}");
+        assert!(told.contains("WARNING: 0.0.0.0:9000 is not encrypted"), "{told}");
         assert!(told.contains("'auth ann PASSWORD\\nshowuseractive\\n' | nc -N 127.0.0.1 9000"), "{told}");
         assert!(!told.contains("secret"), "{told}");
     }

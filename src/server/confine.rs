@@ -1,10 +1,6 @@
 //! What the process gives up before it talks to anybody: files that it does not need, connections to elsewhere, core dumps.
 
-use std::{
-    fmt, fs,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, fs, os::unix::fs::DirBuilderExt, path::PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
@@ -59,8 +55,8 @@ impl fmt::Display for Confinement {
 
 /// Confines this thread, and all that it starts later, to the folders in `own`, and for reading to those in `read`. (Folders
 /// and not files, because files are replaced.) What is open already stays so. Folders in `own` are made if they are missing.
-pub(super) fn confine(own: &[&Path], read: &[&Path]) -> Confinement {
-    let resolved = |folders: &[&Path]| {
+pub(super) fn confine(own: &[PathBuf], read: &[PathBuf]) -> Confinement {
+    let resolved = |folders: &[PathBuf]| {
         let mut all: Vec<_> = folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
         all.sort();
         all.dedup();

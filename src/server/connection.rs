@@ -59,12 +59,17 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<
     let ending = poll_fn(|cx| connection.poll(cx)).await;
     let (from, reason) = (connection.talk.speaker.from(), ending.reason());
     tracing::debug!(%from, reason, "connection ended");
-    if let Ending::Told(closing) = ending {
-        if let Some(limit) = limit(closing) {
-            connection.entry.server.service.counts.count(limit);
-        }
+    if let Ending::Told(closing) = ending
+        && let Some(limit) = limit(closing)
+    {
+        connection.entry.server.service.counts.count(limit);
+    }
+    match ending {
         // Rare, and large: it does not have to make every connection larger.
-        Box::pin(connection.part(closing)).await;
+        Ending::Told(closing) => Box::pin(connection.part(closing)).await,
+        // An encrypted stream has to say that this is its end.
+        Ending::Finished => drop(Box::pin(timeout(LAST_WORD, connection.stream.shutdown())).await),
+        Ending::Lost => {}
     }
 }
 

@@ -81,6 +81,13 @@ impl Input {
         progress.used > 0
     }
 
+    /// An encrypted input broke off without having been ended: whatever was to follow may have been kept back by
+    /// somebody on the way, so a line without an end is none.
+    fn cut(&mut self) {
+        let whole = memchr::memrchr(b'\n', &self.left[self.start..]).map_or(0, |end| end + 1);
+        self.left.truncate(self.start + whole);
+    }
+
     /// Reads once and keeps what comes for later. `Ready` with an error when the peer is gone.
     pub(super) fn poll_read_ahead(
         &mut self,
@@ -89,7 +96,10 @@ impl Input {
     ) -> Poll<io::Result<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(&mut scratch[..AHEAD]);
-            ready!(stream.poll_read(cx, &mut buffer))?;
+            match ready!(stream.poll_read(cx, &mut buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.cut(),
+                result => result?,
+            }
             let read = buffer.filled_mut();
             self.ended = read.is_empty();
             self.left.extend_from_slice(read);
@@ -110,7 +120,10 @@ impl Input {
         debug_assert!(!self.stopped && self.left.len() <= CARRY);
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(&mut scratch[CARRY..]);
-            ready!(stream.poll_read(cx, &mut buffer))?;
+            match ready!(stream.poll_read(cx, &mut buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.cut(),
+                result => result?,
+            }
             let read = buffer.filled().len();
             if read == 0 {
                 self.ended = true;

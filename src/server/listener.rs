@@ -1,6 +1,13 @@
 //! Accepting connections, and stopping.
 
-use std::{future::Future, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use rustix::net::sockopt;
 use tokio::{
@@ -9,7 +16,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Server, connection::serve, registry::Phase};
+use super::{
+    Server,
+    connection::serve,
+    registry::{Admission, Phase},
+    tls::{self, Tls},
+};
 use crate::{
     protocol::{Closing, Dialect, reply::write_closing},
     service::Limit,
@@ -51,21 +63,53 @@ pub struct Summary {
     pub panicked: usize,
 }
 
-/// Serves the connections of `listener` until `shutdown` completes; then accepts no more, answers what has arrived,
+/// Where connections come from.
+pub struct Listeners {
+    /// What goes over these is not encrypted.
+    pub plain: TcpListener,
+    /// What goes over these is, by this certificate.
+    pub tls: Option<(TcpListener, Arc<Tls>)>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(plain: TcpListener) -> Self {
+        Listeners { plain, tls: None }
+    }
+}
+
+impl Listeners {
+    /// The next connection, and how it is encrypted.
+    async fn accept(&self) -> (io::Result<(TcpStream, SocketAddr)>, Option<&Arc<Tls>>) {
+        match &self.tls {
+            None => (self.plain.accept().await, None),
+            Some((listener, tls)) => tokio::select! {
+                accepted = self.plain.accept() => (accepted, None),
+                accepted = listener.accept() => (accepted, Some(tls)),
+            },
+        }
+    }
+}
+
+/// Serves the connections of `listeners` until `shutdown` completes; then accepts no more, answers what has arrived,
 /// says goodbye, and returns within 5 seconds.
-pub async fn run(listener: TcpListener, server: Arc<Server>, shutdown: impl Future<Output = ()>) -> Summary {
+pub async fn run(
+    listeners: impl Into<Listeners>,
+    server: Arc<Server>,
+    shutdown: impl Future<Output = ()>,
+) -> Summary {
+    let listeners = listeners.into();
     let mut shutdown = pin!(shutdown);
     let mut logged: Option<Instant> = None;
     loop {
-        let accepted = tokio::select! {
+        let (accepted, tls) = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            accepted = listeners.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                tracing::debug!(from = %peer.ip(), "connected");
-                admit(stream, peer.ip(), &server);
+                tracing::debug!(from = %peer.ip(), tls = tls.is_some(), "connected");
+                admit(stream, peer.ip(), &server, tls);
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
@@ -80,18 +124,21 @@ pub async fn run(listener: TcpListener, server: Arc<Server>, shutdown: impl Futu
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     stop(&server).await
 }
 
 /// Serves a connection, if there may be one more.
-fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>) {
+fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, tls: Option<&Arc<Tls>>) {
     let limits = &server.limits;
     let full = server.connections() >= limits.connections;
     let Some(admission) = server.registry.admit(from, limits.per_address).filter(|_| !full) else {
         server.service.counts.count(if full { Limit::Connections } else { Limit::ConnectionsPerAddress });
         tracing::warn!(%from, connections = server.connections(), "too many connections: one is refused");
-        if let Ok(turn) = server.farewells.clone().try_acquire_owned() {
+        // An encrypted word would cost a handshake: what is refused is to cost little.
+        if tls.is_none()
+            && let Ok(turn) = server.farewells.clone().try_acquire_owned()
+        {
             tokio::spawn(async move {
                 timeout(FAREWELL, turn_away(stream)).await.ok();
                 drop(turn);
@@ -103,7 +150,13 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>) {
     stream.set_nodelay(true).ok();
     // Whoever watches may be silent for days: that they are gone is for the system to find out.
     keep_alive(&stream).ok();
-    let conversation = serve(stream, from, server.clone());
+    match tls {
+        None => hold(serve(stream, from, server.clone()), admission),
+        Some(tls) => hold(serve_encrypted(stream, from, server.clone(), tls.clone()), admission),
+    }
+}
+
+fn hold(conversation: impl Future<Output = ()> + Send + 'static, admission: Admission) {
     tokio::spawn(async move {
         conversation.await;
         drop(admission);
@@ -116,6 +169,24 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
     Ok(sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?)
+}
+
+/// Shakes hands, then serves. It counts as open from this call on.
+fn serve_encrypted(
+    stream: TcpStream,
+    from: IpAddr,
+    server: Arc<Server>,
+    tls: Arc<Tls>,
+) -> impl Future<Output = ()> {
+    let mut place = server.registry.hold();
+    async move {
+        if let Some(stream) = tls::accept(stream, from, &tls, &server, &mut place).await {
+            let conversation = serve(stream, from, server);
+            // It has a place of its own by now.
+            drop(place);
+            conversation.await;
+        }
+    }
 }
 
 /// Says why. What the peer has sent already is thrown away: left unread, it would be answered by a reset that eats the

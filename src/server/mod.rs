@@ -3,9 +3,12 @@
 //! What requests mean is not known here. The invariant that all else hangs on is kept here, in
 //! `output`: no byte leaves the server that tells of something not yet durable.
 
+mod addresses;
 mod banner;
+mod cert;
 mod confine;
 mod connection;
+mod file_watch;
 mod import;
 mod input;
 mod listener;
@@ -13,8 +16,10 @@ mod output;
 mod people;
 mod prompt;
 mod registry;
+mod reload;
 mod stall;
 mod start;
+mod tls;
 mod upkeep;
 mod watchdog;
 
@@ -25,10 +30,13 @@ use std::{
 
 use tokio::{sync::Semaphore, time::Instant};
 
+pub use addresses::ListenError;
+pub use cert::CertError;
 pub use connection::serve;
-pub use listener::{Summary, run};
+pub use listener::{Listeners, Summary, run};
 pub use people::PeopleError;
 pub use start::{StartError, start};
+pub use tls::{Tls, TlsError};
 pub use upkeep::{UpkeepError, upkeep};
 
 use self::registry::Registry;

@@ -82,6 +82,11 @@ impl Registry {
         self.addresses.lock().expect("nothing panics while it is held")
     }
 
+    /// A place for a connection that is not served yet.
+    pub(super) fn hold(self: &Arc<Self>) -> Place {
+        Place { registry: self.clone(), key: self.enter().0, has_waker: false }
+    }
+
     /// From now on the connection's task is woken when the phase changes.
     pub(super) fn set_waker(&self, key: usize, waker: &Waker) {
         if let Some(task) = self.lock().get_mut(key) {
@@ -140,6 +145,29 @@ impl Registry {
 
     fn lock(&self) -> MutexGuard<'_, Slab<Task>> {
         self.tasks.lock().expect("nothing panics while it is held")
+    }
+}
+
+/// A place among the open connections, given back when dropped.
+pub(super) struct Place {
+    registry: Arc<Registry>,
+    key: usize,
+    has_waker: bool,
+}
+
+impl Place {
+    /// Wakes this task when the phase changes.
+    pub(super) fn wake_by(&mut self, waker: &Waker) {
+        if !self.has_waker {
+            self.registry.set_waker(self.key, waker);
+            self.has_waker = true;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.registry.leave(self.key);
     }
 }
 

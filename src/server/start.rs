@@ -1,35 +1,35 @@
 //! From settings to a running server, and to its end.
 
 use std::{
+    fs,
     io::{self, IsTerminal, Write},
-    net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{
-    net::{TcpListener, TcpSocket, lookup_host},
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
 
-use super::{Limits, Server, SlowConsumer, banner::Banner, run};
+use super::{
+    Limits, ListenError, Server, SlowConsumer, TlsError,
+    addresses::Addresses,
+    banner::Banner,
+    confine::{Confinement, confine, keep_memory_private},
+    reload, run, tls,
+};
 use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
     service::{self, Clock, Rate, Service, Tries},
     store::{self, Store},
-    users::{self, Directory, UsersFileError},
+    users::{self, Directory, Users, UsersFileError, rules},
 };
 
 /// After everybody was told goodbye, work off the runtime's threads has this long to end.
 const LINGER: Duration = Duration::from_millis(200);
-
-/// A connection's send buffer in the system, in bytes of payload (the system doubles it for its own records).
-const SEND_BUFFER: u32 = 64 * 1024;
-
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// Why the server did not start.
 #[derive(Debug, Error)]
@@ -37,21 +37,29 @@ pub enum StartError {
     /// The users file.
     #[error(transparent)]
     Users(#[from] UsersFileError),
+    /// Somebody's password is one that everybody can read, and the server would be open to the network.
+    #[error(
+        "{file}: {names}: the password is that of the sample, which everybody knows, and the server would be reachable from the network\n  \
+         remedy: give each another:  chat-server user passwd {first}\n  \
+         or take them out:           chat-server user remove {first}"
+    )]
+    SamplePassword {
+        /// As it was named.
+        file: String,
+        /// Who has it.
+        names: String,
+        /// One of them.
+        first: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address.
-    #[error("cannot listen on {host}:{port}: {cause}\n  remedy: {remedy}")]
-    Listen {
-        /// As it was given.
-        host: String,
-        /// As it was given.
-        port: u16,
-        /// The system's reason.
-        cause: io::Error,
-        /// What to do.
-        remedy: &'static str,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The system.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -63,10 +71,17 @@ pub enum StartError {
 /// If the server cannot start.
 pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     log_to_stderr(args);
+    keep_memory_private();
     let loaded = users::load(&args.files.users)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let addresses = Addresses::resolve(args)?;
+    if addresses.are_open() {
+        refuse_samples(&loaded.users, args)?;
+    }
+    // Before there is another thread.
+    let confinement = confine_to_files(args);
     let users = Directory::of_file(loaded.users, args.files.users.clone());
     let store = open_store(args)?;
     let described = store.describe();
@@ -75,18 +90,26 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended: Result<(), StartError> = runtime.block_on(async {
-        let server = Server::new(service.clone(), limits);
-        let listener = listen(args).await?;
+        service.begin_anew(&service.users.all()).await;
+        let listeners = addresses.listen(args)?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let tls = listeners.tls.as_ref().map(|(at, tls)| at.local_addr().map(|at| (at, tls.fingerprint())));
         let banner = Banner {
-            address: listener.local_addr()?,
+            address: listeners.plain.local_addr()?,
+            tls: tls.transpose()?,
             users: &service.users.now(),
             users_file: &args.files.users,
             store: described,
-        };
+            confinement: confinement.to_string(),
+        }
+        .to_string();
+        reload::keep_current(&service, &args.files.users, signal(SignalKind::hangup())?);
+        if let Some((_, tls)) = &listeners.tls {
+            tls::keep_current(tls, signal(SignalKind::hangup())?);
+        }
         // Whoever started the server may have closed its output: no reason not to serve.
         write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush()).ok();
-        let summary = run(listener, server, stop_on(signals)).await;
+        let summary = run(listeners, Server::new(service.clone(), limits), stop_on(signals)).await;
         tracing::info!(dropped = summary.dropped, "stopped");
         Ok(())
     });
@@ -94,6 +117,45 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     // Cursors that moved with the last replies.
     store.close();
     ended
+}
+
+/// Refuses users whose password everybody knows.
+fn refuse_samples(users: &Users, args: &ServerArgs) -> Result<(), StartError> {
+    let mut known: Vec<_> = users.iter().filter(|user| rules::has_sample_password(user)).collect();
+    known.sort_unstable_by_key(|user| &user.username);
+    let Some(first) = known.first() else {
+        return Ok(());
+    };
+    let names: Vec<_> = known.iter().map(|user| user.username.to_string()).collect();
+    Err(StartError::SamplePassword {
+        file: args.files.users.display().to_string(),
+        names: names.join(", "),
+        first: first.username.to_string(),
+    })
+}
+
+/// Gives up all files but those that the server uses.
+fn confine_to_files(args: &ServerArgs) -> Confinement {
+    let folder = |file: &Path| match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let users = folder(&args.files.users);
+    // Where a link leads: the file is replaced there.
+    let target = fs::canonicalize(&args.files.users).map_or_else(|_| users.clone(), |target| folder(&target));
+    let mut own = vec![users, target];
+    if args.store == StoreKind::Sqlite {
+        own.push(args.files.data_folder());
+    }
+    let mut read = Vec::new();
+    if args.tls_port.is_some() {
+        let (cert, key) = args.tls.paths(&args.files);
+        for file in [cert, key] {
+            read.push(folder(&file));
+            read.extend(fs::canonicalize(&file).ok().map(|target| folder(&target)));
+        }
+    }
+    confine(&own, &read)
 }
 
 fn limits(args: &ServerArgs) -> (Limits, service::Limits) {
@@ -134,42 +196,6 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
             Arc::new(store::Sqlite::open(&args.files.data_folder(), &options)?)
         }
     })
-}
-
-async fn listen(args: &ServerArgs) -> Result<TcpListener, StartError> {
-    let bound = async {
-        let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for address in lookup_host((args.host.as_str(), args.port)).await? {
-            match bind(address) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    };
-    bound.await.map_err(|cause| StartError::Listen {
-        host: args.host.clone(),
-        port: args.port,
-        remedy: match cause.kind() {
-            io::ErrorKind::AddrInUse => "another program has this port; end it, or take another with --port",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; take another with --port",
-            _ => "name an address of this machine with --host",
-        },
-        cause,
-    })
-}
-
-/// A listener whose connections have a small send buffer.
-///
-/// The system tells that a buffer takes bytes again when a third of it is free. One that it has grown to megabytes
-/// makes everybody who reads less than 100 KiB/s seem to read nothing for 10 seconds; and it would be memory that a
-/// peer takes by not reading.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 /// Completes at the first signal; the second one ends the process.

@@ -8,7 +8,9 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    PeopleError, people,
+    PeopleError,
+    cert::{self, CertError},
+    people,
     prompt::{self, Times},
 };
 use crate::{
@@ -37,6 +39,9 @@ pub enum UpkeepError {
     /// Somebody's place in the users file, or a password.
     #[error(transparent)]
     People(#[from] PeopleError),
+    /// The certificate.
+    #[error(transparent)]
+    Cert(#[from] CertError),
     /// Input or output.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -59,6 +64,7 @@ pub fn upkeep(command: &ServerCommand) -> Result<(), UpkeepError> {
                 bytes.div_ceil(1024)
             )?)
         }
+        ServerCommand::Cert { files, tls, names } => Ok(cert::make(files, tls, names)?),
         ServerCommand::Check { files, file } => check(files, file.as_deref()),
         ServerCommand::User { command } => Ok(people::run(command)?),
     }

@@ -1,0 +1,138 @@
+//! Where the server listens. One rule: beyond this machine nothing is unencrypted unless that was asked for by name.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, ToSocketAddrs},
+};
+
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::{Listeners, StartError, Tls};
+use crate::config::{ServerArgs, TLS_PORT};
+
+/// A connection's send buffer in the system, in bytes of payload (the system doubles it for its own records).
+const SEND_BUFFER: u32 = 64 * 1024;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Why the server does not listen.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// The system refuses.
+    #[error("cannot listen on {host}:{port}: {cause}\n  remedy: {remedy}")]
+    Refused {
+        /// As it was given.
+        host: String,
+        /// As it was given.
+        port: u16,
+        /// The system's reason.
+        cause: io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It would be open to the network, and not encrypted.
+    #[error(
+        "{host} is reachable from the network, and nothing would be encrypted: anybody on the way could read passwords\n  \
+         remedy: with TLS:    chat-server cert {name} && chat-server --host {host} --tls-port {TLS_PORT}\n  \
+         or, unencrypted:     chat-server --host {host} --insecure-plaintext",
+        name = if host.parse().is_ok_and(|host: std::net::IpAddr| host.is_unspecified()) { "" } else { host }
+    )]
+    Unencrypted {
+        /// As it was given.
+        host: String,
+    },
+}
+
+/// Where to listen.
+pub(super) struct Addresses {
+    plain: Vec<SocketAddr>,
+    tls: Option<Vec<SocketAddr>>,
+}
+
+impl Addresses {
+    /// Looks names up, which takes files that the server cannot open later. Blocks.
+    pub(super) fn resolve(args: &ServerArgs) -> Result<Self, ListenError> {
+        let host = resolve(&args.host, args.port, "--port")?;
+        let plain = if args.insecure_plaintext || host.iter().all(|address| address.ip().is_loopback()) {
+            host
+        } else if args.tls_port.is_some() {
+            vec![(Ipv4Addr::LOCALHOST, args.port).into()]
+        } else {
+            return Err(ListenError::Unencrypted { host: args.host.clone() });
+        };
+        let tls = args.tls_port.map(|port| resolve(&args.host, port, "--tls-port")).transpose()?;
+        Ok(Addresses { plain, tls })
+    }
+
+    /// Whether others than this machine can connect.
+    pub(super) fn are_open(&self) -> bool {
+        let mut all = self.plain.iter().chain(self.tls.iter().flatten());
+        all.any(|address| !address.ip().is_loopback())
+    }
+
+    /// Listens there, and reads the certificate for it.
+    pub(super) fn listen(&self, args: &ServerArgs) -> Result<Listeners, StartError> {
+        let tls = match &self.tls {
+            None => None,
+            Some(addresses) => {
+                let (cert, key) = args.tls.paths(&args.files);
+                let tls = Tls::load(&cert, &key)?;
+                Some((bind_one_of(addresses, "--tls-port")?, tls))
+            }
+        };
+        Ok(Listeners { plain: bind_one_of(&self.plain, "--port")?, tls })
+    }
+}
+
+fn resolve(host: &str, port: u16, flag: &'static str) -> Result<Vec<SocketAddr>, ListenError> {
+    let refused = |cause| refused(host.to_owned(), port, flag, cause);
+    let addresses: Vec<_> = (host, port).to_socket_addrs().map_err(refused)?.collect();
+    if addresses.is_empty() { Err(refused(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+}
+
+fn bind_one_of(addresses: &[SocketAddr], flag: &'static str) -> Result<TcpListener, ListenError> {
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match bind(*address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    let (host, port) =
+        addresses.last().map(|address| (address.ip().to_string(), address.port())).unwrap_or_default();
+    Err(refused(host, port, flag, failed))
+}
+
+fn refused(host: String, port: u16, flag: &str, cause: io::Error) -> ListenError {
+    let remedy = match (cause.kind(), flag) {
+        (io::ErrorKind::AddrInUse, "--port") => {
+            "another program has this port; end it, or take another with --port"
+        }
+        (io::ErrorKind::AddrInUse, _) => {
+            "another program has this port; end it, or take another with --tls-port"
+        }
+        (io::ErrorKind::PermissionDenied, "--port") => {
+            "ports below 1024 need privileges; take another with --port"
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            "ports below 1024 need privileges; take another with --tls-port"
+        }
+        _ => "name an address of this machine with --host",
+    };
+    ListenError::Refused { host, port, cause, remedy }
+}
+
+/// A listener whose connections have a small send buffer.
+///
+/// The system tells that a buffer takes bytes again when a third of it is free. One that it has grown to megabytes
+/// makes everybody who reads less than 100 KiB/s seem to read nothing for 10 seconds; and it would be memory that a
+/// peer takes by not reading.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

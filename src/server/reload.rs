@@ -1,0 +1,67 @@
+//! Taking over the users file as it changes. What a change means for sessions is not known here.
+
+use std::{
+    fs,
+    future::pending,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use tokio::signal::unix::Signal;
+
+use super::file_watch::FileWatch;
+use crate::service::{Change, Service};
+
+/// What tells that a file was replaced or written.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    target: PathBuf,
+    modified: SystemTime,
+    len: u64,
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let target = fs::canonicalize(file).ok()?;
+    let found = fs::metadata(&target).ok()?;
+    Some(Stamp { target, modified: found.modified().ok()?, len: found.len() })
+}
+
+/// Keeps the users as the file is, until the runtime ends: after each signal, and when it changes.
+pub(super) fn keep_current(service: &Arc<Service>, file: &Path, mut hangup: Signal) {
+    let watch = FileWatch::new(&[file])
+        .inspect_err(|error| {
+            tracing::warn!(%error, "cannot watch the users file: after a change, send SIGHUP");
+        })
+        .ok();
+    let (service, file) = (service.clone(), file.to_owned());
+    tokio::spawn(async move {
+        let mut seen = stamp(&file);
+        loop {
+            let changed = async {
+                match &watch {
+                    Some(watch) => watch.changed().await,
+                    None => pending().await,
+                }
+            };
+            let asked = tokio::select! {
+                signal = hangup.recv() => signal.is_some(),
+                () = changed => false,
+            };
+            // Other files of the folder change, too.
+            let now = stamp(&file);
+            if std::mem::replace(&mut seen, now) != seen || asked {
+                reload(&service).await;
+            }
+        }
+    });
+}
+
+async fn reload(service: &Arc<Service>) {
+    match service.reload_users().await {
+        Ok(Change { added, removed, passwords }) => {
+            tracing::info!(added, removed, passwords, "users file read again");
+        }
+        Err(error) => tracing::error!("users file cannot be used: the old users stay: {error}"),
+    }
+}

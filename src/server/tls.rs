@@ -1,0 +1,310 @@
+//! The server's certificate: reading it with its key, taking another one while the server runs, and the encrypted
+//! stream of a connection. What goes through the stream is not known here.
+
+use std::{
+    fs,
+    future::{Future, poll_fn},
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    signal::unix::Signal,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        pki_types::{
+            CertificateDer, PrivateKeyDer,
+            pem::{self, PemObject},
+        },
+    },
+    server::TlsStream,
+};
+
+use super::{
+    Server,
+    file_watch::FileWatch,
+    registry::{Phase, Place},
+};
+use crate::fingerprint::Fingerprint;
+
+/// How long a handshake may take where nobody has to log in within some time.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The most that is encrypted at once: one record.
+const RECORD: usize = 16 * 1024;
+
+/// Why a certificate and a key cannot be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// One of them cannot be read.
+    #[error(
+        "{file}: {cause}\n  remedy: make a pair with: chat-server cert; or name yours with --tls-cert FILE --tls-key FILE"
+    )]
+    Read {
+        /// As it was named.
+        file: String,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{file}: {problem}\n  remedy: {remedy}")]
+    Content {
+        /// As it was named.
+        file: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// They do not belong together.
+    #[error(
+        "{key} is not the key of the certificate in {cert}\n  remedy: name files that were made together with --tls-cert FILE --tls-key FILE"
+    )]
+    Mismatch {
+        /// As it was named.
+        cert: String,
+        /// As it was named.
+        key: String,
+    },
+}
+
+/// The certificate that new connections are shown.
+pub struct Tls {
+    cert: PathBuf,
+    key: PathBuf,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    config: Arc<ServerConfig>,
+    fingerprint: Fingerprint,
+    /// Of the files as they were looked at last, whether or not they could be used.
+    seen: [u8; 32],
+}
+
+/// The bytes of both files.
+struct Pair {
+    cert: Vec<u8>,
+    key: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl Tls {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// If one cannot be read or used, or they do not belong together.
+    pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
+        let pair = Pair::read(cert, key)?;
+        let (config, fingerprint) = pair.parse(cert, key)?;
+        let current = Mutex::new(Current { config, fingerprint, seen: pair.digest() });
+        Ok(Arc::new(Tls { cert: cert.to_owned(), key: key.to_owned(), current }))
+    }
+
+    /// The certificate's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.lock().fingerprint
+    }
+
+    /// Reads both files again; connections that come from now on are shown the new certificate. Files that cannot be
+    /// used change nothing and are logged. Unless `always`, files that are as they were are not looked at.
+    pub fn reload(&self, always: bool) {
+        let pair = match Pair::read(&self.cert, &self.key) {
+            Ok(pair) => pair,
+            Err(problem) => return self.keep(&problem),
+        };
+        let digest = pair.digest();
+        if std::mem::replace(&mut self.lock().seen, digest) == digest && !always {
+            return;
+        }
+        match pair.parse(&self.cert, &self.key) {
+            Ok((config, fingerprint)) => {
+                let mut current = self.lock();
+                (current.config, current.fingerprint) = (config, fingerprint);
+                drop(current);
+                tracing::info!(%fingerprint, "certificate reloaded");
+            }
+            Err(problem) => self.keep(&problem),
+        }
+    }
+
+    fn keep(&self, problem: &TlsError) {
+        tracing::error!(fingerprint = %self.fingerprint(), "keeping the certificate that is in use: {problem}");
+    }
+
+    /// For one connection; a reload does not change it.
+    fn acceptor(&self) -> TlsAcceptor {
+        self.lock().config.clone().into()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Pair {
+    fn read(cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|cause| TlsError::Read { file: path.display().to_string(), cause })
+        };
+        Ok(Pair { cert: read(cert)?, key: read(key)?.into() })
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        let length = (self.cert.len() as u64).to_le_bytes();
+        Sha256::new().chain_update(length).chain_update(&self.cert).chain_update(&*self.key).finalize().into()
+    }
+
+    fn parse(&self, cert: &Path, key: &Path) -> Result<(Arc<ServerConfig>, Fingerprint), TlsError> {
+        let wrong = |path: &Path, problem: String, remedy| TlsError::Content {
+            file: path.display().to_string(),
+            problem,
+            remedy,
+        };
+        let no_cert = |problem| {
+            wrong(
+                cert,
+                problem,
+                "it should hold -----BEGIN CERTIFICATE-----; name another with --tls-cert FILE",
+            )
+        };
+        let chain = CertificateDer::pem_slice_iter(&self.cert)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| no_cert(error.to_string()))?;
+        let own = chain.first().ok_or_else(|| no_cert("there is no certificate in it".to_owned()))?;
+        let fingerprint = Fingerprint::of(own);
+        let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
+            let problem = match error {
+                pem::Error::NoItemsFound => "there is no private key in it".to_owned(),
+                error => error.to_string(),
+            };
+            wrong(
+                key,
+                problem,
+                "it should hold -----BEGIN PRIVATE KEY-----, not encrypted; name another with --tls-key FILE",
+            )
+        })?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
+        match config {
+            Ok(config) => Ok((Arc::new(config), fingerprint)),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                Err(TlsError::Mismatch { cert: cert.display().to_string(), key: key.display().to_string() })
+            }
+            Err(error @ rustls::Error::InvalidCertificate(_)) => Err(no_cert(error.to_string())),
+            Err(error) => Err(wrong(
+                key,
+                error.to_string(),
+                "use an ECDSA, Ed25519 or RSA key; name another with --tls-key FILE",
+            )),
+        }
+    }
+}
+
+/// Keeps the certificate as the files are, until the runtime ends: after each signal, and when they change.
+pub(super) fn keep_current(tls: &Arc<Tls>, mut hangup: Signal) {
+    let watch = FileWatch::new(&[&tls.cert, &tls.key])
+        .inspect_err(|error| {
+            tracing::warn!(%error, "cannot watch the certificate: after a change, send SIGHUP");
+        })
+        .ok();
+    let tls = tls.clone();
+    tokio::spawn(async move {
+        loop {
+            let changed = async {
+                match &watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let told = tokio::select! {
+                signal = hangup.recv() => signal.is_some(),
+                () = changed => false,
+            };
+            let tls = tls.clone();
+            // It reads files.
+            tokio::task::spawn_blocking(move || tls.reload(told)).await.ok();
+        }
+    });
+}
+
+/// Shakes hands; `None` if that fails, takes too long, or the server stops.
+pub(super) async fn accept(
+    stream: TcpStream,
+    from: IpAddr,
+    tls: &Tls,
+    server: &Server,
+    place: &mut Place,
+) -> Option<Encrypted> {
+    let time = server.limits.login.unwrap_or(HANDSHAKE);
+    let mut handshake = Box::pin(timeout(time, tls.acceptor().accept(stream)));
+    let shaken = poll_fn(|cx| {
+        place.wake_by(cx.waker());
+        if server.registry.phase() != Phase::Open {
+            return Poll::Ready(None);
+        }
+        handshake.as_mut().poll(cx).map(Some)
+    });
+    let failed = match shaken.await? {
+        Ok(Ok(stream)) => return Some(Encrypted { stream, unflushed: 0 }),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    tracing::debug!(%from, error = failed, "TLS handshake failed");
+    None
+}
+
+/// An encrypted stream whose bytes count as written when the kernel has taken them, as on any other stream: what a
+/// connection does after a write rests on that.
+///
+/// Whoever was told `Pending` has to offer the same bytes again. A connection that drops them instead (it cuts off a peer
+/// that does not read) may cut a reply at the end of a record, and its last word with it.
+pub(super) struct Encrypted {
+    stream: TlsStream<TcpStream>,
+    /// Bytes that were offered and encrypted, but not all taken by the kernel.
+    unflushed: usize,
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unflushed == 0 {
+            let record = &bytes[..bytes.len().min(RECORD)];
+            self.unflushed = ready!(Pin::new(&mut self.stream).poll_write(cx, record))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.unflushed).min(bytes.len())))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

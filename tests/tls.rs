@@ -1,0 +1,343 @@
+//! The server and the client over TLS, as programs.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use chat_service::fingerprint::Fingerprint;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+
+use crate::support::{
+    SENT, SOON, lines,
+    program::{Program, chat_server, command, read_reply, run, said},
+};
+
+/// A folder with users, a certificate and its key.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Folder(tempfile::tempdir().expect("a folder"));
+        fs::write(folder.path("users.toml"), include_str!("../users.toml")).expect("written");
+        let made = folder.make_certificate();
+        assert!(made.status.success(), "{made:?}");
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn make_certificate(&self) -> Output {
+        let mut make = chat_server();
+        make.arg("cert").current_dir(self.0.path());
+        run(make, "")
+    }
+
+    /// Another pair in the place of the first.
+    fn replace_certificate(&self) -> Fingerprint {
+        let other = tempfile::tempdir_in(self.0.path()).expect("a folder");
+        let mut make = chat_server();
+        make.args(["cert", "localhost", "127.0.0.1"]).current_dir(other.path());
+        assert!(run(make, "").status.success());
+        for name in ["tls-cert.pem", "tls-key.pem"] {
+            fs::rename(other.path().join(name), self.path(name)).expect("renamed");
+        }
+        self.fingerprint()
+    }
+
+    fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.path("tls-cert.pem")).expect("a certificate")
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificate())
+    }
+
+    /// A server with TLS on a free port, and that port.
+    fn start(&self, args: &[&str]) -> (Program, SocketAddr) {
+        let users = self.path("users.toml");
+        let mut all = vec!["--users", users.to_str().expect("UTF-8"), "--tls-port", "0"];
+        all.extend(args);
+        let server = Program::start(&all);
+        let line = server.banner.lines().find(|line| line.contains("  tls:    on ")).expect("a line");
+        let address = line.split("on ").nth(1).and_then(|rest| rest.split(',').next()).expect("an address");
+        let address = address.parse().expect("an address");
+        (server, address)
+    }
+
+    /// The client, which remembers servers in this folder.
+    fn client(&self, server: SocketAddr, args: &[&str]) -> Output {
+        let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
+        client.args(["--host", &server.ip().to_string(), "--port", &server.port().to_string(), "--tls"]);
+        client.arg("--known-servers").arg(self.path("known/servers")).args(args);
+        run(client, "auth messi surabaya\nsend messi encrypted\ninbox\n")
+    }
+}
+
+type Encrypted = StreamOwned<ClientConnection, TcpStream>;
+
+/// Shakes hands with a server whose certificate is trusted whatever it is; which one it shows.
+fn shake_hands(server: SocketAddr, trusted: &[CertificateDer<'static>]) -> Result<Encrypted, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in trusted {
+        roots.add(certificate.clone()).expect("a certificate");
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut session = ClientConnection::new(Arc::new(config), name).expect("a session");
+    let mut stream = TcpStream::connect(server).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(SOON)).expect("set");
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).map_err(|error| error.to_string())?;
+    }
+    Ok(StreamOwned::new(session, stream))
+}
+
+fn ask(stream: &mut Encrypted, line: &str) -> String {
+    stream.write_all(format!("{line}\n").as_bytes()).expect("taken");
+    let mut reply = Vec::new();
+    while !reply.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("a reply");
+        reply.push(byte[0]);
+    }
+    String::from_utf8(reply).expect("UTF-8").trim_end().to_owned()
+}
+
+fn shown(stream: &Encrypted) -> Fingerprint {
+    Fingerprint::of(&stream.conn.peer_certificates().expect("shown")[0])
+}
+
+fn complained(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+#[test]
+fn a_certificate_is_made_once_and_its_key_is_private() {
+    let folder = Folder::new();
+    let mode = |name: &str| fs::metadata(folder.path(name)).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode("tls-key.pem"), 0o600);
+    let before = fs::read(folder.path("tls-key.pem")).expect("read");
+    let again = folder.make_certificate();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(complained(&again).contains("remedy:"), "{again:?}");
+    fs::remove_file(folder.path("tls-cert.pem")).expect("removed");
+    assert_eq!(folder.make_certificate().status.code(), Some(1));
+    assert_eq!(fs::read(folder.path("tls-key.pem")).expect("read"), before);
+    assert!(!folder.path("tls-cert.pem").exists(), "half of a pair");
+}
+
+#[test]
+fn a_server_is_trusted_on_first_use_and_then_only_with_its_certificate() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let first = folder.client(address, &[]);
+    let (text, code) = said(&first);
+    assert_eq!(code, Some(0), "{first:?}");
+    assert!(text.contains("encrypted"), "{text}");
+    assert!(complained(&first).contains(&folder.fingerprint().to_string()), "{first:?}");
+    let known = fs::read_to_string(folder.path("known/servers")).expect("pinned");
+    assert_eq!(known, format!("{address} {}\n", folder.fingerprint()));
+    let mode = fs::metadata(folder.path("known/servers")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let second = folder.client(address, &[]);
+    assert_eq!((said(&second).1, complained(&second).as_str()), (Some(0), ""));
+    // Another certificate at the same address.
+    let old = folder.fingerprint();
+    let new = folder.replace_certificate();
+    server.wait_for_log(&format!("certificate reloaded fingerprint={new}"));
+    let third = folder.client(address, &[]);
+    let told = complained(&third);
+    assert_eq!(said(&third), (String::new(), Some(3)));
+    assert!(told.contains("HAS CHANGED") && told.contains(&old.to_string()), "{told}");
+    assert!(told.contains(&new.to_string()) && told.contains("known/servers"), "{told}");
+    assert_eq!(fs::read_to_string(folder.path("known/servers")).expect("there"), known, "untouched");
+    // What it says to do if that is right.
+    fs::write(folder.path("known/servers"), "").expect("written");
+    assert_eq!(said(&folder.client(address, &[])).1, Some(0));
+    let log = server.stop();
+    assert_eq!(log.matches("logged in").count(), 3, "nothing was sent to the stranger: {log}");
+}
+
+#[test]
+fn an_authority_that_is_named_is_the_only_one() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let (server, address) = folder.start(&[]);
+    let ca = folder.path("tls-cert.pem");
+    let right = folder.client(address, &["--ca", ca.to_str().expect("UTF-8")]);
+    assert_eq!((said(&right).1, complained(&right).as_str()), (Some(0), ""), "{right:?}");
+    let ca = other.path("tls-cert.pem");
+    let wrong = folder.client(address, &["--ca", ca.to_str().expect("UTF-8")]);
+    assert_eq!(said(&wrong), (String::new(), Some(3)), "{wrong:?}");
+    assert!(!folder.path("known/servers").exists());
+    let missing = folder.client(address, &["--ca", "nowhere.pem"]);
+    assert_eq!(said(&missing).1, Some(3));
+    assert!(complained(&missing).contains("nowhere.pem"), "{missing:?}");
+    server.stop();
+}
+
+#[test]
+fn what_is_not_tls_harms_nobody() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let mut open = shake_hands(address, &[folder.certificate()]).expect("a handshake");
+    for garbage in ["auth messi surabaya\n".as_bytes(), &[0; 4096], &[0x16, 3, 1, 0xff, 0xff], b""] {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.write_all(garbage).expect("taken");
+        stream.shutdown(std::net::Shutdown::Write).expect("shut down");
+        let mut rest = Vec::new();
+        // Closed, with an alert or by a reset, and no word of the protocol.
+        stream.read_to_end(&mut rest).ok();
+        assert!(!rest.contains(&b'{'), "{rest:?}");
+    }
+    assert!(ask(&mut open, "ping").contains("pong"));
+    // Encrypted or not, it is one server.
+    ask(&mut open, "auth messi surabaya");
+    let mut plain = server.connect();
+    plain.write_all(b"auth henderson surabaya\nsend messi hi\n").expect("taken");
+    assert!(read_reply(&mut plain).contains("tokenid"));
+    assert_eq!(read_reply(&mut plain), SENT);
+    assert!(ask(&mut open, "inbox").contains("\"hi\""));
+    drop((open, plain));
+    server.stop();
+}
+
+#[test]
+fn many_lines_at_once_are_all_answered_and_a_clean_end_counts_as_one() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let mut stream = shake_hands(address, &[folder.certificate()]).expect("a handshake");
+    ask(&mut stream, "auth messi surabaya");
+    let text = "x".repeat(8_000);
+    let lines = lines((0..200).map(|i| format!("send messi {i} {text}\n")));
+    // The last line has no end.
+    stream.write_all(format!("{lines}fetch 1000").as_bytes()).expect("taken");
+    stream.conn.send_close_notify();
+    stream.flush().expect("taken");
+    let mut all = String::new();
+    stream.read_to_string(&mut all).expect("a clean end");
+    assert_eq!(all.matches(SENT).count(), 200);
+    assert!(all.trim_end().ends_with("\"more\": true}"), "{}", &all[all.len() - 100..]);
+    server.stop();
+}
+
+#[test]
+fn a_cut_loses_the_line_that_was_not_finished() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let mut stream = shake_hands(address, &[folder.certificate()]).expect("a handshake");
+    ask(&mut stream, "auth messi surabaya");
+    stream.write_all(b"send messi whole\nsend messi cut in").expect("taken");
+    // Somebody on the way ends the connection, which they can, and says nothing in the name of the client.
+    stream.sock.shutdown(std::net::Shutdown::Write).expect("shut down");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).ok();
+    assert_eq!(String::from_utf8_lossy(&rest).matches("Message Sent").count(), 1);
+    let answers = server.talk("auth messi surabaya\ninbox\n");
+    assert!(answers.contains("whole") && !answers.contains("cut in"), "{answers}");
+    server.stop();
+}
+
+#[test]
+fn a_bad_pair_is_reported_and_the_old_one_kept() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let (trusted, old) = (folder.certificate(), folder.fingerprint());
+    let other = Folder::new();
+    fs::copy(other.path("tls-cert.pem"), folder.path("tls-cert.pem")).expect("copied");
+    server.wait_for_log("keeping the certificate that is in use");
+    server.signal("HUP");
+    let stream = shake_hands(address, &[trusted]).expect("a handshake");
+    assert_eq!(shown(&stream), old);
+    drop(stream);
+    let log = server.stop();
+    assert!(log.contains("is not the key of the certificate"), "{log}");
+}
+
+/// `CHAT_TEST_LONG=1` for a hundred.
+#[expect(clippy::print_stdout, reason = "a measurement, for --nocapture")]
+#[test]
+fn certificates_are_reloaded_under_handshakes_and_nobody_fails() {
+    let reloads = if std::env::var_os("CHAT_TEST_LONG").is_some() { 100 } else { 8 };
+    let folder = Folder::new();
+    let (server, address) = folder.start(&["--no-limits"]);
+    let mut open = shake_hands(address, &[folder.certificate()]).expect("a handshake");
+    // Every certificate that will be shown, beforehand: whoever shakes hands trusts them all.
+    let pairs: Vec<_> = (0..reloads).map(|_| Folder::new()).collect();
+    let trusted: Vec<_> = pairs.iter().chain([&folder]).map(Folder::certificate).collect();
+    let (done, shaken) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let stream = shake_hands(address, &trusted);
+                    stream.unwrap_or_else(|error| panic!("a handshake failed: {error}"));
+                    shaken.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for pair in &pairs {
+            for name in ["tls-cert.pem", "tls-key.pem"] {
+                fs::rename(pair.path(name), folder.path(name)).expect("renamed");
+            }
+            server.wait_for_log(&format!("certificate reloaded fingerprint={}", folder.fingerprint()));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let last = shake_hands(address, &trusted).expect("a handshake");
+    assert_eq!(shown(&last), folder.fingerprint());
+    assert!(ask(&mut open, "ping").contains("pong"), "connections from before go on");
+    println!("{reloads} reloads under {} handshakes", shaken.load(Ordering::Relaxed));
+    assert!(shaken.load(Ordering::Relaxed) > reloads);
+    drop((open, last));
+    server.stop();
+}
+
+fn refused(args: &[&str], folder: &Path) -> String {
+    let mut server: Command = chat_server();
+    server.args(["--port", "0"]).args(args).current_dir(folder);
+    let output = run(server, "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    complained(&output)
+}
+
+#[test]
+fn beyond_this_machine_nothing_is_unencrypted_unless_that_is_asked_for() {
+    let folder = Folder::new();
+    let told = refused(&["--host", "0.0.0.0"], folder.0.path());
+    assert!(told.contains("--tls-port") && told.contains("--insecure-plaintext"), "{told}");
+    // Whoever opens the server has no password that everybody knows.
+    for args in [&["--host", "0.0.0.0", "--insecure-plaintext"][..], &["--host", "0.0.0.0", "--tls-port", "0"]] {
+        let told = refused(args, folder.0.path());
+        assert!(told.contains("henderson, lineker, messi") && told.contains("user passwd"), "{told}");
+    }
+    let hash = chat_service::users::hash(&chat_service::protocol::Secret::new("correct horse".into()));
+    let one = format!("[users.messi]\nname = \"M\"\npassword = \"{}\"\n", hash.as_str());
+    fs::write(folder.path("users.toml"), one).expect("written");
+    let (server, address) = folder.start(&["--host", "0.0.0.0"]);
+    assert!(address.ip().is_unspecified(), "{}", server.banner);
+    assert!(server.address.ip().is_loopback(), "{}", server.banner);
+    assert!(!server.banner.contains("WARNING"), "{}", server.banner);
+    server.stop();
+    let (server, _) = folder.start(&["--host", "0.0.0.0", "--insecure-plaintext"]);
+    assert!(server.address.ip().is_unspecified(), "{}", server.banner);
+    assert!(server.banner.contains("WARNING"), "{}", server.banner);
+    server.stop();
+}
