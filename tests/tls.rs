@@ -324,7 +324,9 @@ fn beyond_this_machine_nothing_is_unencrypted_unless_that_is_asked_for() {
     let told = refused(&["--host", "0.0.0.0"], folder.0.path());
     assert!(told.contains("--tls-port") && told.contains("--insecure-plaintext"), "{told}");
     // Whoever opens the server has no password that everybody knows.
-    for args in [&["--host", "0.0.0.0", "--insecure-plaintext"][..], &["--host", "0.0.0.0", "--tls-port", "0"]] {
+    for args in
+        [&["--host", "0.0.0.0", "--insecure-plaintext"][..], &["--host", "0.0.0.0", "--tls-port", "0"]]
+    {
         let told = refused(args, folder.0.path());
         assert!(told.contains("henderson, lineker, messi") && told.contains("user passwd"), "{told}");
     }

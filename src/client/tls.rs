@@ -135,6 +135,27 @@ impl Verifier {
     }
 }
 
+/// A certificate of an authority's that has expired, or is another server's, is no stranger's.
+fn is_vouched_for(error: &Error) -> bool {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        Revoked,
+    };
+    let Error::InvalidCertificate(error) = error else {
+        return true;
+    };
+    matches!(
+        error,
+        Expired
+            | ExpiredContext { .. }
+            | NotValidYet
+            | NotValidYetContext { .. }
+            | Revoked
+            | NotValidForName
+            | NotValidForNameContext { .. }
+    )
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -156,16 +177,12 @@ impl ServerCertVerifier for Verifier {
                 Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
             Trust::First(authorities) => match authorities.as_deref().map(by) {
-                // (What is self-signed may also be an authority's certificate, which is no server's: that is "other".)
-                None
-                | Some(Err(Error::InvalidCertificate(
-                    CertificateError::UnknownIssuer | CertificateError::Other(_),
-                ))) => {
+                Some(Ok(verified)) => Ok(verified),
+                Some(Err(error)) if is_vouched_for(&error) => Err(error),
+                None | Some(Err(_)) => {
                     *self.lock() = Some(shown);
                     Ok(ServerCertVerified::assertion())
                 }
-                // Somebody vouches for it, but it has expired or is another server's: that is no stranger.
-                Some(verified) => verified,
             },
         }
     }

@@ -35,9 +35,9 @@ pub enum ListenError {
     /// It would be open to the network, and not encrypted.
     #[error(
         "{host} is reachable from the network, and nothing would be encrypted: anybody on the way could read passwords\n  \
-         remedy: with TLS:    chat-server cert {name} && chat-server --host {host} --tls-port {TLS_PORT}\n  \
+         remedy: with TLS:    chat-server cert{name} && chat-server --host {host} --tls-port {TLS_PORT}\n  \
          or, unencrypted:     chat-server --host {host} --insecure-plaintext",
-        name = if host.parse().is_ok_and(|host: std::net::IpAddr| host.is_unspecified()) { "" } else { host }
+        name = if host.parse().is_ok_and(|host: std::net::IpAddr| host.is_unspecified()) { String::new() } else { format!(" {host}") }
     )]
     Unencrypted {
         /// As it was given.
