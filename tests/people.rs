@@ -374,7 +374,7 @@ fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i3
         terminal.write_all(format!("{line}\r").as_bytes()).expect("typed");
     }
     let code = child.wait().expect("it ends").code();
-    drop(theirs);
+    drop((command, theirs));
     // Fails at its end: nobody has the other side open.
     terminal.read_to_end(&mut shown).ok();
     for pipe in
