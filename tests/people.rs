@@ -361,7 +361,7 @@ fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i3
     let mut terminal = File::from(ours);
     let mut shown = Vec::new();
     for (i, line) in lines.iter().enumerate() {
-        while shown.iter().filter(|byte| **byte == b':').count() <= i {
+        while memchr::memchr_iter(b':', &shown).count() <= i {
             let mut byte = [0];
             terminal.read_exact(&mut byte).expect("a prompt");
             shown.push(byte[0]);
