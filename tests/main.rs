@@ -12,6 +12,7 @@ mod hostile;
 mod layering;
 mod limits;
 mod login;
+mod people;
 mod pipelining;
 mod programs;
 mod readme;

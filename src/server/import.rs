@@ -54,7 +54,9 @@ pub(super) fn import(files: &Files, csv: &Path) -> Result<(), PeopleError> {
     let unreadable = |cause| PeopleError::Unreadable { path: csv.to_owned(), cause };
     let text = Zeroizing::new(read(csv).map_err(unreadable)?);
     let users = everybody(&files.users)?;
-    let rows = Import { files, users: &users, csv }.rows(&text)?;
+    // A spreadsheet may begin its file with a mark that it is UTF-8.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let rows = Import { files, users: &users, csv, text }.rows()?;
     let people = hash_all(&rows);
     edit::add(&files.users, &people)?;
     print_made(&rows).map_err(PeopleError::Unprinted)?;
@@ -77,13 +79,12 @@ struct Import<'a> {
     files: &'a Files,
     users: &'a Users,
     csv: &'a Path,
+    text: &'a [u8],
 }
 
 impl Import<'_> {
-    fn rows(&self, text: &[u8]) -> Result<Vec<Row>, PeopleError> {
-        // A spreadsheet may begin its file with a mark that it is UTF-8.
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let mut reader = ReaderBuilder::new().from_reader(text);
+    fn rows(&self) -> Result<Vec<Row>, PeopleError> {
+        let mut reader = ReaderBuilder::new().from_reader(self.text);
         let header = reader.headers().map_err(|error| self.unreadable(&error))?.clone();
         let place = |column| header.iter().position(|name| name.trim() == column);
         let places = COLUMNS.map(place);
@@ -97,7 +98,7 @@ impl Import<'_> {
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|error| self.unreadable(&error))?;
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = self.line(record.position());
             let in_order = [username, name, country, password].map(|place| &record[place]);
             let row = self.row(in_order).map_err(|problem| self.wrong(line, &problem.to_string()))?;
             if !seen.insert(row.username.clone()) {
@@ -134,9 +135,17 @@ impl Import<'_> {
         PeopleError::Line { file, line, problem: problem.to_owned() }
     }
 
+    /// The number of a record's first line. (The reader counts blank lines before a record to it.)
+    fn line(&self, position: Option<&csv::Position>) -> u64 {
+        let at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+        let at = at.min(self.text.len());
+        let blank = self.text[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        1 + memchr::memchr_iter(b'\n', &self.text[..at + blank]).count() as u64
+    }
+
     /// What the CSV reader says, without anything of the file in it.
     fn unreadable(&self, error: &csv::Error) -> PeopleError {
-        let line = error.position().map_or(1, csv::Position::line);
+        let line = self.line(error.position());
         match error.kind() {
             ErrorKind::UnequalLengths { .. } => self.wrong(
                 line,

@@ -1,0 +1,415 @@
+//! `chat-server user`, as an operator meets it.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::Instant,
+};
+
+use chat_service::users::{
+    self,
+    edit::{self, EditError},
+};
+
+use crate::support::{
+    SENT, SOON,
+    program::{Program, chat_server, run, said},
+    users_toml,
+};
+
+/// A folder with a users file of many forms.
+struct Folder(tempfile::TempDir);
+
+const TEXT: &str = "# About all.\n[users.ann]  # the boss\nname = \"Ann\"\npassword = 'in the clear'  # soon better\n\
+                    # of ann\n\n\n# Right above bob.\n[users.\"bob\"]\ncountry='X'\nname = '''B\no\nb'''\n\
+                    password = \"also clear\" # bob's\n\n# About the rest.\n\n[users.carl]\nname=\"Carl\"\npassword=\"x y\"\n";
+
+impl Folder {
+    fn new(text: &str) -> Self {
+        let folder = Folder(tempfile::tempdir().expect("a folder"));
+        fs::write(folder.users(), text).expect("written");
+        folder
+    }
+
+    fn users(&self) -> PathBuf {
+        self.0.path().join("users.toml")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.users()).expect("readable")
+    }
+
+    /// Runs `chat-server user` on it: standard output, standard error, exit status.
+    fn user(&self, args: &[&str], input: &str) -> (String, String, Option<i32>) {
+        let mut command = chat_server();
+        command.arg("user").args(args).current_dir(self.0.path());
+        told(&run(command, input))
+    }
+
+    fn done(&self, args: &[&str], input: &str) -> String {
+        let (out, err, code) = self.user(args, input);
+        assert_eq!(code, Some(0), "{args:?}: {out}{err}");
+        assert!(out.ends_with("; a running server picks it up by itself\n"), "{out}");
+        out
+    }
+
+    fn refused(&self, args: &[&str], input: &str) -> String {
+        let before = fs::read(self.users()).ok();
+        let (out, err, code) = self.user(args, input);
+        assert_eq!((out.as_str(), code), ("", Some(1)), "{args:?}: {err}");
+        assert_eq!(fs::read(self.users()).ok(), before, "{args:?}");
+        err
+    }
+
+    fn names(&self) -> Vec<String> {
+        let users = users::load(&self.users()).expect("understood").users;
+        let mut names: Vec<_> = users.iter().map(|user| user.username.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+fn told(output: &Output) -> (String, String, Option<i32>) {
+    let (out, code) = said(output);
+    (out, String::from_utf8(output.stderr.clone()).expect("UTF-8"), code)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("there").permissions().mode() & 0o777
+}
+
+#[test]
+fn somebody_is_added_at_the_end_and_can_log_in() {
+    for text in [TEXT.to_owned(), TEXT.replace('\n', "\r\n"), TEXT.trim_end().to_owned()] {
+        let folder = Folder::new(&text);
+        let out = folder
+            .done(&["add", "d.e", "--name", "Dé \"E\" \\", "--country", "Inggris"], "correct horse\nrest\n");
+        assert!(out.starts_with("users.toml: d.e was added;"), "{out}");
+        let after = folder.text();
+        assert!(after.starts_with(&text), "{after}");
+        let alone = after.replace("\r\n", "");
+        assert!(!text.contains("\r\n") || !alone.contains('\n'), "one kind of line end: {after:?}");
+        assert_eq!(mode(&folder.users()), 0o600);
+        assert_eq!(mode(&folder.0.path().join("users.toml.lock")), 0o600);
+        let users = users::load(&folder.users()).expect("understood").users;
+        let user = users.get("d.e").expect("there");
+        assert_eq!((user.name.as_str(), user.country.as_str()), ("Dé \"E\" \\", "Inggris"));
+        let server = Program::start(&["--users", folder.users().to_str().expect("UTF-8")]);
+        assert!(server.talk("auth d.e correct horse\n").contains("tokenid"));
+        server.stop();
+    }
+}
+
+#[test]
+fn the_first_one_makes_the_file() {
+    let folder = Folder::new("");
+    fs::remove_file(folder.users()).expect("removed");
+    for args in [&["passwd", "ann"][..], &["remove", "ann"], &["list"]] {
+        assert!(folder.refused(args, "correct horse\n").contains("users.toml: No such file"), "{args:?}");
+    }
+    assert_eq!(fs::read_dir(folder.0.path()).expect("a folder").count(), 0);
+    folder.done(&["add", "ann"], "correct horse\n");
+    assert_eq!((folder.names(), mode(&folder.users())), (vec!["ann".to_owned()], 0o600));
+    assert!(folder.text().starts_with("[users.ann]\nname = \"ann\"\npassword = \"$argon2id$"));
+}
+
+#[test]
+fn a_password_is_replaced_and_nothing_else() {
+    for (name, old) in [("ann", "'in the clear'"), ("bob", "\"also clear\""), ("carl", "\"x y\"")] {
+        let folder = Folder::new(&TEXT.replace('\n', "\r\n"));
+        folder.done(&["passwd", name], "correct horse\r\n");
+        let after = folder.text();
+        let at = after.find("\"$argon2id$").expect("a hash");
+        let end = at + 1 + after[at + 1..].find('"').expect("its end") + 1;
+        let back = [&after[..at], old, &after[end..]].concat();
+        assert_eq!(back, TEXT.replace('\n', "\r\n"));
+    }
+}
+
+#[test]
+fn somebody_is_removed_with_the_comment_above() {
+    let check = |name: &str, gone: &str| {
+        let folder = Folder::new(TEXT);
+        folder.done(&["remove", name], "");
+        assert!(TEXT.contains(gone));
+        assert_eq!(folder.text(), TEXT.replace(gone, ""));
+        assert_eq!(folder.names().len(), 2);
+    };
+    check("ann", "[users.ann]  # the boss\nname = \"Ann\"\npassword = 'in the clear'  # soon better\n");
+    check(
+        "bob",
+        "# Right above bob.\n[users.\"bob\"]\ncountry='X'\nname = '''B\no\nb'''\npassword = \"also clear\" # bob's\n\n",
+    );
+    check("carl", "\n[users.carl]\nname=\"Carl\"\npassword=\"x y\"\n");
+}
+
+#[test]
+fn what_cannot_be_done_is_told_and_changes_nothing() {
+    let folder = Folder::new(TEXT);
+    for (args, input, expected) in [
+        (&["add", "ann"][..], "correct horse\n", "ann is there already\n  remedy: "),
+        (&["add", "Ann"], "correct horse\n", "\"Ann\" is not a user name\n  remedy: "),
+        (&["add", "dan", "--name", "a\u{1b}[31m"], "correct horse\n", "cannot be shown\n  remedy: "),
+        (&["add", "dan", "--name", " "], "correct horse\n", "cannot be shown\n  remedy: "),
+        (&["add", "dan"], "short\n", "at least 8 characters"),
+        (&["add", "dan"], "", "a password is not empty"),
+        (&["add", "dan"], "Password1\n", "everybody tries first"),
+        (&["add", "danielle"], "danielle1\n", "everybody tries first"),
+        (&["add", "dan.the.man"], "dan.the.man99\n", "the user's name, or little more"),
+        (&["passwd", "ann"], "surabaya\n", "the sample users"),
+        (&["passwd", "dan"], "correct horse\n", "there is no user \"dan\"\n  remedy: "),
+        (&["remove", "dan"], "", "there is no user \"dan\"\n  remedy: "),
+    ] {
+        let err = folder.refused(args, input);
+        assert!(err.contains(expected), "{args:?}: {err}");
+    }
+    for args in [&["passwd", "ann", "correct horse"][..], &["add", "dan", "correct horse"], &["add"]] {
+        assert_eq!(folder.user(args, "").2, Some(2), "{args:?}: a password is never an argument");
+    }
+    assert_eq!(folder.user(&["add", "dan", "--fresh", "--reclaim"], "").2, Some(2));
+    assert_eq!(folder.text(), TEXT);
+}
+
+#[test]
+fn a_file_that_is_wrong_is_left_as_it_is() {
+    let folder = Folder::new("[users.ann]\nname = \"Ann\"\npasword = \"in the clear\"\n");
+    for args in [&["add", "bob"][..], &["passwd", "ann"], &["remove", "ann"], &["list"], &["import", "-"]] {
+        let err = folder.refused(args, "correct horse\n");
+        assert!(err.contains("users.toml:3: unknown field `pasword`"), "{args:?}: {err}");
+    }
+    let inline = "users = { ann = { name = \"Ann\", password = \"in the clear\" } }\n";
+    let folder = Folder::new(inline);
+    for args in [&["add", "bob"][..], &["remove", "ann"]] {
+        let err = folder.refused(args, "correct horse\n");
+        assert!(err.contains("remedy: make that change with an editor"), "{args:?}: {err}");
+    }
+    folder.done(&["passwd", "ann"], "correct horse\n");
+}
+
+#[test]
+fn a_link_stays_one() {
+    let folder = Folder::new("");
+    let real = folder.0.path().join("elsewhere");
+    fs::create_dir(&real).expect("made");
+    fs::remove_file(folder.users()).expect("removed");
+    std::os::unix::fs::symlink("elsewhere/real.toml", folder.users()).expect("linked");
+    for name in ["ann", "bob"] {
+        folder.done(&["add", name], "correct horse\n");
+    }
+    assert!(fs::symlink_metadata(folder.users()).expect("there").is_symlink());
+    assert_eq!(folder.names(), ["ann", "bob"]);
+    assert!(real.join("real.toml").is_file() && real.join("real.toml.lock").is_file());
+    assert!(!folder.0.path().join("users.toml.lock").exists());
+}
+
+#[test]
+fn many_at_once_all_land() {
+    let folder = Folder::new(TEXT);
+    thread::scope(|scope| {
+        for i in 0..8 {
+            let folder = &folder;
+            scope.spawn(move || folder.done(&["add", &format!("user{i}")], "correct horse\n"));
+        }
+    });
+    assert_eq!(folder.names().len(), 3 + 8);
+    assert!(folder.text().starts_with(TEXT));
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_the_old_file() {
+    let folder = Folder::new(&users_toml());
+    // A file may have one block of 512 bytes; with and without the signal that says so.
+    for (trap, code) in [("trap '' XFSZ; ", Some(1)), ("", None)] {
+        let mut shell = Command::new("sh");
+        let line = format!("{trap}ulimit -f 1; exec \"$0\" user add ann");
+        shell.args(["-c", &line, env!("CARGO_BIN_EXE_chat-server")]).current_dir(folder.0.path());
+        let (_, err, ended) = told(&run(shell, "correct horse\n"));
+        assert_eq!(ended, code, "{err}");
+        assert!(code.is_none() || err.contains("remedy: make space on that disk"), "{err}");
+        assert_eq!(folder.text(), users_toml());
+        assert_eq!(folder.0.path().join("users.toml.new").exists(), code.is_none());
+    }
+    // What the one that was killed has left is no hindrance.
+    folder.done(&["add", "ann"], "correct horse\n");
+    assert!(!folder.0.path().join("users.toml.new").exists());
+}
+
+#[test]
+fn the_list_shows_how_passwords_are_kept_and_no_password() {
+    let folder = Folder::new(&users_toml());
+    folder.done(&["add", "ann", "--country", "Bali"], "correct horse\n");
+    let mut text = folder.text();
+    text.push_str("[users.bob]\nname = \"B\\u001b[31m\\tob\"\npassword = \"in the clear\"\n");
+    text.push_str("[users.carl]\nname = \"Carl\"\npassword = \"surabaya\"\n");
+    fs::write(folder.users(), text).expect("written");
+    let (out, _, code) = folder.user(&["list"], "");
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        out,
+        "ann\tann\tBali\thashed\nbob\tB\\u{1b}[31m\\tob\t\tclear\ncarl\tCarl\t\tsample\n\
+         henderson\tJordan Henderson\tInggris\tweak hash\nlineker\tGary Lineker\tInggris\tweak hash\n\
+         messi\tLionel Messi\tArgentina\tweak hash\n"
+    );
+    // Said before the subcommand, it is the same file.
+    let mut command = chat_server();
+    command.arg("--users").arg(folder.users()).args(["user", "list"]);
+    assert_eq!(said(&run(command, "")), (out, Some(0)));
+}
+
+#[test]
+fn a_list_of_people_is_imported_whole_or_not_at_all() {
+    let folder = Folder::new(TEXT);
+    let hash = users::hash(&chat_service::protocol::Secret::new("battery staple".to_owned()));
+    let csv = format!(
+        "\u{feff}country,username,password,name\n,dan,,\n\"X, Y\",eve,\"good, enough\",\"Eve \"\"E\"\"\"\n,fay,\"{hash}\",Fay\n"
+    );
+    let (out, err, code) = folder.user(&["import", "-"], &csv);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.starts_with("users.toml: 3 users were added; a running server"), "{err}");
+    let made = out.trim_end().strip_prefix("dan,").expect("dan's");
+    assert!(made.len() == 16 && !made.contains('\n'), "{out}");
+    let server = Program::start(&["--users", folder.users().to_str().expect("UTF-8")]);
+    let answers = server.talk(format!("auth dan {made}\nauth eve good, enough\nauth fay battery staple\n"));
+    assert_eq!(answers.matches("tokenid").count(), 3, "{answers}");
+    server.stop();
+    for (rows, expected) in [
+        ("gus,,,\nann,,,\n", "list.csv:3: users.toml: ann is there already"),
+        ("gus,,,\ngus,,,\n", "list.csv:3: gus is there twice"),
+        ("gus,,,\nhal,,,canary\n", "list.csv:3: this password is too short"),
+        ("gus,,,\nhal,,,$argon2id$canary\n", "list.csv:3: "),
+        ("gus,,,\nhal,,canary\n", "list.csv:3: not as many fields"),
+        ("gus,,,\nHal,,,\n", "list.csv:3: \"Hal\" is not a user name"),
+        ("gus,,,\n\n\"a\nb\",,,\n", "list.csv:4: \"a\\nb\" is not a user name"),
+    ] {
+        let csv = format!("username,name,country,password\n{rows}");
+        fs::write(folder.0.path().join("list.csv"), csv).expect("written");
+        let err = folder.refused(&["import", "list.csv"], "");
+        assert!(err.contains(expected) && !err.contains("canary"), "{err}");
+    }
+    let err = folder.refused(&["import", "-"], "username,password\n");
+    assert!(err.contains("-:1: the first line has to be: username,name,country,password"), "{err}");
+    assert!(folder.refused(&["import", "none.csv"], "").contains("none.csv: No such file"));
+}
+
+#[test]
+fn a_password_that_has_changed_meanwhile_is_not_replaced() {
+    let folder = Folder::new(TEXT);
+    let hash = users::hash(&chat_service::protocol::Secret::new("battery staple".to_owned()));
+    let set = |expected, hash: &str| edit::set_password(&folder.users(), "ann", Some(expected), hash);
+    set("in the clear", &hash).expect("set");
+    let error = set("in the clear", &hash).expect_err("changed");
+    assert!(matches!(error, EditError::Changed { .. }), "{error}");
+    set(&hash, &hash).expect("the same again");
+    let error = set(&hash, "$no hash").expect_err("not written");
+    assert!(matches!(error, EditError::Form { .. }), "{error}");
+    assert!(folder.text().contains(&hash));
+}
+
+#[test]
+fn a_name_that_was_used_is_given_away_knowingly() {
+    let folder = Folder::new(&users_toml());
+    let (users, data) = (folder.users(), folder.0.path().join("chat-data"));
+    let server =
+        Program::start(&["--users", users.to_str().expect("UTF-8"), "--data", data.to_str().expect("UTF-8")]);
+    let answers =
+        server.talk("auth messi surabaya\nsend henderson a\nsend messi b\njoin #lab\nsend #lab c\n");
+    assert_eq!(answers.matches(SENT).count(), 3, "{answers}");
+    server.talk("auth henderson surabaya\nsend henderson d\nsend messi e\n");
+    // While the server runs, and nothing is indexed.
+    folder.done(&["remove", "messi"], "");
+    folder.done(&["remove", "lineker"], "");
+    let err = folder.refused(&["add", "messi"], "correct horse\n");
+    assert!(err.contains("4 messages from and to it, 1 rooms and 1 logins\n  remedy: "), "{err}");
+    assert!(err.contains("user add messi --reclaim ") && err.contains("user add messi --fresh "), "{err}");
+    let csv = "username,name,country,password\nmessi,,,\n";
+    assert!(folder.refused(&["import", "-"], csv).contains("-:2: messi was somebody's name before"));
+    let out = folder.done(&["add", "messi", "--reclaim"], "correct horse\n");
+    assert!(out.contains("with the 4 messages that there are"), "{out}");
+    assert!(!folder.text().contains("messages_after"));
+    server.stop();
+    // And while it does not; of lineker there is nothing.
+    folder.done(&["remove", "messi"], "");
+    let out = folder.done(&["add", "messi", "--fresh"], "correct horse\n");
+    assert!(out.contains("without the messages up to number 5"), "{out}");
+    assert!(folder.text().ends_with("\nmessages_after = 5\n"));
+    folder.done(&["add", "lineker", "--fresh"], "correct horse\n");
+    assert_eq!(folder.text().matches("messages_after").count(), 1);
+    assert!(folder.done(&["remove", "messi"], "").contains("messages_after = 5 into the table"));
+    let server = Program::start(&["--users", users.to_str().expect("UTF-8")]);
+    server.stop();
+}
+
+/// What a terminal shows and how the program ends, when each of these lines is typed at a prompt that hides it.
+fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i32>) {
+    use rustix::{
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::{LocalModes, tcgetattr},
+    };
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).expect("granted");
+    unlockpt(&ours).expect("unlocked");
+    let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let theirs = File::options().read(true).write(true).open(name).expect("its other end");
+    // As a login does: what asks for a password opens the terminal of its session.
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_chat-server"), "user"]).args(args);
+    command.current_dir(folder.0.path()).stdin(theirs.try_clone().expect("another"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // Whoever waits for a prompt after the program's end must not wait for ever.
+    drop((command, theirs));
+    let mut terminal = File::from(ours);
+    let mut shown = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        while memchr::memchr_iter(b':', &shown).count() <= i {
+            let mut byte = [0];
+            terminal.read_exact(&mut byte).expect("a prompt");
+            shown.push(byte[0]);
+        }
+        let began = Instant::now();
+        while tcgetattr(&terminal).expect("a terminal").local_modes.contains(LocalModes::ECHO) {
+            assert!(began.elapsed() < SOON, "what is typed is shown");
+            thread::yield_now();
+        }
+        terminal.write_all(format!("{line}\r").as_bytes()).expect("typed");
+    }
+    let code = child.wait().expect("it ends").code();
+    // Fails at its end: nobody has the other side open.
+    terminal.read_to_end(&mut shown).ok();
+    for pipe in
+        [&mut child.stdout.take().expect("piped") as &mut dyn Read, &mut child.stderr.take().expect("piped")]
+    {
+        pipe.read_to_end(&mut shown).expect("read");
+    }
+    (String::from_utf8(shown).expect("UTF-8"), code)
+}
+
+#[test]
+fn a_terminal_is_asked_twice_and_does_not_show_it() {
+    let folder = Folder::new(TEXT);
+    let (shown, code) = type_in(&folder, &["add", "dan"], &["correct horse", "correct horse"]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("Password for dan: ") && shown.contains("Again: "), "{shown}");
+    assert!(shown.contains("dan was added") && !shown.contains("correct"), "{shown}");
+    let before = folder.text();
+    let (shown, code) = type_in(&folder, &["passwd", "dan"], &["correct horse", "correct house"]);
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("the two were not the same") && !shown.contains("correct"), "{shown}");
+    assert_eq!(folder.text(), before);
+}
+
+#[test]
+fn a_weak_password_is_hashed_with_a_warning() {
+    let hash = |input: &str| {
+        let mut command = chat_server();
+        command.arg("hash-password");
+        told(&run(command, input))
+    };
+    let (out, err, code) = hash("surabaya\n");
+    assert!(out.starts_with("$argon2id$") && code == Some(0));
+    assert!(err.starts_with("warning: this is the password of the sample users"), "{err}");
+    assert_eq!(hash("correct horse\n").1, "");
+}
