@@ -9,10 +9,14 @@ use std::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
 use super::OpenError;
+
+/// How long a server that holds the folder is waited for.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// A reserve that could not be made is tried again after this time.
 const RESTOCK: Duration = Duration::from_secs(1);
@@ -35,10 +39,15 @@ impl Folder {
         let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let lock = private_file().open(path.join("lock")).map_err(failed)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::Locked { path: path.to_owned() },
-            TryLockError::Error(cause) => failed(cause),
-        })?;
+        let began = Instant::now();
+        while let Err(error) = lock.try_lock() {
+            match error {
+                // One that is just ending has let go of everything else already.
+                TryLockError::WouldBlock if began.elapsed() < LOCK_WAIT => thread::sleep(LOCK_WAIT / 50),
+                TryLockError::WouldBlock => return Err(OpenError::Locked { path: path.to_owned() }),
+                TryLockError::Error(cause) => return Err(failed(cause)),
+            }
+        }
         let folder = Folder {
             path: path.to_owned(),
             reserve,
