@@ -248,3 +248,25 @@ fn limits_are_settings() {
     assert!(answers.contains("too many requests"), "{answers}");
     server.stop();
 }
+
+/// Whether the system asks now and then if the peer of that connection is still there: `/proc/net/tcp` has its timers.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_looks_whether_a_silent_peer_is_still_there() {
+    const KEEPALIVE: &str = "02";
+    let server = Program::start(&[]);
+    let mut watcher = server.connect();
+    std::io::Write::write_all(&mut watcher, b"hello 2\nauth messi surabaya\nwatch\n").expect("taken");
+    for _ in 0..3 {
+        crate::support::program::read_reply(&mut watcher);
+    }
+    let (local, remote) = (server.address.port(), watcher.local_addr().expect("an address").port());
+    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut own = fields.filter(|fields| fields[1].ends_with(&local) && fields[2].ends_with(&remote));
+    let timer = own.next().expect("the server's end")[5].split(':').next().expect("a timer").to_owned();
+    assert_eq!(timer, KEEPALIVE);
+    drop(watcher);
+    server.stop();
+}

@@ -242,7 +242,7 @@ impl Service {
     /// Whoever has the name of somebody who is gone, and is not the same person, has an empty inbox, is in no room, and nobody
     /// else is logged in as them.
     pub async fn begin_anew(&self, users: &Users) {
-        for user in users.iter() {
+        for user in users.iter().filter(|user| user.messages_after > 0) {
             let upto = MessageId(user.messages_after);
             // Done once: the cursor is there then.
             while self.store.cursor(&user.username).upto < upto {

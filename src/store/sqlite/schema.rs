@@ -81,6 +81,8 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
     )?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -8192)?;
+    // The server may not be able to open files elsewhere.
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(32);
     let done = usize::try_from(version).unwrap_or(0);
     for (migration, to) in MIGRATIONS.iter().zip(1..).skip(done) {
@@ -112,6 +114,8 @@ pub(super) fn open_to_inspect(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
     let connection = open_to_read(path)?;
+    // It may have much to sort; the server has not, and may not be able to open files elsewhere.
+    connection.pragma_update(None, "temp_store", "default")?;
     version(&connection)?;
     Ok(connection)
 }
@@ -124,6 +128,7 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -1024)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Ok(connection)
 }
