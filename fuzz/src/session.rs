@@ -92,6 +92,7 @@ fn server() -> Arc<Server> {
         name: name.to_uppercase(),
         country: String::new(),
         password: Password::Plain(Secret::new((*name).to_owned())),
+        messages_after: 0,
     };
     let users: Users = USERS.iter().map(user).collect();
     let store = Arc::new(Memory::new(10_000));

@@ -130,6 +130,13 @@ impl Program {
         self.log.wait_for(text);
     }
 
+    /// How many sockets it has open; unlike files, all of them but a few are connections.
+    pub(crate) fn sockets(&self) -> usize {
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        let targets = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let sent =
