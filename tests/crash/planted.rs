@@ -173,8 +173,12 @@ impl Drop for Faulty {
 
 #[test]
 fn planted_faults_are_convicted() {
-    for (fault, expected) in [(Fault::Early, "lost"), (Fault::Swapped, "reordered"), (Fault::Dropped, "lost")]
-    {
+    for (fault, expected) in [
+        // Of an acknowledgement that is lost, the messages come again.
+        (Fault::Early, &["lost", "duplicated"][..]),
+        (Fault::Swapped, &["reordered"]),
+        (Fault::Dropped, &["lost"]),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         let run = Run::new();
         for _ in 0..6 {
@@ -187,6 +191,8 @@ fn planted_faults_are_convicted() {
         }
         let server = Faulty::start(fault, folder.path());
         let verdict = run.finish(server.address);
-        assert!(verdict.iter().any(|word| word.starts_with(expected)), "{fault:?}: {verdict:?}");
+        let convicts = |word: &String| expected.iter().any(|expected| word.starts_with(expected));
+        let first = &verdict[..verdict.len().min(3)];
+        assert!(verdict.iter().any(convicts), "{fault:?}: {first:?}");
     }
 }
