@@ -56,7 +56,12 @@ pub(super) enum TrustError {
 
 /// Shakes hands. What comes out is a server that may be told a password.
 pub(super) fn encrypt(mut stream: TcpStream, args: &ClientArgs) -> Result<TlsStream, TrustError> {
-    let server = format!("{}:{}", args.host.to_ascii_lowercase(), args.port());
+    let host = args.host.to_ascii_lowercase();
+    let server = if host.contains(':') {
+        format!("[{host}]:{}", args.port())
+    } else {
+        format!("{host}:{}", args.port())
+    };
     let name = ServerName::try_from(args.host.clone()).map_err(|_| TrustError::Host(args.host.clone()))?;
     let provider = Arc::new(crypto::ring::default_provider());
     let (trust, known) = if let Some(file) = &args.ca {
