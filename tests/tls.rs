@@ -316,6 +316,32 @@ fn certificates_are_reloaded_under_handshakes_and_nobody_fails() {
     server.stop();
 }
 
+#[test]
+fn a_server_that_stops_says_goodbye_over_tls_too() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let mut stream = shake_hands(address, &[folder.certificate()]).expect("a handshake");
+    assert!(ask(&mut stream, "ping").contains("pong"));
+    server.signal("TERM");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("a clean end");
+    assert_eq!(rest, "{\"status\": \"ERROR\", \"message\": \"server is shutting down\"}\r\n\r\n");
+    assert_eq!(server.wait().0, Some(0));
+}
+
+#[test]
+fn who_does_not_shake_hands_is_ended_and_too_many_are_refused() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&["--login-deadline", "1", "--max-connections", "1"]);
+    let mut silent = TcpStream::connect(address).expect("a connection");
+    silent.set_read_timeout(Some(SOON)).expect("set");
+    // It counts as a connection, so that there is no room for another.
+    let refused = shake_hands(address, &[folder.certificate()]);
+    assert!(refused.is_err(), "refused");
+    assert_eq!(silent.read(&mut [0; 16]).ok(), Some(0), "ended without a word");
+    server.stop();
+}
+
 fn refused(args: &[&str], folder: &Path) -> String {
     let mut server: Command = chat_server();
     server.args(["--port", "0"]).args(args).current_dir(folder);

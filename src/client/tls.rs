@@ -140,7 +140,7 @@ impl Verifier {
     }
 }
 
-/// A certificate of an authority's that has expired, or is another server's, is no stranger's.
+/// What has expired, whoever made it, is not trusted on first use; nor is what an authority says to be another server's.
 fn is_vouched_for(error: &Error) -> bool {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,

@@ -59,7 +59,8 @@ pub(super) fn confine(own: &[PathBuf], read: &[PathBuf]) -> Confinement {
     let resolved = |folders: &[PathBuf]| {
         let mut all: Vec<_> = folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
         all.sort();
-        all.dedup();
+        // What is inside another one comes right after it.
+        all.dedup_by(|inner, outer| inner.starts_with(outer));
         all
     };
     for folder in own {

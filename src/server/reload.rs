@@ -51,14 +51,16 @@ pub(super) fn keep_current(service: &Arc<Service>, file: &Path, mut hangup: Sign
             // Other files of the folder change, too.
             let now = stamp(&file);
             if std::mem::replace(&mut seen, now) != seen || asked {
-                reload(&service).await;
+                reload(&service, asked).await;
             }
         }
     });
 }
 
-async fn reload(service: &Arc<Service>) {
+async fn reload(service: &Arc<Service>, asked: bool) {
     match service.reload_users().await {
+        // What the server has written itself is no news.
+        Ok(change) if change == Change::default() && !asked => {}
         Ok(Change { added, removed, passwords }) => {
             tracing::info!(added, removed, passwords, "users file read again");
         }

@@ -40,7 +40,7 @@ use super::{
 };
 use crate::fingerprint::Fingerprint;
 
-/// How long a handshake may take where nobody has to log in within some time.
+/// How long a handshake may take, if not less: the time to log in begins after it.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The most that is encrypted at once: one record.
@@ -251,7 +251,7 @@ pub(super) async fn accept(
     server: &Server,
     place: &mut Place,
 ) -> Option<Encrypted> {
-    let time = server.limits.login.unwrap_or(HANDSHAKE);
+    let time = server.limits.login.map_or(HANDSHAKE, |login| login.min(HANDSHAKE));
     let mut handshake = Box::pin(timeout(time, tls.acceptor().accept(stream)));
     let shaken = poll_fn(|cx| {
         place.wake_by(cx.waker());

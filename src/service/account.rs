@@ -151,8 +151,8 @@ impl Service {
         }
         let (mut others, _) = self.sessions.of_user(name, self.now());
         others.retain(|other| !Arc::ptr_eq(other, session));
-        tracing::info!(%from, user = %name, "password changed");
-        self.log_out(name, &others, origin).await
+        tracing::info!(%from, user = %name, sessions_ended = others.len(), "password changed");
+        if others.is_empty() { Ok(()) } else { self.log_out(name, &others, origin).await }
     }
 
     /// Writes a password into the users file, and takes it over. `false` if the user is not as they were any more.
