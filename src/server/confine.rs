@@ -112,3 +112,14 @@ pub(super) fn keep_memory_private() {
         tracing::warn!(%error, "a crash may leave a core dump with passwords in it");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_leaves_no_core_dump() {
+        keep_memory_private();
+        assert_eq!(rustix::process::dumpable_behavior().ok(), Some(DumpableBehavior::NotDumpable));
+    }
+}

@@ -88,3 +88,21 @@ fn run_last<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
         thread.ok().and_then(|thread| thread.join().ok())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_done_after_all_else_and_on_a_thread_of_its_own() {
+        let priority = || rustix::process::getpriority_process(None).ok();
+        let before = priority();
+        assert_eq!(run_last(priority), Some(Some(NICE)));
+        assert_eq!(priority(), before);
+    }
+
+    #[test]
+    fn one_that_panics_is_told_from_one_that_does_not() {
+        assert_eq!(run_last(|| panic!("in the work")), None::<()>);
+    }
+}
