@@ -60,7 +60,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<
     let (from, reason) = (connection.talk.speaker.from(), ending.reason());
     tracing::debug!(%from, reason, "connection ended");
     if let Ending::Told(closing) = ending
-        && let Some(limit) = limit(closing)
+        && let Some(limit) = Limit::of(closing)
     {
         connection.entry.server.service.counts.count(limit);
     }
@@ -70,19 +70,6 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<
         // An encrypted stream has to say that this is its end.
         Ending::Finished => drop(Box::pin(timeout(LAST_WORD, connection.stream.shutdown())).await),
         Ending::Lost => {}
-    }
-}
-
-/// The limit that a connection was ended for.
-fn limit(closing: Closing) -> Option<Limit> {
-    match closing {
-        Closing::LoginDeadline => Some(Limit::LoginDeadline),
-        Closing::LineDeadline => Some(Limit::LineDeadline),
-        Closing::Idle => Some(Limit::IdleTimeout),
-        Closing::SlowConsumer => Some(Limit::SlowConsumer),
-        Closing::LineTooLong => Some(Limit::LineLength),
-        // One too many never comes this far.
-        Closing::Shutdown | Closing::TooManyConnections => None,
     }
 }
 

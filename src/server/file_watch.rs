@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    future::pending,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,6 +17,7 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 use tokio::{
+    signal::unix::Signal,
     sync::Notify,
     time::{Instant, timeout},
 };
@@ -28,7 +30,7 @@ const QUIET: Duration = Duration::from_millis(200);
 const AT_LAST: Duration = Duration::from_millis(600);
 
 /// Watches until it is dropped.
-pub(super) struct FileWatch {
+struct FileWatch {
     changed: Arc<Notify>,
     /// Ends its thread when dropped.
     _watcher: RecommendedWatcher,
@@ -36,7 +38,7 @@ pub(super) struct FileWatch {
 
 impl FileWatch {
     /// Watches the folders of these files, and those of the files that they are links to.
-    pub(super) fn new(files: &[&Path]) -> notify::Result<Self> {
+    fn new(files: &[&Path]) -> notify::Result<Self> {
         let changed = Arc::new(Notify::new());
         let tell = changed.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
@@ -46,23 +48,54 @@ impl FileWatch {
             }
             tell.notify_one();
         })?;
-        let mut folders = BTreeSet::new();
-        for file in files {
-            folders.insert(folder(file));
-            folders.extend(file.canonicalize().ok().map(|target| folder(&target)));
-        }
-        for folder in folders {
+        let all: BTreeSet<_> = files.iter().flat_map(|file| folders(file)).collect();
+        for folder in all {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }
         Ok(FileWatch { changed, _watcher: watcher })
     }
 
     /// Waits until something has changed, and then until it seems to be complete.
-    pub(super) async fn changed(&self) {
+    async fn changed(&self) {
         self.changed.notified().await;
         let deadline = Instant::now() + AT_LAST;
         while Instant::now() < deadline && timeout(QUIET, self.changed.notified()).await.is_ok() {}
     }
+}
+
+/// When files are to be read again: after SIGHUP, and when they may have changed.
+pub(super) struct Reloads {
+    watch: Option<FileWatch>,
+    hangup: Signal,
+}
+
+impl Reloads {
+    /// Those of these files; `what` they are is told if they cannot be watched.
+    pub(super) fn new(files: &[&Path], what: &str, hangup: Signal) -> Self {
+        let watch = FileWatch::new(files).inspect_err(|error| {
+            tracing::warn!(%error, "cannot watch the {what}: after a change, send SIGHUP");
+        });
+        Reloads { watch: watch.ok(), hangup }
+    }
+
+    /// Waits for the next one. Returns whether it was asked for by the signal.
+    pub(super) async fn next(&mut self) -> bool {
+        let changed = async {
+            match &self.watch {
+                Some(watch) => watch.changed().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            signal = self.hangup.recv() => signal.is_some(),
+            () = changed => false,
+        }
+    }
+}
+
+/// The folder of a file, and that of the file that it is a link to.
+pub(super) fn folders(file: &Path) -> impl Iterator<Item = PathBuf> {
+    [Some(folder(file)), file.canonicalize().ok().map(|target| folder(&target))].into_iter().flatten()
 }
 
 /// Reading the files must not count as a change: that would be told, and make somebody read them.

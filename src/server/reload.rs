@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    future::pending,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -10,7 +9,7 @@ use std::{
 
 use tokio::signal::unix::Signal;
 
-use super::file_watch::FileWatch;
+use super::file_watch::Reloads;
 use crate::service::{Change, Service};
 
 /// What tells that a file was replaced or written.
@@ -28,26 +27,13 @@ fn stamp(file: &Path) -> Option<Stamp> {
 }
 
 /// Keeps the users as the file is, until the runtime ends: after each signal, and when it changes.
-pub(super) fn keep_current(service: &Arc<Service>, file: &Path, mut hangup: Signal) {
-    let watch = FileWatch::new(&[file])
-        .inspect_err(|error| {
-            tracing::warn!(%error, "cannot watch the users file: after a change, send SIGHUP");
-        })
-        .ok();
+pub(super) fn keep_current(service: &Arc<Service>, file: &Path, hangup: Signal) {
+    let mut reloads = Reloads::new(&[file], "users file", hangup);
     let (service, file) = (service.clone(), file.to_owned());
     tokio::spawn(async move {
         let mut seen = stamp(&file);
         loop {
-            let changed = async {
-                match &watch {
-                    Some(watch) => watch.changed().await,
-                    None => pending().await,
-                }
-            };
-            let asked = tokio::select! {
-                signal = hangup.recv() => signal.is_some(),
-                () = changed => false,
-            };
+            let asked = reloads.next().await;
             // Other files of the folder change, too.
             let now = stamp(&file);
             if std::mem::replace(&mut seen, now) != seen || asked {

@@ -1,9 +1,7 @@
 //! From settings to a running server, and to its end.
 
 use std::{
-    fs,
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -19,6 +17,7 @@ use super::{
     addresses::Addresses,
     banner::Banner,
     confine::{Confinement, confine, keep_memory_private},
+    file_watch::folders,
     reload, run, tls,
 };
 use crate::{
@@ -136,24 +135,14 @@ fn refuse_samples(users: &Users, args: &ServerArgs) -> Result<(), StartError> {
 
 /// Gives up all files but those that the server uses.
 fn confine_to_files(args: &ServerArgs) -> Confinement {
-    let folder = |file: &Path| match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let users = folder(&args.files.users);
-    // Where a link leads: the file is replaced there.
-    let target = fs::canonicalize(&args.files.users).map_or_else(|_| users.clone(), |target| folder(&target));
-    let mut own = vec![users, target];
+    let mut own: Vec<_> = folders(&args.files.users).collect();
     if args.store == StoreKind::Sqlite {
         own.push(args.files.data_folder());
     }
     let mut read = Vec::new();
     if args.tls_port.is_some() {
         let (cert, key) = args.tls.paths(&args.files);
-        for file in [cert, key] {
-            read.push(folder(&file));
-            read.extend(fs::canonicalize(&file).ok().map(|target| folder(&target)));
-        }
+        read.extend(folders(&cert).chain(folders(&key)));
     }
     confine(&own, &read)
 }

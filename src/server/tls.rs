@@ -35,7 +35,7 @@ use tokio_rustls::{
 
 use super::{
     Server,
-    file_watch::FileWatch,
+    file_watch::Reloads,
     registry::{Phase, Place},
 };
 use crate::fingerprint::Fingerprint;
@@ -217,25 +217,12 @@ impl Pair {
 }
 
 /// Keeps the certificate as the files are, until the runtime ends: after each signal, and when they change.
-pub(super) fn keep_current(tls: &Arc<Tls>, mut hangup: Signal) {
-    let watch = FileWatch::new(&[&tls.cert, &tls.key])
-        .inspect_err(|error| {
-            tracing::warn!(%error, "cannot watch the certificate: after a change, send SIGHUP");
-        })
-        .ok();
+pub(super) fn keep_current(tls: &Arc<Tls>, hangup: Signal) {
+    let mut reloads = Reloads::new(&[&tls.cert, &tls.key], "certificate", hangup);
     let tls = tls.clone();
     tokio::spawn(async move {
         loop {
-            let changed = async {
-                match &watch {
-                    Some(watch) => watch.changed().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let told = tokio::select! {
-                signal = hangup.recv() => signal.is_some(),
-                () = changed => false,
-            };
+            let told = reloads.next().await;
             let tls = tls.clone();
             // It reads files.
             tokio::task::spawn_blocking(move || tls.reload(told)).await.ok();

@@ -143,8 +143,7 @@ impl Service {
         }
         loop {
             let user = self.verify(name, old, from).await?;
-            let new = new.clone();
-            let hash = self.hashing.run(&self.counts, || Ok(()), move |memory| hash_in(&new, memory)).await?;
+            let hash = self.hash(new.clone()).await?;
             if self.store_password(user, hash).await? {
                 break;
             }
@@ -153,6 +152,11 @@ impl Service {
         others.retain(|other| !Arc::ptr_eq(other, session));
         tracing::info!(%from, user = %name, sessions_ended = others.len(), "password changed");
         if others.is_empty() { Ok(()) } else { self.log_out(name, &others, origin).await }
+    }
+
+    /// A new hash of a password, when its turn comes.
+    async fn hash(&self, password: Secret) -> Result<PasswordHash, Refusal> {
+        self.hashing.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
     }
 
     /// Writes a password into the users file, and takes it over. `false` if the user is not as they were any more.
@@ -186,11 +190,7 @@ impl Service {
     fn renew_hash(self: &Arc<Self>, user: Arc<User>, password: Secret) {
         let service = self.clone();
         tokio::spawn(async move {
-            let hash = service
-                .hashing
-                .run(&service.counts, || Ok(()), move |memory| hash_in(&password, memory))
-                .await;
-            let Ok(hash) = hash else {
+            let Ok(hash) = service.hash(password).await else {
                 return; // At the next login, then.
             };
             if service.store_password(user.clone(), hash).await == Ok(true) {
@@ -231,12 +231,16 @@ impl Service {
                 Some(_) => change.passwords += 1,
                 None => change.removed += 1,
             }
-            for session in self.sessions.of_user(&user.username, self.now()).0 {
-                self.end_expired(&session);
-            }
+            self.end_all(&user.username);
             self.presence_changed(&user.username);
         }
         change
+    }
+
+    fn end_all(&self, user: &UserName) {
+        for session in self.sessions.of_user(user, self.now()).0 {
+            self.end_expired(&session);
+        }
     }
 
     /// Whoever has the name of somebody who is gone, and is not the same person, has an empty inbox, is in no room, and nobody
@@ -249,9 +253,7 @@ impl Service {
                 let Ok(direct) = self.count_direct(&user.username, upto).await else {
                     break;
                 };
-                for session in self.sessions.of_user(&user.username, self.now()).0 {
-                    self.end_expired(&session);
-                }
+                self.end_all(&user.username);
                 for entry in self.store.rooms(&user.username).0.iter().filter(|entry| entry.joined) {
                     self.store.leave(&user.username, &entry.room);
                 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::protocol::Closing;
+
 /// A limit that keeps one from taking what is for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
@@ -41,6 +43,20 @@ impl Limit {
         Limit::LoginTries,
         Limit::LoginQueue,
     ];
+
+    /// The one that a connection is ended for.
+    #[must_use]
+    pub fn of(closing: Closing) -> Option<Limit> {
+        match closing {
+            Closing::LoginDeadline => Some(Limit::LoginDeadline),
+            Closing::LineDeadline => Some(Limit::LineDeadline),
+            Closing::Idle => Some(Limit::IdleTimeout),
+            Closing::SlowConsumer => Some(Limit::SlowConsumer),
+            Closing::LineTooLong => Some(Limit::LineLength),
+            // Which of the two limits it was is known where it is refused.
+            Closing::Shutdown | Closing::TooManyConnections => None,
+        }
+    }
 
     /// Its stable name.
     #[must_use]
