@@ -68,8 +68,14 @@ impl Sqlite {
             let Some(sender) = sender else {
                 return Ok(None);
             };
-            let known = reader::find_key(connection, sender, &key)?;
-            Ok(known.map(|known| known.outcome(recipient, &text)))
+            let Some(mut known) = reader::find_key(connection, sender, &key)? else {
+                return Ok(None);
+            };
+            // The file may be ahead of what is synced.
+            if let tail::Found::Row(row) = shared.lock().tail.find(known.id) {
+                known.position = row.position;
+            }
+            Ok(Some(known.outcome(recipient, &text)))
         });
         Receipt::Late(Box::pin(async move {
             match read.await {
@@ -88,21 +94,23 @@ impl Store for Sqlite {
         if let Some(repeated) = state.repeated(&message) {
             return Receipt::Known(repeated);
         }
-        let refused = if state.read_only {
-            Some(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
+        let admitted = if state.read_only {
+            Err(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
         } else {
             let full = Outcome { result: Err(Refusal::InboxFull), position: state.head() };
-            state.is_full(message.to).then_some(full)
+            state.admit(&message, text).ok_or(full)
         };
-        if let Some(refused) = refused {
-            drop(state);
-            return match message.key {
-                None => Receipt::Known(refused),
-                // What was stored before is answered as then.
-                Some(_) => self.read_key(&message, move |known| known.unwrap_or(refused)),
-            };
-        }
-        let row = state.admit(&message, text);
+        let row = match admitted {
+            Ok(row) => row,
+            Err(refused) => {
+                drop(state);
+                return match message.key {
+                    None => Receipt::Known(refused),
+                    // What was stored before is answered as then.
+                    Some(_) => self.read_key(&message, move |known| known.unwrap_or(refused)),
+                };
+            }
+        };
         let stored = Stored { id: row.id, at: row.at, duplicate: false };
         if message.key.is_none() {
             let position = self.shared.enqueue(&mut state, Op::Message(row));

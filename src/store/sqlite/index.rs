@@ -1,9 +1,6 @@
 //! What makes committed messages findable: written in large sorted batches, off the way of a send.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::params;
 use rustc_hash::FxHashMap;
@@ -41,7 +38,7 @@ pub(super) struct Lists(Vec<(List, Vec<MessageId>)>);
 
 impl Lists {
     /// What these messages, in the order of their numbers, add to each list.
-    pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Arc<Row>>) -> Self {
+    pub(super) fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
         // The numbers of names are our own: nobody can choose them so that they collide.
         let mut lists: FxHashMap<List, Vec<MessageId>> = FxHashMap::default();
         for row in rows {
@@ -81,7 +78,7 @@ pub(super) fn fold(
 /// Writes what makes messages findable, sorted, so that neighbours go to the same pages.
 pub(super) fn write_index<'a>(
     transaction: &rusqlite::Transaction<'_>,
-    rows: impl Iterator<Item = &'a Arc<Row>>,
+    rows: impl Iterator<Item = &'a Row>,
     lists: &Lists,
     cursors: impl Iterator<Item = Unfolded>,
     changed: &BTreeMap<NameId, Indexed>,

@@ -13,18 +13,18 @@ use std::{
 /// are none.
 pub(super) struct LogSpace {
     path: PathBuf,
+    /// The file has room for so many.
     bytes: u64,
+    /// The log is hardly ever longer.
+    most: u64,
 }
 
 impl LogSpace {
     /// The file grows by this much at a time.
     const STEP: u64 = 4 * 1024 * 1024;
 
-    /// A page in the log: a header and the page.
-    const FRAME: u64 = 24 + 4096;
-
-    pub(super) fn new(path: PathBuf) -> Self {
-        LogSpace { path, bytes: 0 }
+    pub(super) fn new(path: PathBuf, most: u64) -> Self {
+        LogSpace { path, bytes: 0, most }
     }
 
     /// The file was made short.
@@ -32,10 +32,10 @@ impl LogSpace {
         self.bytes = 0;
     }
 
-    /// Sees to it that the log has room for more than its `pages`, up to `most_pages`. Where there is no space, it goes without.
-    pub(super) fn provide(&mut self, pages: i32, most_pages: i32) {
-        let used = u64::from(pages.unsigned_abs()) * Self::FRAME;
-        if used + Self::STEP / 4 < self.bytes || used > u64::from(most_pages.unsigned_abs()) * Self::FRAME {
+    /// Sees to it that the log has room for more than the `used` bytes that it has. Where there is no space, it goes
+    /// without.
+    pub(super) fn provide(&mut self, used: u64) {
+        if used + Self::STEP / 4 < self.bytes || used > self.most {
             return;
         }
         self.bytes = self.extend().unwrap_or(used + Self::STEP);

@@ -4,7 +4,9 @@
 //! readers read what is indexed, each on a connection of its own, off the runtime's threads.
 
 mod backup;
+mod beside;
 mod check;
+mod checkpointer;
 mod checksum;
 mod contract;
 mod folder;
@@ -21,6 +23,7 @@ mod retention;
 mod rows;
 mod schema;
 mod state;
+mod syncer;
 mod tail;
 mod writer;
 
@@ -29,7 +32,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -44,10 +47,13 @@ pub use self::{
     schema::VERSION as SCHEMA_VERSION,
 };
 use self::{
+    checkpointer::Checkpointer,
     folder::Folder,
     ops::{Batch, Op},
     reader::{Readers, StoredRow},
     state::State,
+    syncer::{Syncer, Trim, Unsynced},
+    writer::Writer,
 };
 use super::{Durability, Listener, Message, Position, SessionRecord, Store};
 
@@ -60,6 +66,8 @@ enum Next {
     Batch(Batch),
     /// What was due.
     Due,
+    /// To look what became of the sync that is under way.
+    SyncFailed,
     /// Nothing more, ever.
     Closed,
 }
@@ -68,6 +76,9 @@ enum Next {
 struct Shared {
     state: Mutex<State>,
     wake_writer: Condvar,
+    /// The writer has to look what became of the sync that is under way. Set while the state is locked, so that it does not
+    /// go to sleep meanwhile.
+    sync_failed: AtomicBool,
     /// The position of the last op in a queue that is too long; 0 while there is room.
     congested: AtomicU64,
     durability: Arc<Durability>,
@@ -89,6 +100,9 @@ impl Shared {
             self.congested.store(0, Ordering::Relaxed);
             if !batch.ops.is_empty() {
                 return Next::Batch(batch);
+            }
+            if self.sync_failed.swap(false, Ordering::Relaxed) {
+                return Next::SyncFailed;
             }
             if state.closing {
                 return Next::Closed;
@@ -123,6 +137,25 @@ impl Shared {
             self.wake_writer.notify_one();
         }
         position
+    }
+
+    /// The sync that is under way beside the writer has failed.
+    fn tell_sync_failed(&self) {
+        let state = self.lock();
+        self.sync_failed.store(true, Ordering::Relaxed);
+        drop(state);
+        self.wake_writer.notify_one();
+    }
+
+    /// What was written is synced: that is told, and the tail lets go of what is in the index now.
+    fn complete(&self, written: Unsynced) {
+        let Unsynced { batch, indexed } = written;
+        if let Some(Trim { upto, folded }) = indexed {
+            let dropped = self.lock().trim(upto, folded);
+            drop(dropped);
+        }
+        self.durability.advance(batch.last());
+        self.announce(&batch);
     }
 
     /// Tells the listener of the messages of a batch, which are durable now.
@@ -168,22 +201,29 @@ impl Sqlite {
     /// If the folder is in use, or anything in it is not as this program leaves it.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
         let locked = Folder::open(folder, options.reserve)?;
-        let connection = schema::open(&locked.database(), options.durable)?;
+        let mut connection = schema::open(&locked.database(), options.durable)?;
         locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         locked.restock();
         let restored = restore::restore(&connection, options.inbox_limit)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
+            sync_failed: AtomicBool::new(false),
             congested: AtomicU64::new(0),
             durability: Arc::default(),
             readers: Readers::new(locked.database()),
             listener: OnceLock::new(),
             folder: locked,
         });
-        let writer = writer::Writer::new(shared.clone(), connection, restored.committed, options)?;
+        let system = |cause| OpenError::Folder { path: folder.to_owned(), cause };
+        let syncs = options.durable == Durable::Fsync;
+        let syncer = Syncer::new(shared.clone(), &shared.folder.log(), syncs).map_err(system)?;
+        let other = schema::open_beside(&shared.folder.database(), options.durable)?;
+        let checkpointer = Checkpointer::new(&mut connection, other, shared.folder.log())?;
+        let writer =
+            Writer::new(shared.clone(), connection, syncer, checkpointer, restored.committed, options);
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
-        let thread = thread.map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
+        let thread = thread.map_err(system)?;
         let promise = match options.durable {
             Durable::Fsync => "every OK is synced to disk",
             Durable::Os => "NOT synced: an OK survives a crash of the server, not of the machine",

@@ -19,14 +19,15 @@ impl NameId {
     }
 }
 
-/// A message as the writer and the tail hold it.
+/// A message as the writer and the tail hold it. A clone copies neither text nor key.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) id: MessageId,
     pub(super) at: Timestamp,
     pub(super) sender: NameId,
     pub(super) recipient: NameId,
     pub(super) text: Arc<str>,
-    pub(super) key: Option<Box<str>>,
+    pub(super) key: Option<Arc<str>>,
     pub(super) position: Position,
     /// The recipient is a room.
     pub(super) to_room: bool,
@@ -34,9 +35,9 @@ pub(super) struct Row {
 
 /// One thing to be written. Each has a position of its own, in the order of the queue.
 pub(super) enum Op {
-    Message(Arc<Row>),
+    Message(Row),
     /// A message whose key may have been used before: only the writer can know. Its place is kept until it does.
-    Keyed(Arc<Row>, oneshot::Sender<Outcome<Stored>>),
+    Keyed(Row, oneshot::Sender<Outcome<Stored>>),
     Cursor(CursorMove),
     Join(Stay),
     Leave(Stay, MessageId),
@@ -97,5 +98,21 @@ impl Batch {
     /// The position of the `index`th op.
     pub(super) fn position(&self, index: usize) -> Position {
         Position(self.first.0 + index as u64)
+    }
+
+    /// The position of the last op; the start if there is none.
+    pub(super) fn last(&self) -> Position {
+        if self.ops.is_empty() { Position::START } else { self.position(self.ops.len() - 1) }
+    }
+
+    /// This one and the next as one.
+    pub(super) fn followed_by(mut self, mut next: Batch) -> Batch {
+        if self.ops.is_empty() {
+            return next;
+        }
+        debug_assert!(next.ops.is_empty() || next.first.0 == self.last().0 + 1);
+        self.ops.append(&mut next.ops);
+        self.names.append(&mut next.names);
+        self
     }
 }

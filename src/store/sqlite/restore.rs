@@ -1,6 +1,6 @@
 //! Reading the file at start: what is kept in memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use rusqlite::{Connection, Row as SqlRow};
 
@@ -138,16 +138,16 @@ fn restore_tail(
         let row = StoredRow::read(row)?;
         known(state, row.sender.0)?;
         known(state, row.recipient.0)?;
-        let row = Arc::new(Row {
+        let row = Row {
             id: row.id,
             at: row.at,
             sender: row.sender,
             recipient: row.recipient,
             text: row.text,
-            key: row.key,
+            key: row.key.map(Into::into),
             position: Position::START,
             to_room: state.user(row.recipient).is_none(),
-        });
+        };
         committed.unindexed.push(row.clone());
         state.restore_row(row);
     }

@@ -1,7 +1,5 @@
 //! What is written of each op.
 
-use std::sync::Arc;
-
 use rusqlite::params;
 
 use super::{
@@ -16,7 +14,7 @@ const ROWS: usize = 32;
 /// Puts messages at the end of their table.
 pub(super) fn insert_messages(
     transaction: &rusqlite::Transaction<'_>,
-    rows: &[&Arc<Row>],
+    rows: &[&Row],
 ) -> rusqlite::Result<()> {
     let mut chunks = rows.chunks_exact(ROWS);
     if rows.len() >= ROWS {
@@ -38,14 +36,14 @@ fn insert_statement(rows: usize) -> String {
     format!("INSERT INTO messages VALUES {}", ["(?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", "))
 }
 
-fn insert_chunk(insert: &mut rusqlite::Statement<'_>, rows: &[&Arc<Row>]) -> rusqlite::Result<()> {
+fn insert_chunk(insert: &mut rusqlite::Statement<'_>, rows: &[&Row]) -> rusqlite::Result<()> {
     let mut parameter = 0;
     let mut next = || {
         parameter += 1;
         parameter
     };
     for row in rows {
-        let Row { id, at, sender, recipient, text, .. } = &***row;
+        let Row { id, at, sender, recipient, text, .. } = *row;
         let key = row.key.as_deref();
         let crc = checksum(*id, *at, *sender, *recipient, text, key);
         insert.raw_bind_parameter(next(), id.0.cast_signed())?;

@@ -15,6 +15,9 @@ const APPLICATION_ID: i64 = 0x6368_6174;
 /// The first version without a bug that could lose a checkpointed commit (WAL reset, fixed in 3.51.3).
 const MIN_SQLITE: i32 = 3_051_003;
 
+/// Bytes of a page. Larger ones are written by fewer system calls, and make a single send write more.
+const PAGE: u32 = 8 * 1024;
+
 /// What brings a file from each version to the next.
 ///
 /// - `names`: users and rooms by number, so that rows are small.
@@ -70,16 +73,10 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
     }
     let connection = Connection::open(path)?;
     let version = version(&connection)?;
+    // Of a file that is to be made; others keep theirs.
+    connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    connection.pragma_update(
-        None,
-        "synchronous",
-        match durable {
-            Durable::Fsync => "FULL",
-            Durable::Os => "OFF",
-        },
-    )?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    set_up_to_write(&connection, durable)?;
     connection.pragma_update(None, "cache_size", -8192)?;
     // The server may not be able to open files elsewhere.
     connection.pragma_update(None, "temp_store", "memory")?;
@@ -91,6 +88,26 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
         ))?;
     }
     Ok(connection)
+}
+
+/// Opens the file for checkpoints, beside the connection that writes.
+pub(super) fn open_beside(path: &Path, durable: Durable) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    set_up_to_write(&connection, durable)?;
+    // It takes part in the log only when it has looked at the file.
+    connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
+    Ok(connection)
+}
+
+fn set_up_to_write(connection: &Connection, durable: Durable) -> rusqlite::Result<()> {
+    let synchronous = match durable {
+        // Checkpoints are synced. Commits are by the writer, which can write the next one meanwhile.
+        Durable::Fsync => "NORMAL",
+        Durable::Os => "OFF",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)
 }
 
 /// The version of a file, if this program knows it; 0 if there is nothing in it.

@@ -113,7 +113,7 @@ impl State {
     }
 
     /// A message of the file that is not indexed, in the order of their numbers.
-    pub(super) fn restore_row(&mut self, row: Arc<Row>) {
+    pub(super) fn restore_row(&mut self, row: Row) {
         self.count_in(&row);
         self.tail.restore(row);
     }
@@ -151,8 +151,8 @@ impl State {
 
     /// What the sender's key names in the tail.
     pub(super) fn repeated(&self, new: &NewMessage<'_>) -> Option<Outcome<Stored>> {
-        let sender = self.name_id(new.from)?;
-        Some(self.known(sender, new.key?)?.outcome(self.name_id(new.to), new.text))
+        let key = new.key?;
+        Some(self.known(self.name_id(new.from)?, key)?.outcome(self.name_id(new.to), new.text))
     }
 
     /// The message in the tail that the sender's key is known to name.
@@ -162,22 +162,20 @@ impl State {
         Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
     }
 
-    /// Whether no more messages may be put into the inbox. A room is never full.
-    pub(super) fn is_full(&self, to: &Recipient) -> bool {
-        let waiting = || self.name_id(to).map_or(0, |id| self.inboxes[id.index()].waiting());
-        to.user().is_some() && waiting() >= self.inbox_limit
-    }
-
     /// The position of the last op that was queued.
     pub(super) fn head(&self) -> Position {
         self.head
     }
 
-    /// Gives a message its number and its place. Its op is the caller's to queue.
-    pub(super) fn admit(&mut self, new: &NewMessage<'_>, text: Arc<str>) -> Arc<Row> {
+    /// Gives a message its number and its place, unless the inbox is full. (A room never is.) Its op is the caller's to
+    /// queue.
+    pub(super) fn admit(&mut self, new: &NewMessage<'_>, text: Arc<str>) -> Option<Row> {
         let sender = self.intern_user(new.from);
         let recipient = self.intern(new.to, || new.to.clone());
-        let row = Arc::new(Row {
+        if new.to.user().is_some() && self.inboxes[recipient.index()].waiting() >= self.inbox_limit {
+            return None;
+        }
+        let row = Row {
             id: self.tail.next_id(),
             at: new.at,
             sender,
@@ -186,10 +184,10 @@ impl State {
             key: new.key.map(Into::into),
             position: Position(self.head.0 + 1),
             to_room: new.to.room().is_some(),
-        });
+        };
         self.count_in(&row);
         self.tail.push(row.clone(), new.key.is_some());
-        row
+        Some(row)
     }
 
     fn count_in(&mut self, row: &Row) {
@@ -326,7 +324,7 @@ impl State {
 
     /// Everything up to `indexed` and the first `folded` places of cursors are in the index: the tail lets go of them.
     /// Returns what is to be dropped, which is better done without the lock.
-    pub(super) fn trim(&mut self, indexed: MessageId, folded: usize) -> Vec<Arc<Row>> {
+    pub(super) fn trim(&mut self, indexed: MessageId, folded: usize) -> Vec<Row> {
         let mut dropped = Vec::new();
         while self.tail.indexed() < indexed && !self.tail.is_empty() {
             let Some(row) = self.tail.pop() else {
@@ -351,10 +349,10 @@ mod tests {
         UserName::parse(name).expect("a name")
     }
 
-    fn admit(state: &mut State, to: &str, key: Option<&str>) -> Arc<Row> {
+    fn admit(state: &mut State, to: &str, key: Option<&str>) -> Row {
         let (from, to) = (user("messi"), Recipient::parse(to).expect("a name"));
-        let row =
-            state.admit(&NewMessage { from: &from, to: &to, text: "a", key, at: Timestamp(0) }, "a".into());
+        let new = NewMessage { from: &from, to: &to, text: "a", key, at: Timestamp(0) };
+        let row = state.admit(&new, "a".into()).expect("not full");
         state.enqueue(Op::Message(row.clone()));
         row
     }

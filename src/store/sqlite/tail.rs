@@ -11,7 +11,7 @@ use crate::store::MessageId;
 /// A place in the tail.
 struct Slot {
     /// Nothing, if the message was refused after its place was given out.
-    row: Option<Arc<Row>>,
+    row: Option<Row>,
     /// Whether its key was used before is not known yet.
     pending: bool,
 }
@@ -19,7 +19,7 @@ struct Slot {
 /// What is at a place in the tail.
 pub(super) enum Found<'a> {
     /// A message.
-    Row(&'a Arc<Row>),
+    Row(&'a Row),
     /// Nothing, or what is not in the tail.
     Nothing,
     /// A message, if its key turns out to be new.
@@ -32,7 +32,7 @@ pub(super) struct Tail {
     /// The number of the first message; all before it are indexed.
     begin: MessageId,
     /// Keys of messages that are known to be new.
-    keys: HashMap<(NameId, Box<str>), MessageId>,
+    keys: HashMap<(NameId, Arc<str>), MessageId>,
 }
 
 impl Tail {
@@ -74,12 +74,12 @@ impl Tail {
     }
 
     /// All messages that are known to be there.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Arc<Row>> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.slots.iter().filter(|slot| !slot.pending).filter_map(|slot| slot.row.as_ref())
     }
 
     /// The message that the sender's key is known to name.
-    pub(super) fn known(&self, sender: NameId, key: &str) -> Option<&Arc<Row>> {
+    pub(super) fn known(&self, sender: NameId, key: &str) -> Option<&Row> {
         match self.find(*self.keys.get(&(sender, key.into()))?) {
             Found::Row(row) => Some(row),
             Found::Nothing | Found::Pending => None,
@@ -87,12 +87,12 @@ impl Tail {
     }
 
     /// Puts a message at the end; its number is the next.
-    pub(super) fn push(&mut self, row: Arc<Row>, pending: bool) {
+    pub(super) fn push(&mut self, row: Row, pending: bool) {
         self.slots.push_back(Slot { row: Some(row), pending });
     }
 
     /// A message that the file has, in the order of their numbers: there may be gaps.
-    pub(super) fn restore(&mut self, row: Arc<Row>) {
+    pub(super) fn restore(&mut self, row: Row) {
         while self.next_id() < row.id {
             self.slots.push_back(Slot { row: None, pending: false });
         }
@@ -128,7 +128,7 @@ impl Tail {
     }
 
     /// Lets go of the first place, which is there. Returns its message, unless that was refused.
-    pub(super) fn pop(&mut self) -> Option<Arc<Row>> {
+    pub(super) fn pop(&mut self) -> Option<Row> {
         let slot = self.slots.pop_front()?;
         self.begin.0 += 1;
         if let Some(row) = &slot.row

@@ -5,22 +5,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicI32, Ordering},
-    },
+    fmt,
+    sync::Arc,
     time::Instant,
 };
 
 use super::{
     Next, Options, Shared,
+    checkpointer::Checkpointer,
     index::{Indexed, Lists, Unfolded, fold, write_index},
-    log_space::LogSpace,
     ops::{Batch, NameId, Op, Row},
     reader,
     retention::{self, Retention},
     rows::{insert_messages, write_small},
     schema::Cause,
+    syncer::{Failed, Syncer, Trim, Unsynced},
 };
 use crate::{
     protocol::{Recipient, Refusal},
@@ -28,18 +27,12 @@ use crate::{
 };
 use rusqlite::{Connection, params};
 
-/// The log is brought into the file when it has this many pages: 64 MiB.
-const CHECKPOINT_PAGES: i32 = 16 * 1024;
-
-/// And when it has so many, on a disk that is full.
-const CHECKPOINT_PAGES_WHEN_FULL: i32 = 64;
-
 /// What is committed, as far as the index does not have it.
 pub(super) struct Committed {
     /// What the index has.
     pub(super) inboxes: HashMap<NameId, Indexed>,
     /// Messages that are not indexed, oldest first.
-    pub(super) unindexed: Vec<Arc<Row>>,
+    pub(super) unindexed: Vec<Row>,
     /// Cursors since the last index batch.
     pub(super) unfolded: Vec<Unfolded>,
     /// The number of the last cursor.
@@ -50,13 +43,13 @@ pub(super) struct Committed {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
+    syncer: Syncer,
+    checkpointer: Checkpointer,
     committed: Committed,
     index_batch: usize,
     retention: Option<Retention>,
     /// Names that no commit has stored yet.
     names: Vec<(NameId, Recipient)>,
-    wal_pages: Arc<AtomicI32>,
-    wal_space: LogSpace,
     /// There was no space for messages when it was tried last.
     full: bool,
 }
@@ -64,28 +57,23 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
-        mut connection: Connection,
+        connection: Connection,
+        syncer: Syncer,
+        checkpointer: Checkpointer,
         committed: Committed,
         options: &Options,
-    ) -> rusqlite::Result<Self> {
-        let wal_pages = Arc::new(AtomicI32::new(0));
-        let pages = wal_pages.clone();
-        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, n| {
-            pages.store(n, Ordering::Relaxed);
-            Ok(())
-        }))?;
-        let wal_space = LogSpace::new(shared.folder.log());
-        Ok(Writer {
+    ) -> Self {
+        Writer {
             shared,
             connection,
+            syncer,
+            checkpointer,
             committed,
             index_batch: options.index_batch,
             retention: options.retain.map(Retention::new),
             names: Vec::new(),
-            wal_pages,
-            wal_space,
             full: false,
-        })
+        }
     }
 
     /// Writes until the store is closed and nothing is queued.
@@ -96,22 +84,46 @@ impl Writer {
             match self.shared.next_batch(due) {
                 Next::Batch(batch) => self.commit(batch),
                 Next::Due => {}
+                Next::SyncFailed => self.finish_sync(),
                 Next::Closed => break,
             }
             if due.is_some_and(|due| due <= Instant::now()) {
                 self.prune();
             }
-            let pages = self.wal_pages.load(Ordering::Relaxed);
-            if pages >= CHECKPOINT_PAGES {
-                self.checkpoint("PASSIVE");
-            } else if self.full && pages >= CHECKPOINT_PAGES_WHEN_FULL {
-                // The log itself may be what takes the space.
-                self.checkpoint("TRUNCATE");
-                self.wal_space.reset();
-            }
+            self.keep_log_short();
         }
+        self.finish_sync();
         if !self.shared.lock().read_only {
-            self.checkpoint("TRUNCATE");
+            let emptied = self.checkpointer.empty(&self.connection);
+            self.expect_checkpoint(emptied);
+        }
+    }
+
+    fn keep_log_short(&mut self) {
+        // Nobody knows what of the log is on a disk that has failed.
+        if self.shared.lock().read_only {
+            return;
+        }
+        let done = if self.full {
+            self.checkpointer.keep_short_when_full(&self.connection)
+        } else {
+            self.checkpointer.keep_short(&self.connection)
+        };
+        self.expect_checkpoint(done);
+    }
+
+    fn expect_checkpoint(&mut self, done: rusqlite::Result<()>) {
+        match done {
+            Ok(()) => {}
+            // The log holds everything still.
+            Err(error) if Cause::of(&error) == Cause::Full => tracing::error!(%error, "the storage is full"),
+            Err(error) => self.break_down(Batch::default(), &error),
+        }
+    }
+
+    fn finish_sync(&mut self) {
+        if let Err(Failed { batch, error }) = self.syncer.finish() {
+            self.break_down(batch, &error);
         }
     }
 
@@ -122,23 +134,23 @@ impl Writer {
             return;
         }
         if let Err(error) = self.look_up_keys(&mut batch) {
-            self.break_down(&batch, &error);
+            self.break_down(batch, &error);
             return;
         }
         self.shared.folder.restock();
         if !self.shared.folder.has_reserve() {
             // What space there is, is for other things.
             self.full = true;
-            self.refuse_messages(&batch);
+            self.refuse_messages(batch);
             return;
         }
         let all: Vec<&Op> = batch.ops.iter().collect();
         match self.write(&all, false) {
-            Ok(()) => {
-                let last = batch.position(batch.ops.len().saturating_sub(1));
-                self.shared.durability.advance(last);
-                self.shared.announce(&batch);
-                self.wal_space.provide(self.wal_pages.load(Ordering::Relaxed), CHECKPOINT_PAGES);
+            Ok(indexed) => {
+                if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
+                    self.break_down(batch, &error);
+                    return;
+                }
                 if std::mem::take(&mut self.full) {
                     tracing::warn!("there is space again: messages are stored");
                 }
@@ -147,9 +159,9 @@ impl Writer {
                 if !std::mem::replace(&mut self.full, true) {
                     tracing::error!(%error, "the storage is full: messages are refused");
                 }
-                self.refuse_messages(&batch);
+                self.refuse_messages(batch);
             }
-            Err(error) => self.break_down(&batch, &error),
+            Err(error) => self.break_down(batch, &error),
         }
     }
 
@@ -185,9 +197,9 @@ impl Writer {
         Ok(())
     }
 
-    /// One transaction, all or nothing. It writes the index if that is due, or asked for.
-    fn write(&mut self, ops: &[&Op], index: bool) -> rusqlite::Result<()> {
-        let inserted: Vec<&Arc<Row>> =
+    /// One transaction, all or nothing, to be synced. It writes the index if that is due, or asked for.
+    fn write(&mut self, ops: &[&Op], index: bool) -> rusqlite::Result<Option<Trim>> {
+        let inserted: Vec<&Row> =
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
         let cursors: Vec<_> = ops
             .iter()
@@ -226,15 +238,13 @@ impl Writer {
         self.committed.cursor_seq = seq;
         self.committed.unindexed.extend(inserted.into_iter().cloned());
         self.committed.unfolded.extend(cursors);
-        if index_now {
-            self.committed.inboxes.extend(changed);
-            let folded = std::mem::take(&mut self.committed.unfolded).len();
-            let done = std::mem::take(&mut self.committed.unindexed);
-            let indexed = done.last().map_or(MessageId(0), |row| row.id);
-            let dropped = self.shared.lock().trim(indexed, folded);
-            drop(dropped);
+        if !index_now {
+            return Ok(None);
         }
-        Ok(())
+        self.committed.inboxes.extend(changed);
+        let folded = std::mem::take(&mut self.committed.unfolded).len();
+        let done = std::mem::take(&mut self.committed.unindexed);
+        Ok(Some(Trim { upto: done.last().map_or(MessageId(0), |row| row.id), folded }))
     }
 
     /// One step of forgetting what is old.
@@ -243,7 +253,7 @@ impl Writer {
             return;
         };
         let idle = self.full || self.shared.lock().read_only;
-        let stepped = if idle { Ok(None) } else { self.prune_step(&mut retention).map(Some) };
+        let stepped = if idle { Ok(None) } else { self.prune_step(&mut retention) };
         match stepped {
             Ok(Some(step)) => retention.stepped(&step),
             Ok(None) => retention.rest(),
@@ -252,16 +262,21 @@ impl Writer {
                 if Cause::of(&error) == Cause::Full {
                     tracing::warn!(%error, "no space to remove old messages");
                 } else {
-                    self.break_down(&Batch::default(), &error);
+                    self.break_down(Batch::default(), &error);
                 }
             }
         }
         self.retention = Some(retention);
     }
 
-    fn prune_step(&mut self, retention: &mut Retention) -> rusqlite::Result<retention::Step> {
+    /// `None` if the disk has failed.
+    fn prune_step(&mut self, retention: &mut Retention) -> rusqlite::Result<Option<retention::Step>> {
         if retention.begins() {
-            self.write(&[], true)?;
+            let indexed = self.write(&[], true)?;
+            if let Err(Failed { batch, error }) = self.syncer.sync_now(indexed) {
+                self.break_down(batch, &error);
+                return Ok(None);
+            }
         }
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -272,12 +287,18 @@ impl Writer {
         let upto = |user| inboxes.get(&user).map_or(MessageId(0), |inbox| MessageId(inbox.upto));
         let shared = &self.shared;
         let step = retention.step(&transaction, shared, upto, MessageId(indexed.cast_unsigned()), folded)?;
+        // It is synced with the next commit: nobody was promised that it is gone.
         transaction.commit()?;
-        Ok(step)
+        Ok(Some(step))
     }
 
     /// The disk is full. Sessions, cursors and logouts go on as long as there is anything in reserve.
-    fn refuse_messages(&mut self, batch: &Batch) {
+    fn refuse_messages(&mut self, batch: Batch) {
+        // What was written before is decided first.
+        if let Err(Failed { batch: earlier, error }) = self.syncer.finish() {
+            self.break_down(earlier.followed_by(batch), &error);
+            return;
+        }
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
         let mut written = self.write(&small, false);
@@ -285,24 +306,31 @@ impl Writer {
             written = self.write(&small, false);
         }
         match written {
-            Ok(()) => self.settle(batch, |op| is_message(op).then_some(Refusal::Storage)),
+            Ok(indexed) => match self.syncer.sync_now(indexed) {
+                Ok(()) => self.settle(&batch, |op| is_message(op).then_some(Refusal::Storage)),
+                Err(Failed { error, .. }) => self.break_down(batch, &error),
+            },
             Err(error) if Cause::of(&error) == Cause::Full => {
                 // A session that cannot be kept lasts as long as the process.
                 if small.iter().any(|op| matches!(op, Op::OpenSession(..))) {
                     self.shared.folder.warn_of_short_sessions();
                 }
                 let kept = |op: &Op| matches!(op, Op::OpenSession(..) | Op::TouchSession(..) | Op::Nothing);
-                self.settle(batch, |op| (!kept(op)).then_some(Refusal::Storage));
+                self.settle(&batch, |op| (!kept(op)).then_some(Refusal::Storage));
             }
             Err(error) => self.break_down(batch, &error),
         }
     }
 
     /// The disk has failed: what was being written may or may not be there, and nothing is written any more.
-    fn break_down(&self, batch: &Batch, error: &rusqlite::Error) {
+    fn break_down(&mut self, batch: Batch, error: &dyn fmt::Display) {
+        let batch = match self.syncer.finish() {
+            Ok(()) => batch,
+            Err(Failed { batch: earlier, .. }) => earlier.followed_by(batch),
+        };
         tracing::error!(%error, "the storage has failed: nothing is stored until the server is started again");
         self.shared.break_down(&error.to_string());
-        self.give_up(batch, Refusal::Uncertain);
+        self.give_up(&batch, Refusal::Uncertain);
     }
 
     /// Nothing of the batch can be kept, but sessions as long as the process lasts.
@@ -333,21 +361,6 @@ impl Writer {
                 None => self.shared.durability.advance(batch.position(index)),
                 Some(refusal) => self.shared.durability.fail(batch.position(index), refusal),
             }
-        }
-    }
-
-    /// Brings the log into the file.
-    fn checkpoint(&mut self, mode: &str) {
-        self.wal_pages.store(0, Ordering::Relaxed);
-        let done = self
-            .connection
-            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
-        match done {
-            // A reader may keep part of the log: the next commit tries again.
-            Ok(_) => {}
-            // The log holds everything still.
-            Err(error) if Cause::of(&error) == Cause::Full => tracing::error!(%error, "the storage is full"),
-            Err(error) => self.break_down(&Batch::default(), &error),
         }
     }
 }

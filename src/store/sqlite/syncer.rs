@@ -1,0 +1,151 @@
+//! Syncing the log: by the writer itself while little is queued, else beside it, while it writes what comes next.
+
+use std::{fs::File, io, path::Path, sync::Arc};
+
+use super::{Shared, beside::Beside, ops::Batch};
+use crate::store::MessageId;
+
+/// After a commit of so many ops the next one is written while it is synced. With fewer, handing the sync over costs more
+/// than it brings.
+const AHEAD: usize = 64;
+
+/// What is written and not known to be synced.
+pub(super) struct Unsynced {
+    pub(super) batch: Batch,
+    pub(super) indexed: Option<Trim>,
+}
+
+/// What a commit has put into the index: when it is synced, the tail may let go of it.
+pub(super) struct Trim {
+    /// Messages up to this one.
+    pub(super) upto: MessageId,
+    /// How many places of cursors.
+    pub(super) folded: usize,
+}
+
+/// The log could not be synced.
+pub(super) struct Failed {
+    /// All that was not synced.
+    pub(super) batch: Batch,
+    pub(super) error: io::Error,
+}
+
+/// Syncs the log's file.
+type Log = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
+/// Syncs the log, one sync at a time, in the order of the commits. The writer is woken if one fails that is under way beside
+/// it.
+pub(super) struct Syncer {
+    shared: Arc<Shared>,
+    /// Nothing, where an OK does not promise a sync.
+    log: Option<Log>,
+    beside: Beside<Unsynced, Result<(), Failed>>,
+}
+
+impl Syncer {
+    /// Over the log at `path`, which is there. (SQLite has the same file open. It may shorten it, but replaces it only when
+    /// the last connection was closed.)
+    pub(super) fn new(shared: Arc<Shared>, path: &Path, syncs: bool) -> io::Result<Self> {
+        if !syncs {
+            return Self::over(shared, None);
+        }
+        let file = File::options().write(true).open(path)?;
+        Self::over(shared, Some(Arc::new(move || file.sync_data())))
+    }
+
+    fn over(shared: Arc<Shared>, log: Option<Log>) -> io::Result<Self> {
+        let (shared_beside, log_beside) = (shared.clone(), log.clone());
+        let beside = Beside::start("store-syncer", move |written| {
+            let synced = sync(&shared_beside, log_beside.as_ref(), written);
+            if synced.is_err() {
+                shared_beside.tell_sync_failed();
+            }
+            synced
+        })?;
+        Ok(Syncer { shared, log, beside })
+    }
+
+    /// Makes what was written durable, and reports it: now, or soon while the next is written.
+    pub(super) fn sync(&mut self, written: Unsynced) -> Result<(), Failed> {
+        let written = self.after_earlier(written)?;
+        if self.log.is_none() || written.batch.ops.len() < AHEAD {
+            return sync(&self.shared, self.log.as_ref(), written);
+        }
+        self.beside.begin(written);
+        Ok(())
+    }
+
+    /// Makes what was written durable, before the caller reports it.
+    pub(super) fn sync_now(&mut self, indexed: Option<Trim>) -> Result<(), Failed> {
+        let written = self.after_earlier(Unsynced { batch: Batch::default(), indexed })?;
+        sync(&self.shared, self.log.as_ref(), written)
+    }
+
+    /// Waits for the sync that is under way.
+    pub(super) fn finish(&mut self) -> Result<(), Failed> {
+        self.beside.finish().unwrap_or(Ok(()))
+    }
+
+    /// What was written, if all before it is synced.
+    fn after_earlier(&mut self, written: Unsynced) -> Result<Unsynced, Failed> {
+        match self.finish() {
+            Ok(()) => Ok(written),
+            Err(Failed { batch, error }) => Err(Failed { batch: batch.followed_by(written.batch), error }),
+        }
+    }
+}
+
+fn sync(shared: &Shared, log: Option<&Log>, written: Unsynced) -> Result<(), Failed> {
+    match log.map_or(Ok(()), |log| log()) {
+        Ok(()) => {
+            shared.complete(written);
+            Ok(())
+        }
+        Err(error) => Err(Failed { batch: written.batch, error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+    use crate::store::{
+        Fate, Position,
+        sqlite::{Options, Sqlite, ops::Op},
+    };
+
+    /// A batch of as many ops as are synced beside the writer.
+    fn written(first: u64) -> Unsynced {
+        let ops = (0..AHEAD).map(|_| Op::Nothing).collect();
+        Unsynced { batch: Batch { ops, names: Vec::new(), first: Position(first) }, indexed: None }
+    }
+
+    #[test]
+    fn what_was_written_while_a_sync_failed_fails_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Sqlite::open(folder.path(), &Options::default()).expect("a store");
+        let shared = store.shared.clone();
+        // The second sync fails, and no other: as if the system had forgotten what it could not write.
+        let (release, released) = mpsc::sync_channel(3);
+        let (released, count) = (Mutex::new(released), Mutex::new(0));
+        let log: Log = Arc::new(move || {
+            released.lock().expect("no panics").recv().expect("released");
+            let mut count = count.lock().expect("no panics");
+            *count += 1;
+            if *count == 2 { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        });
+        let mut syncer = Syncer::over(shared.clone(), Some(log)).expect("a thread");
+        let each = AHEAD as u64;
+        assert!(syncer.sync(written(1)).is_ok());
+        assert_eq!(shared.durability.fate(Position(1)), Fate::Open, "nothing is told before it is synced");
+        (0..3).for_each(|_| release.send(()).expect("room"));
+        assert!(syncer.sync(written(1 + each)).is_ok(), "the first one has succeeded");
+        assert_eq!(shared.durability.fate(Position(each)), Fate::Durable);
+        let Err(Failed { batch, .. }) = syncer.sync(written(1 + 2 * each)) else {
+            panic!("it failed");
+        };
+        assert_eq!((batch.first, batch.last()), (Position(1 + each), Position(3 * each)));
+        assert_eq!(shared.durability.fate(Position(1 + each)), Fate::Open, "the writer tells");
+    }
+}
