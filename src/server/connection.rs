@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -18,18 +18,14 @@ use tokio::{
 
 use super::{
     Server,
-    input::{Input, Progress},
+    input::Input,
     output::Output,
     registry::Phase,
     stall::Stall,
+    talk::Talk,
     watchdog::{self, Patience, Seen, Turn},
 };
-use crate::{
-    commands::{Answer, Effect, Reply, Speaker},
-    protocol::{Closing, Dialect, codec::Lines},
-    service::Limit,
-    store::BoxFuture,
-};
+use crate::{commands::Speaker, protocol::Closing, service::Limit, store::BoxFuture};
 
 /// A peer that sends without end is read this many times after the server was told to stop, and not again.
 const LAST_READS: u32 = 64;
@@ -47,29 +43,36 @@ const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves one connection to its end. It counts as open from this call on, not from the first poll.
-pub fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+pub fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     from: IpAddr,
     server: Arc<Server>,
-) -> impl Future<Output = ()> {
-    converse(Connection::new(stream, from, server))
+) -> impl Future<Output = ()> + Send + Unpin {
+    Conversation::Going(Connection::new(stream, from, server))
 }
 
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut connection: Connection<S>) {
-    let ending = poll_fn(|cx| connection.poll(cx)).await;
-    let (from, reason) = (connection.talk.speaker.from(), ending.reason());
-    tracing::debug!(%from, reason, "connection ended");
-    if let Ending::Told(closing) = ending
-        && let Some(limit) = Limit::of(closing)
-    {
-        connection.entry.server.service.counts.count(limit);
-    }
-    match ending {
-        // Rare, and large: it does not have to make every connection larger.
-        Ending::Told(closing) => Box::pin(connection.part(closing)).await,
-        // An encrypted stream has to say that this is its end.
-        Ending::Finished => drop(Box::pin(timeout(LAST_WORD, connection.stream.shutdown())).await),
-        Ending::Lost => {}
+/// A connection's task. By hand, because an `async fn` would keep room for the connection twice.
+enum Conversation<S> {
+    Going(Connection<S>),
+    /// Rare, and large: it does not have to make every connection larger.
+    Ending(BoxFuture<'static, ()>),
+    Over,
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Conversation<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Conversation::Going(connection) = &mut *self {
+            let ending = ready!(connection.poll(cx));
+            if let Conversation::Going(connection) = std::mem::replace(&mut *self, Conversation::Over) {
+                *self = Conversation::Ending(Box::pin(connection.end(ending)));
+            }
+        }
+        match &mut *self {
+            Conversation::Ending(ending) => ending.as_mut().poll(cx),
+            Conversation::Going(_) | Conversation::Over => Poll::Ready(()),
+        }
     }
 }
 
@@ -116,101 +119,9 @@ impl Drop for Entry {
     }
 }
 
-/// What goes on between input and output.
-struct Talk {
-    speaker: Speaker,
-    output: Output,
-    /// A reply that has to be known before the next line is looked at.
-    answering: Option<(BoxFuture<'static, Reply>, Dialect)>,
-    /// The peer has said that it has nothing more to say.
-    quit: bool,
-    /// The server has had enough; the last word is in the output.
-    closing: Option<Closing>,
-}
-
-impl Talk {
-    /// Answers the lines in `bytes` until one has to be waited for.
-    fn consume(&mut self, bytes: &[u8], ended: bool) -> Progress {
-        let mut lines = Lines::new(bytes, ended);
-        let mut stopped = false;
-        loop {
-            if self.answering.is_some() || self.closing.is_some() || self.quit || self.output.is_full() {
-                stopped = true;
-                break;
-            }
-            match lines.next() {
-                None => break,
-                Some(Ok(line)) => self.answer(line),
-                Some(Err(_)) => self.close(Closing::LineTooLong),
-            }
-        }
-        Progress { used: bytes.len() - lines.rest().len(), stopped }
-    }
-
-    fn answer(&mut self, line: &[u8]) {
-        let dialect = self.speaker.dialect();
-        match self.speaker.dispatch(line) {
-            None => {}
-            Some(Answer::Now(reply)) => self.take(reply, dialect),
-            Some(Answer::Later(reply)) => self.output.push_late(reply, dialect),
-            Some(Answer::Barrier(reply)) => self.answering = Some((reply, dialect)),
-        }
-    }
-
-    fn take(&mut self, mut reply: Reply, dialect: Dialect) {
-        reply.effect = self.speaker.apply(reply.effect);
-        self.quit |= matches!(reply.effect, Effect::Quit);
-        self.output.push(reply, dialect);
-    }
-
-    /// Asks for the reply that everything waits for. Returns whether it has come.
-    fn poll_answering(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((reply, dialect)) = self.answering.as_mut() else {
-            return false;
-        };
-        let Poll::Ready(reply) = reply.as_mut().poll(cx) else {
-            return false;
-        };
-        let dialect = *dialect;
-        self.answering = None;
-        self.take(reply, dialect);
-        true
-    }
-
-    /// Appends what the peer is sent without having asked, as long as there is room. Returns whether there was any.
-    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
-        while self.closing.is_none() && !self.quit && !self.output.is_full() {
-            let Some(unasked) = self.speaker.poll_unasked(cx) else {
-                break;
-            };
-            progress |= !unasked.events.is_empty();
-            unasked.events.into_iter().for_each(|event| self.output.push_event(event));
-            if let Some(reason) = unasked.end {
-                self.close(reason);
-            }
-            if !unasked.more {
-                break;
-            }
-        }
-        progress
-    }
-
-    fn close(&mut self, reason: Closing) {
-        self.output.push_closing(reason, self.speaker.dialect());
-        self.closing = Some(reason);
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn new(stream: S, from: IpAddr, server: Arc<Server>) -> Self {
-        let talk = Talk {
-            speaker: Speaker::new(server.service.clone(), from),
-            output: Output::default(),
-            answering: None,
-            quit: false,
-            closing: None,
-        };
+        let talk = Talk::new(Speaker::new(server.service.clone(), from));
         let (key, deadline) = server.registry.enter();
         let patience = Patience::new(deadline, server.began, &server.limits);
         let entry = Entry { server, key, has_waker: false };
@@ -387,6 +298,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         Ok(wrote)
+    }
+
+    async fn end(mut self, ending: Ending) {
+        let (from, reason) = (self.talk.speaker.from(), ending.reason());
+        tracing::debug!(%from, reason, "connection ended");
+        if let Ending::Told(closing) = ending
+            && let Some(limit) = Limit::of(closing)
+        {
+            self.entry.server.service.counts.count(limit);
+        }
+        match ending {
+            Ending::Told(closing) => self.part(closing).await,
+            // An encrypted stream has to say that this is its end.
+            Ending::Finished => drop(timeout(LAST_WORD, self.stream.shutdown()).await),
+            Ending::Lost => {}
+        }
     }
 
     /// Parts from a peer that is told why, so that a reset does not eat the last word: the server's side is closed

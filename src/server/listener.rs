@@ -4,8 +4,9 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -151,16 +152,28 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, tls: Option<&Arc
     // Whoever watches may be silent for days: that they are gone is for the system to find out.
     keep_alive(&stream).ok();
     match tls {
-        None => hold(serve(stream, from, server.clone()), admission),
-        Some(tls) => hold(serve_encrypted(stream, from, server.clone(), tls.clone()), admission),
+        None => drop(tokio::spawn(Admitted { conversation: serve(stream, from, server.clone()), admission })),
+        Some(tls) => {
+            let conversation = Box::pin(serve_encrypted(stream, from, server.clone(), tls.clone()));
+            tokio::spawn(Admitted { conversation, admission });
+        }
     }
 }
 
-fn hold(conversation: impl Future<Output = ()> + Send + 'static, admission: Admission) {
-    tokio::spawn(async move {
-        conversation.await;
-        drop(admission);
-    });
+/// A conversation in its place among those of its address. By hand, because an `async` block would keep room for the
+/// conversation twice.
+struct Admitted<C> {
+    conversation: C,
+    #[expect(dead_code, reason = "given back when the conversation is over")]
+    admission: Admission,
+}
+
+impl<C: Future<Output = ()> + Unpin> Future for Admitted<C> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.conversation).poll(cx)
+    }
 }
 
 /// Asks the system to look now and then whether the peer is still there.

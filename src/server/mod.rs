@@ -19,6 +19,7 @@ mod registry;
 mod reload;
 mod stall;
 mod start;
+mod talk;
 mod tls;
 mod upkeep;
 mod watchdog;
