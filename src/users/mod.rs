@@ -65,7 +65,7 @@ impl fmt::Debug for Password {
 
 /// Everybody who exists.
 #[derive(Debug, Default, Clone)]
-pub struct Users(HashMap<UserName, Arc<User>>);
+pub struct Users(HashMap<UserName, Arc<User>, foldhash::fast::RandomState>);
 
 impl Users {
     /// The user of that name.

@@ -17,6 +17,9 @@ use crate::{
     store::{Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms},
 };
 
+/// Room for so many ops is made at once.
+const MAX_ROOM: usize = 1024;
+
 /// What was sent to one user or room.
 pub(super) struct Inbox {
     pub(super) cursor: InboxCursor,
@@ -214,7 +217,9 @@ impl State {
 
     /// All that is queued.
     pub(super) fn take_batch(&mut self) -> Batch {
-        let ops = std::mem::take(&mut self.queue);
+        // The next batch is about as large.
+        let room = Vec::with_capacity(self.queue.len().min(MAX_ROOM));
+        let ops = std::mem::replace(&mut self.queue, room);
         self.queued_bytes = 0;
         let first = Position(self.head.0 + 1 - ops.len() as u64);
         Batch { ops, names: std::mem::take(&mut self.new_names), first }
