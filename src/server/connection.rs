@@ -52,6 +52,7 @@ pub fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 }
 
 /// A connection's task. By hand, because an `async fn` would keep room for the connection twice.
+#[expect(clippy::large_enum_variant, reason = "the largest is what it nearly always is")]
 enum Conversation<S> {
     Going(Connection<S>),
     /// Rare, and large: it does not have to make every connection larger.
