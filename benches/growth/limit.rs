@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -183,30 +183,36 @@ fn insert_rows(folder: &Path, rows: usize, time: Duration) -> Result<()> {
             text TEXT NOT NULL, key TEXT, crc INTEGER NOT NULL)",
     )?;
     let began = Instant::now();
-    let mut id = 0_i64;
+    let mut id = 0;
+    let inserts = [AT_ONCE, rows % AT_ONCE].map(|rows| {
+        format!("INSERT INTO messages VALUES {}", ["(?, ?, ?, ?, ?, ?, ?)"].repeat(rows).join(", "))
+    });
     while began.elapsed() < time {
         let transaction = connection.transaction()?;
-        let mut left = rows;
-        while left > 0 {
-            let now = left.min(AT_ONCE);
-            let values = ["(?, ?, ?, ?, ?, ?, ?)"].repeat(now).join(", ");
-            let mut insert = transaction.prepare_cached(&format!("INSERT INTO messages VALUES {values}"))?;
-            for row in 0..now {
-                id += 1;
-                let at = row * 7;
-                insert.raw_bind_parameter(at + 1, id)?;
-                insert.raw_bind_parameter(at + 2, 1_750_000_000_000_i64)?;
-                insert.raw_bind_parameter(at + 3, id % 50)?;
-                insert.raw_bind_parameter(at + 4, id * 7919 % 1000)?;
-                insert.raw_bind_parameter(at + 5, TEXT)?;
-                insert.raw_bind_parameter(at + 6, None::<&str>)?;
-                insert.raw_bind_parameter(at + 7, id * 1_000_003 % 0xffff_ffff)?;
-            }
-            insert.raw_execute()?;
-            left -= now;
+        for _ in 0..rows / AT_ONCE {
+            insert(&transaction, &inserts[0], AT_ONCE, &mut id)?;
+        }
+        if !rows.is_multiple_of(AT_ONCE) {
+            insert(&transaction, &inserts[1], rows % AT_ONCE, &mut id)?;
         }
         transaction.commit()?;
     }
     let rate = float(id.try_into()?) / began.elapsed().as_secs_f64();
     Ok(writeln!(io::stdout(), "{rate}")?)
+}
+
+fn insert(transaction: &Transaction<'_>, sql: &str, rows: usize, id: &mut i64) -> Result<()> {
+    let mut insert = transaction.prepare_cached(sql)?;
+    for row in 0..rows {
+        *id += 1;
+        let at = row * 7;
+        insert.raw_bind_parameter(at + 1, *id)?;
+        insert.raw_bind_parameter(at + 2, 1_750_000_000_000_i64)?;
+        insert.raw_bind_parameter(at + 3, *id % 50)?;
+        insert.raw_bind_parameter(at + 4, *id * 7919 % 1000)?;
+        insert.raw_bind_parameter(at + 5, TEXT)?;
+        insert.raw_bind_parameter(at + 6, None::<&str>)?;
+        insert.raw_bind_parameter(at + 7, *id * 1_000_003 % 0xffff_ffff)?;
+    }
+    Ok(insert.raw_execute().map(drop)?)
 }

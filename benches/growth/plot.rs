@@ -145,11 +145,11 @@ impl Y {
         match self {
             Y::Linear(label) => {
                 let (_, most) = bounds(values());
-                let rough = most / 5.0;
+                let rough = most / 7.0;
                 let decade = 10_f64.powf(rough.log10().floor());
                 let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * decade);
                 let step = steps.into_iter().find(|step| *step >= rough).unwrap_or(rough);
-                let marks = (0..8).map(|n| f64::from(n) * step).filter(|at| *at <= most * 1.25);
+                let marks = (0..10).map(|n| f64::from(n) * step).filter(|at| *at <= most * 1.25);
                 let marks = marks.map(|at| (at, short(at))).collect();
                 (label, Scale { low: 0.0, high: most * 1.08, is_log: false, marks })
             }

@@ -10,7 +10,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::bench::{Result, SOON};
+use crate::{
+    bench::{Result, SOON},
+    load::TEXT,
+};
 
 /// What a send is answered, with its end.
 pub(crate) const SENT: &[u8] = b"{\"status\": \"OK\", \"message\": \"Message Sent\"}\r\n\r\n";
@@ -68,6 +71,27 @@ impl Wire {
 
     pub(crate) async fn log_in(&mut self, user: u64) -> Result<()> {
         self.expect(&format!("auth u{user} surabaya"), "tokenid").await.map(drop)
+    }
+
+    /// Waits for the reply to a send.
+    pub(crate) async fn sent(&mut self) -> Result<()> {
+        let reply = self.reply().await?;
+        if SENT.strip_suffix(END) == Some(reply.as_bytes()) { Ok(()) } else { Err(reply.into()) }
+    }
+
+    /// Sends so many messages, many at a time.
+    pub(crate) async fn send_many(&mut self, to: &str, count: u64) -> Result<()> {
+        let line = format!("send {to} {TEXT}\n");
+        let mut left = usize::try_from(count)?;
+        while left > 0 {
+            let now = left.min(500);
+            self.stream.write_all(line.repeat(now).as_bytes()).await?;
+            for _ in 0..now {
+                self.sent().await?;
+            }
+            left -= now;
+        }
+        Ok(())
     }
 
     /// The socket, and what has come on it and was not asked for.
