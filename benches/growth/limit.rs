@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{self, Write},
     path::Path,
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        mpsc::{SyncSender, sync_channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -12,13 +15,12 @@ use std::{
 use clap::ValueEnum;
 use rusqlite::{Connection, Transaction};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     net::{
-        TcpListener, TcpStream,
+        TcpListener,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     runtime::Builder,
-    sync::oneshot,
 };
 
 use crate::{
@@ -31,7 +33,7 @@ use crate::{
 pub(crate) enum Kind {
     /// Answers each line.
     Null,
-    /// Answers each line when it is synced in a file.
+    /// Answers each line when it is synced in a file, many lines by one sync.
     Fsync,
     /// The same, and then writes it to all other connections.
     FanOut,
@@ -56,116 +58,105 @@ pub(crate) fn run(kind: Kind, folder: &Path, rows: usize, secs: f64) -> Result<(
     if kind == Kind::Sqlite {
         return insert_rows(folder, rows, Duration::try_from_secs_f64(secs)?);
     }
-    let file = match kind {
+    let others = Arc::new(Mutex::default());
+    let log = match kind {
         Kind::Null => None,
-        _ => Some(File::create(folder.join("log"))?),
+        _ => {
+            Some(write_log(File::create(folder.join("log"))?, (kind == Kind::FanOut).then(|| others.clone())))
+        }
     };
-    let log = file.map(Log::new);
-    let shared = Arc::new(Shared { log, others: (kind == Kind::FanOut).then(Mutex::default) });
-    Builder::new_multi_thread().enable_all().build()?.block_on(serve(&shared))
+    Builder::new_multi_thread().enable_all().build()?.block_on(serve(log, others))
 }
 
-struct Shared {
-    log: Option<Log>,
-    others: Option<Mutex<Vec<Arc<OwnedWriteHalf>>>>,
-}
+/// Where to write to each connection.
+type Connections = Arc<Mutex<Vec<Arc<OwnedWriteHalf>>>>;
 
-async fn serve(shared: &Arc<Shared>) -> Result<()> {
+/// What a connection has sent.
+type Sent = (Vec<u8>, Arc<OwnedWriteHalf>);
+
+/// More than there are connections: nobody waits for a place.
+const QUEUE: usize = 64 * 1024;
+
+async fn serve(log: Option<SyncSender<Sent>>, connections: Connections) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(io::stdout(), "limit listens on {}", listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            if let Err(error) = converse(stream, &shared).await {
-                writeln!(io::stderr(), "limit: {error}").ok();
-            }
-        });
-    }
-}
-
-async fn converse(stream: TcpStream, shared: &Shared) -> Result<()> {
-    let (reader, writer) = stream.into_split();
-    if let Some(others) = &shared.others {
+        let (reader, writer) = stream.into_split();
         let writer = Arc::new(writer);
-        others.lock().expect("nobody panics").push(writer.clone());
-        return tell_others(reader, &writer, shared).await;
+        connections.lock().expect("nobody panics").push(writer.clone());
+        tokio::spawn(converse(reader, writer, log.clone()));
     }
-    let (mut reader, mut writer) = (reader, writer);
-    let mut input = Vec::with_capacity(64 * 1024);
-    while reader.read_buf(&mut input).await? > 0 {
-        let lines = memchr::memchr_iter(b'\n', &input).count();
-        if let Some(log) = &shared.log {
-            log.append(&input).await?;
-        }
-        input.clear();
-        writer.write_all(&SENT.repeat(lines)).await?;
-    }
-    Ok(())
 }
 
-/// One line at a time: synced, answered, and written to all other connections as an event.
-async fn tell_others(mut reader: OwnedReadHalf, own: &Arc<OwnedWriteHalf>, shared: &Shared) -> Result<()> {
+async fn converse(mut reader: OwnedReadHalf, writer: Arc<OwnedWriteHalf>, log: Option<SyncSender<Sent>>) {
     let mut input = Vec::with_capacity(64 * 1024);
-    while reader.read_buf(&mut input).await? > 0 {
-        if !input.ends_with(b"\n") {
-            continue;
-        }
-        if let Some(log) = &shared.log {
-            log.append(&input).await?;
-        }
-        let line = String::from_utf8_lossy(&input);
-        let text = line.trim_end().splitn(3, ' ').last().unwrap_or_default();
-        let event = format!(
-            "{{\"event\": \"message\", \"id\": 1, \"at\": \"2026-01-01T00:00:00.000Z\", \"from\": \"u0\", \
-             \"to\": \"#room\", \"msg_from\": \"u0\", \"msg_to\": \"#room\", \"msg\": \"{text}\"}}\r\n\r\n"
-        );
-        let others = shared.others.iter().flat_map(|others| others.lock().expect("nobody panics").clone());
-        for other in others {
-            let bytes = if Arc::ptr_eq(&other, own) { SENT } else { event.as_bytes() };
-            if other.try_write(bytes)? < bytes.len() {
-                return Err("a watcher does not read".into());
-            }
+    while reader.read_buf(&mut input).await.is_ok_and(|read| read > 0) {
+        match &log {
+            None => answer(&writer, &input),
+            Some(log) => log.send((input.clone(), writer.clone())).expect("the thread runs"),
         }
         input.clear();
     }
-    Ok(())
 }
 
-/// More than there are connections: nobody waits for a place.
-const QUEUE: usize = 64 * 1024;
-
-/// One thread appends what has come from all connections, and syncs it once for all.
-struct Log {
-    queue: mpsc::SyncSender<(Vec<u8>, oneshot::Sender<()>)>,
-}
-
-impl Log {
-    fn new(mut file: File) -> Self {
-        let (queue, queued) = mpsc::sync_channel::<(Vec<u8>, oneshot::Sender<()>)>(QUEUE);
-        thread::spawn(move || {
-            let (mut bytes, mut waiting) = (Vec::new(), Vec::new());
-            while let Ok(first) = queued.recv() {
-                for (part, done) in std::iter::once(first).chain(queued.try_iter()) {
-                    bytes.extend(part);
-                    waiting.push(done);
-                }
-                file.write_all(&bytes).and_then(|()| file.sync_data()).expect("the disk works");
-                bytes.clear();
-                for done in waiting.drain(..) {
-                    done.send(()).ok();
+/// One thread appends what has come from all connections, syncs it once for all, and answers. If there are others, each
+/// has to be told of it.
+fn write_log(mut file: File, others: Option<Connections>) -> SyncSender<Sent> {
+    let (queue, queued) = sync_channel::<Sent>(QUEUE);
+    thread::spawn(move || {
+        let (mut bytes, mut parts) = (Vec::new(), Vec::new());
+        while let Ok(first) = queued.recv() {
+            for part in std::iter::once(first).chain(queued.try_iter()) {
+                bytes.extend(&part.0);
+                parts.push(part);
+            }
+            if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
+                give_up(&error.to_string());
+            }
+            bytes.clear();
+            for (part, from) in parts.drain(..) {
+                answer(&from, &part);
+                if let Some(others) = &others {
+                    tell(&others.lock().expect("nobody panics"), &from, &part);
                 }
             }
-        });
-        Log { queue }
-    }
+        }
+    });
+    queue
+}
 
-    async fn append(&self, bytes: &[u8]) -> Result<()> {
-        let (done, synced) = oneshot::channel();
-        self.queue.send((bytes.to_vec(), done))?;
-        Ok(synced.await?)
+fn answer(writer: &OwnedWriteHalf, lines: &[u8]) {
+    write(writer, &SENT.repeat(memchr::memchr_iter(b'\n', lines).count()));
+}
+
+/// Writes a line to all others, as an event.
+fn tell(connections: &[Arc<OwnedWriteHalf>], from: &Arc<OwnedWriteHalf>, line: &[u8]) {
+    let line = String::from_utf8_lossy(line);
+    let text = line.trim_end().splitn(3, ' ').last().unwrap_or_default();
+    let event = format!(
+        "{{\"event\": \"message\", \"id\": 1, \"at\": \"2026-01-01T00:00:00.000Z\", \"from\": \"u0\", \
+         \"to\": \"#room\", \"msg_from\": \"u0\", \"msg_to\": \"#room\", \"msg\": \"{text}\"}}\r\n\r\n"
+    );
+    for other in connections.iter().filter(|other| !Arc::ptr_eq(other, from)) {
+        write(other, event.as_bytes());
     }
+}
+
+/// Everybody reads what they are sent, so there is room for it.
+fn write(writer: &OwnedWriteHalf, bytes: &[u8]) {
+    match writer.try_write(bytes) {
+        Ok(written) if written == bytes.len() => {}
+        Ok(_) => give_up("a client does not read"),
+        Err(error) => give_up(&error.to_string()),
+    }
+}
+
+/// The clients see that their connections end.
+fn give_up(reason: &str) -> ! {
+    writeln!(io::stderr(), "limit: {reason}").ok();
+    std::process::exit(1)
 }
 
 /// So many rows are inserted by one statement.
