@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     bench::{Bench, Result, WARM_UP, float},
-    wire::{Wire, closed, open_all, take_sent},
+    wire::{SENT, Wire, closed, open_all, take_sent},
 };
 
 /// The text of each message, of 100 bytes.
@@ -156,6 +156,8 @@ impl Load {
 
 async fn drive(wire: Wire, mut requests: Requests, pipeline: usize, tally: Rc<Tally>) -> Result<()> {
     let (mut stream, mut input) = wire.into_parts();
+    // One read takes all that there may be: otherwise the replies trickle in, and so do the next requests.
+    input.reserve(pipeline * SENT.len() + 1024);
     let (mut due, mut out, mut now) = (VecDeque::new(), Vec::new(), Instant::now());
     loop {
         while due.len() < pipeline && now < tally.until {
