@@ -37,8 +37,16 @@ struct Subject {
 }
 
 fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
-    let options =
-        Options { inbox_limit: limit, durable: Durable::Os, index_batch, reserve: 0, ..Options::default() };
+    // Small batches in small steps, so that much is read in the midst of one.
+    let index_step = if index_batch < 10 { 1 } else { Options::default().index_step };
+    let options = Options {
+        inbox_limit: limit,
+        durable: Durable::Os,
+        index_batch,
+        index_step,
+        reserve: 0,
+        ..Options::default()
+    };
     Arc::new(Sqlite::open(folder, &options).expect("a store"))
 }
 

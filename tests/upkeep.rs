@@ -126,6 +126,39 @@ async fn append(store: &Sqlite, to: &str, text: &str, key: Option<&str>, at: Tim
 }
 
 #[tokio::test]
+async fn a_store_that_ends_in_the_midst_of_an_index_batch_is_sound_and_complete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { index_batch: 8, index_step: 1, ..Options::default() };
+    let mut sent: Vec<String> = Vec::new();
+    for session in 0..12 {
+        let store = Sqlite::open(folder.path(), &options).expect("opened");
+        // Another number each time, so that it ends at every step; many lists, so that there are many steps.
+        for i in 0..5 + session % 4 {
+            let (text, key) = (format!("text{session}-{i}"), format!("key{session}-{i}"));
+            let to = ["messi", "henderson", "maradona"][i % 3];
+            append(&store, to, &text, Some(&key), Timestamp(0)).await;
+            if to == "messi" {
+                sent.push(text);
+            }
+        }
+        // Repeated, it is stored once, wherever the first one is.
+        let repeated = append(&store, "messi", "text0-0", Some("key0-0"), Timestamp(0)).await;
+        assert_eq!(repeated, (MessageId(1), true));
+        store.close();
+        drop(store);
+        let report = store::check(&store::database(folder.path())).expect("readable");
+        assert_eq!(report.problems, [""; 0]);
+        let store = Sqlite::open(folder.path(), &options).expect("opened");
+        let page = store.history(&name("messi"), &Recipient::User(name("lineker")), None, 1000).await;
+        let texts: Vec<_> =
+            page.expect("readable").messages.iter().map(|message| message.text.to_string()).collect();
+        assert_eq!(texts, sent);
+        let page = store.inbox(&name("messi"), MessageId(0), 1000).await.expect("readable");
+        assert_eq!(page.messages.len(), sent.len());
+    }
+}
+
+#[tokio::test]
 async fn check_tells_what_is_wrong() {
     for (damage, expected) in [
         ("UPDATE messages SET text = 'tex4' WHERE id = 3", "message 3 does not match its checksum"),
@@ -133,6 +166,7 @@ async fn check_tells_what_is_wrong() {
         ("DELETE FROM messages WHERE id = 2", "has message 2 in a list where it is not"),
         ("DELETE FROM blocks WHERE first = 1", "the index of name 1 has"),
         ("UPDATE blocks SET first = first + 1 WHERE first = 1", "message 9 out of order"),
+        ("UPDATE blocks SET first = 3 WHERE first = 9", "out of order"),
         ("UPDATE blocks SET rest = x'80' WHERE first = 1", "cannot be read"),
         ("DELETE FROM keys", "the key of message 4 is not in order"),
         ("UPDATE keys SET key = 'other'", "the key of message 4 is not in order"),

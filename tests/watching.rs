@@ -128,8 +128,10 @@ impl Inbox {
 }
 
 fn stores(folder: &tempfile::TempDir) -> Vec<Arc<dyn Store>> {
-    let sqlite = |name: &str, index_batch| {
-        let options = Options { durable: Durable::Os, index_batch, reserve: 0, ..Options::default() };
+    let sqlite = |name: &str, index_batch: usize| {
+        let index_step = index_batch.min(128);
+        let options =
+            Options { durable: Durable::Os, index_batch, index_step, reserve: 0, ..Options::default() };
         Arc::new(Sqlite::open(&folder.path().join(name), &options).expect("a store"))
     };
     vec![

@@ -22,6 +22,8 @@ pub struct Options {
     pub durable: Durable,
     /// So many messages (or cursors) are indexed at once; until then they are in memory.
     pub index_batch: usize,
+    /// So many rows of the index are written with a commit, or more if the commit is large.
+    pub index_step: usize,
     /// Messages (and their keys) that have left every inbox are forgotten at this age.
     pub retain: Option<Duration>,
     /// Bytes that are kept back for sessions, cursors and logouts on a full disk: a multiple of 64 KiB.
@@ -34,6 +36,7 @@ impl Default for Options {
             inbox_limit: 10_000,
             durable: Durable::Fsync,
             index_batch: 32 * 1024,
+            index_step: 128,
             retain: None,
             reserve: 8 * 1024 * 1024,
         }

@@ -48,9 +48,10 @@ impl List {
     }
 }
 
-/// Puts numbers at the end of a list. They are sorted, and greater than those in it.
+/// Puts numbers at the end of a list. They are sorted, and greater than those in it, but for the first ones of them that
+/// were put in before.
 pub(super) fn append(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
     for block in ids.chunks(MAX_BLOCK) {
         insert.execute(params![list.one, list.other, block[0].0.cast_signed(), encode(block)])?;
     }

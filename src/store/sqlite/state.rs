@@ -217,6 +217,10 @@ impl State {
 
     /// All that is queued.
     pub(super) fn take_batch(&mut self) -> Batch {
+        if self.queue.is_empty() {
+            // Names that were given out wait for an op: they are written with it.
+            return Batch::default();
+        }
         // The next batch is about as large.
         let room = Vec::with_capacity(self.queue.len().min(MAX_ROOM));
         let ops = std::mem::replace(&mut self.queue, room);
@@ -384,6 +388,20 @@ mod tests {
         assert_eq!(state.inbox(id).last_indexed, MessageId(2));
         let plan = state.plan_inbox(&henderson, MessageId(0), 10, 1000);
         assert_eq!((plan.tail.len(), plan.sources.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_name_that_was_given_out_for_a_refused_message_is_written_with_the_next_op() {
+        let mut state = State::new(1, MessageId(0));
+        admit(&mut state, "henderson", None);
+        state.take_batch();
+        let (lineker, to) = (user("lineker"), Recipient::User(user("henderson")));
+        let new = NewMessage { from: &lineker, to: &to, text: "a", key: None, at: Timestamp(0) };
+        assert!(state.admit(&new, "a".into()).is_none(), "full");
+        assert!(state.take_batch().names.is_empty(), "there is nothing to write");
+        admit(&mut state, "lineker", None);
+        let names: Vec<_> = state.take_batch().names.into_iter().map(|(_, name)| name.to_string()).collect();
+        assert_eq!(names, ["lineker"]);
     }
 
     #[test]

@@ -3,17 +3,12 @@
 //! While a sync runs, the next batch grows: hundreds of sends share one sync. The index is written in large sorted
 //! batches with every few thousandth message, so that a send costs an insert at the right edge of one table.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
 
 use super::{
     Next, Options, Shared,
     checkpointer::Checkpointer,
-    index::{Indexed, Lists, Unfolded, fold, write_index},
+    index::{Indexed, Indexing, Unfolded},
     ops::{Batch, NameId, Op, Row},
     reader,
     retention::{self, Retention},
@@ -29,14 +24,23 @@ use rusqlite::{Connection, params};
 
 /// What is committed, as far as the index does not have it.
 pub(super) struct Committed {
-    /// What the index has.
+    /// What the index has, but for the batch on its way into it.
     pub(super) inboxes: HashMap<NameId, Indexed>,
-    /// Messages that are not indexed, oldest first.
+    /// Messages that no index batch has, oldest first.
     pub(super) unindexed: Vec<Row>,
-    /// Cursors since the last index batch.
+    /// Cursors that none has.
     pub(super) unfolded: Vec<Unfolded>,
     /// The number of the last cursor.
     pub(super) cursor_seq: i64,
+}
+
+/// How much of an index batch is written with a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Index {
+    /// A step, if one is under way or due.
+    Step,
+    /// All of it.
+    All,
 }
 
 /// The writer.
@@ -46,7 +50,10 @@ pub(super) struct Writer {
     syncer: Syncer,
     checkpointer: Checkpointer,
     committed: Committed,
+    /// The index batch that is being written.
+    indexing: Option<Indexing>,
     index_batch: usize,
+    index_step: usize,
     retention: Option<Retention>,
     /// Names that no commit has stored yet.
     names: Vec<(NameId, Recipient)>,
@@ -69,7 +76,9 @@ impl Writer {
             syncer,
             checkpointer,
             committed,
+            indexing: None,
             index_batch: options.index_batch,
+            index_step: options.index_step,
             retention: options.retain.map(Retention::new),
             names: Vec::new(),
             full: false,
@@ -145,7 +154,7 @@ impl Writer {
             return;
         }
         let all: Vec<&Op> = batch.ops.iter().collect();
-        match self.write(&all, false) {
+        match self.write(&all, Index::Step) {
             Ok(indexed) => {
                 if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
                     self.break_down(batch, &error);
@@ -174,8 +183,9 @@ impl Writer {
             let key = row.key.as_deref().unwrap_or_default();
             let known = reader::find_key(&self.connection, row.sender, key)?;
             let mut state = self.shared.lock();
-            // In the tail it may have been confirmed since this message was admitted.
-            let known = known.or_else(|| state.known(row.sender, key));
+            // In the tail it may have been confirmed since this message was admitted; and the file may be ahead of what is
+            // synced, which the tail knows.
+            let known = state.known(row.sender, key).or(known);
             match known {
                 None => state.tail.confirm(row),
                 Some(_) => state.withdraw(row),
@@ -197,8 +207,9 @@ impl Writer {
         Ok(())
     }
 
-    /// One transaction, all or nothing, to be synced. It writes the index if that is due, or asked for.
-    fn write(&mut self, ops: &[&Op], index: bool) -> rusqlite::Result<Option<Trim>> {
+    /// One transaction, all or nothing, to be synced: ops, and a step of the index batch, if one is under way or due. Returns
+    /// what the tail may let go of then.
+    fn write(&mut self, ops: &[&Op], index: Index) -> rusqlite::Result<Option<Trim>> {
         let inserted: Vec<&Row> =
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
         let cursors: Vec<_> = ops
@@ -208,9 +219,6 @@ impl Writer {
                 _ => None,
             })
             .collect();
-        let index_now = index
-            || self.committed.unindexed.len() + inserted.len() >= self.index_batch
-            || self.committed.unfolded.len() + cursors.len() >= self.index_batch;
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for (id, name) in &self.names {
@@ -218,33 +226,47 @@ impl Writer {
                 .prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, ?2)")?
                 .execute(params![id.0, &**name])?;
         }
-        let mut seq = self.committed.cursor_seq;
+        let Committed { inboxes, unindexed, unfolded, cursor_seq } = &mut self.committed;
+        let mut seq = *cursor_seq;
         insert_messages(&transaction, &inserted)?;
         for op in ops {
             write_small(&transaction, op, &mut seq)?;
         }
-        let mut changed = BTreeMap::new();
-        if index_now {
-            let rows = self.committed.unindexed.iter().chain(inserted.iter().copied());
-            let unfolded = self.committed.unfolded.iter().chain(&cursors).copied();
-            let lists = Lists::of(rows.clone());
-            changed = fold(&self.committed.inboxes, &lists, unfolded.clone());
-            let indexed = rows.clone().next_back().map(|row| row.id);
-            write_index(&transaction, rows, &lists, unfolded, &changed, indexed, seq)?;
-        }
+        let waiting = (unindexed.len() + inserted.len()).max(unfolded.len() + cursors.len());
+        let is_due = index == Index::All || waiting >= self.index_batch;
+        let begun = (is_due && self.indexing.is_none()).then(|| {
+            let rows = unindexed.iter().chain(inserted.iter().copied());
+            Indexing::new(inboxes, rows, unfolded.iter().chain(&cursors).copied(), seq)
+        });
+        let most = match index {
+            // Enough for each batch to be whole before the next is due: a message has two lists, a key and a cursor.
+            Index::Step => self.index_step.max(4 * ops.len()),
+            Index::All => usize::MAX,
+        };
+        let indexing = begun.as_ref().or(self.indexing.as_ref());
+        let written = indexing.map(|indexing| indexing.write(&transaction, most)).transpose()?;
         transaction.commit()?;
 
         self.names.clear();
-        self.committed.cursor_seq = seq;
-        self.committed.unindexed.extend(inserted.into_iter().cloned());
-        self.committed.unfolded.extend(cursors);
-        if !index_now {
+        *cursor_seq = seq;
+        unindexed.extend(inserted.into_iter().cloned());
+        unfolded.extend(cursors);
+        if let Some(begun) = begun {
+            // It has all of them.
+            (*unindexed, *unfolded) = (Vec::new(), Vec::new());
+            self.indexing = Some(begun);
+        }
+        let (Some(mut indexing), Some(written)) = (self.indexing.take(), written) else {
+            return Ok(None);
+        };
+        if !written.is_whole {
+            indexing.committed(written);
+            self.indexing = Some(indexing);
             return Ok(None);
         }
-        self.committed.inboxes.extend(changed);
-        let folded = std::mem::take(&mut self.committed.unfolded).len();
-        let done = std::mem::take(&mut self.committed.unindexed);
-        Ok(Some(Trim { upto: done.last().map_or(MessageId(0), |row| row.id), folded }))
+        let (changed, trim) = indexing.end();
+        inboxes.extend(changed);
+        Ok(Some(trim))
     }
 
     /// One step of forgetting what is old.
@@ -271,8 +293,9 @@ impl Writer {
 
     /// `None` if the disk has failed.
     fn prune_step(&mut self, retention: &mut Retention) -> rusqlite::Result<Option<retention::Step>> {
-        if retention.begins() {
-            let indexed = self.write(&[], true)?;
+        // What is under way, and what has come since.
+        for _ in 0..if retention.begins() { 2 } else { 0 } {
+            let indexed = self.write(&[], Index::All)?;
             if let Err(Failed { batch, error }) = self.syncer.sync_now(indexed) {
                 self.break_down(batch, &error);
                 return Ok(None);
@@ -301,9 +324,9 @@ impl Writer {
         }
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
-        let mut written = self.write(&small, false);
+        let mut written = self.write(&small, Index::Step);
         if written.is_err() && self.shared.folder.release_reserve() {
-            written = self.write(&small, false);
+            written = self.write(&small, Index::Step);
         }
         match written {
             Ok(indexed) => match self.syncer.sync_now(indexed) {
