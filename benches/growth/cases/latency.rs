@@ -55,7 +55,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<()> {
     };
     let panels = [
         Panel {
-            title: "Durable sends at half of the reached rate, 50 connections, counted from when they were due",
+            title: "Durable sends at half of the reached rate, 50 connections, one under way on each; counted from when they were due",
             x: x.clone(),
             y: Y::Log("ms"),
             lines: vec![
@@ -92,7 +92,8 @@ fn percentiles(measured: &Measured) -> [f64; 4] {
 }
 
 fn send_round(bench: &Bench, grid: &mut Grid) -> Result<()> {
-    let load = Load::usual(USERS);
+    // One under way on each: what paces the sends writes each by itself, and has to keep up with the limit, too.
+    let load = Load { pipeline: 1, ..Load::usual(USERS) };
     let reached = load_limit(bench, Kind::Fsync, &load)?.rate;
     let folder = tempfile::tempdir()?;
     let limit = process::limit(Kind::Fsync, folder.path())?;

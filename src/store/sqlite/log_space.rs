@@ -20,8 +20,8 @@ pub(super) struct LogSpace {
 }
 
 impl LogSpace {
-    /// The file grows by this much at a time.
-    const STEP: u64 = 4 * 1024 * 1024;
+    /// The file grows by this much at a time: a millisecond or two, in which nothing is written.
+    const STEP: usize = 1024 * 1024;
 
     pub(super) fn new(path: PathBuf, most: u64) -> Self {
         LogSpace { path, bytes: 0, most }
@@ -35,20 +35,20 @@ impl LogSpace {
     /// Sees to it that the log has room for more than the `used` bytes that it has. Where there is no space, it goes
     /// without.
     pub(super) fn provide(&mut self, used: u64) {
-        if used + Self::STEP / 4 < self.bytes || used > self.most {
+        if used + Self::STEP as u64 / 4 < self.bytes || used > self.most {
             return;
         }
-        self.bytes = self.extend().unwrap_or(used + Self::STEP);
+        self.bytes = self.extend().unwrap_or(used + Self::STEP as u64);
     }
 
     fn extend(&self) -> io::Result<u64> {
         let mut file = OpenOptions::new().write(true).open(&self.path)?;
         let end = file.seek(SeekFrom::End(0))?;
         // Written, not allocated: the first write into allocated space is a change for the journal again.
-        if let Err(error) = file.write_all(&vec![0; 4 << 20]).and_then(|()| file.sync_data()) {
+        if let Err(error) = file.write_all(&vec![0; Self::STEP]).and_then(|()| file.sync_data()) {
             file.set_len(end)?;
             return Err(error);
         }
-        Ok(end + Self::STEP)
+        Ok(end + Self::STEP as u64)
     }
 }
