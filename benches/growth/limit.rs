@@ -101,6 +101,9 @@ async fn converse(mut reader: OwnedReadHalf, writer: Arc<OwnedWriteHalf>, log: O
     }
 }
 
+/// Nobody else is told of this: whoever is answered it is among those who are told of what comes.
+pub(crate) const PING: &[u8] = b"ping";
+
 /// One thread appends what has come from all connections, syncs it once for all, and answers. If there are others, each
 /// has to be told of it.
 fn write_log(mut file: File, others: Option<Connections>) -> SyncSender<Sent> {
@@ -118,7 +121,7 @@ fn write_log(mut file: File, others: Option<Connections>) -> SyncSender<Sent> {
             bytes.clear();
             for (part, from) in parts.drain(..) {
                 answer(&from, &part);
-                if let Some(others) = &others {
+                if let Some(others) = others.as_ref().filter(|_| !part.starts_with(PING)) {
                     tell(&others.lock().expect("nobody panics"), &from, &part);
                 }
             }

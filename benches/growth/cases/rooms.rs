@@ -73,8 +73,15 @@ fn live(bench: &Bench, members: u64, row: usize, grid: &mut Grid) -> Result<()> 
     let count = usize::try_from(members)?;
     let limit = process::limit(Kind::FanOut, folder.path())?;
     let mut wires = bench.run("connecting", open_all(limit.address, count + 1, None))?;
+    // A connection that is open need not have been accepted.
+    bench.run("accepted", async {
+        for wire in &mut wires {
+            wire.expect("ping", "Message Sent").await?;
+        }
+        Ok(())
+    })?;
     let sender = wires.pop().ok_or("nobody to send")?;
-    let at_limit = deliver(bench, sender, wires)?;
+    let at_limit = deliver(bench, sender, wires).map_err(|error| format!("bare fan-out: {error}"))?;
     limit.kill()?;
 
     let server = start(folder.path(), members + 1)?;
