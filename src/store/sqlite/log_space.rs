@@ -1,7 +1,7 @@
 //! Room in the write-ahead log.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Seek, SeekFrom, Write},
     path::PathBuf,
 };
@@ -24,7 +24,9 @@ impl LogSpace {
     const STEP: usize = 1024 * 1024;
 
     pub(super) fn new(path: PathBuf, most: u64) -> Self {
-        LogSpace { path, bytes: 0, most }
+        // A server that was killed leaves its room behind.
+        let bytes = fs::metadata(&path).map_or(0, |file| file.len());
+        LogSpace { path, bytes, most }
     }
 
     /// The file was made short.
