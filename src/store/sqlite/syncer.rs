@@ -1,4 +1,4 @@
-//! Syncing the log: by the writer itself while little is queued, else beside it, while it writes what comes next.
+//! Syncing the log: by the writer itself after a small commit, after others beside it, while it writes the next one.
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
