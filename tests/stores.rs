@@ -37,13 +37,14 @@ struct Subject {
 }
 
 fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
-    // Small batches in small steps, so that much is read in the midst of one.
-    let index_step = if index_batch < 10 { 1 } else { Options::default().index_step };
+    // Small batches in small steps, and few runs, so that much is read in the midst of one, or of a merge.
+    let (index_step, index_runs) = if index_batch < 10 { (1, 3) } else { (128, 64) };
     let options = Options {
         inbox_limit: limit,
         durable: Durable::Os,
         index_batch,
         index_step,
+        index_runs,
         reserve: 0,
         ..Options::default()
     };

@@ -105,7 +105,7 @@ fn a_folder_without_a_database_is_told() {
 
 /// A store with this folder's content, mostly indexed.
 fn filled(folder: &Path, retain: Option<Duration>) -> Sqlite {
-    let options = Options { index_batch: 8, retain, ..Options::default() };
+    let options = Options { index_batch: 8, index_runs: 1, retain, ..Options::default() };
     Sqlite::open(folder, &options).expect("opened")
 }
 
@@ -128,7 +128,7 @@ async fn append(store: &Sqlite, to: &str, text: &str, key: Option<&str>, at: Tim
 #[tokio::test]
 async fn a_store_that_ends_in_the_midst_of_an_index_batch_is_sound_and_complete() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options { index_batch: 8, index_step: 1, ..Options::default() };
+    let options = Options { index_batch: 8, index_step: 1, index_runs: 2, ..Options::default() };
     let mut sent: Vec<String> = Vec::new();
     for session in 0..12 {
         let store = Sqlite::open(folder.path(), &options).expect("opened");
@@ -176,14 +176,24 @@ async fn check_tells_what_is_wrong() {
         ("UPDATE names SET name = 'No Name' WHERE id = 0", "name 0 is none"),
         ("UPDATE names SET id = 9 WHERE id = 1", "name 9 follows 1"),
         ("DELETE FROM names WHERE id = 1", "which is not there"),
-        ("DELETE FROM blocks WHERE other >= 0", "conversations of name 1 have 0 messages of"),
+        ("DELETE FROM blocks WHERE other >= 0", "conversations of name 1 have 8 messages of 24"),
+        ("DELETE FROM partners", "1 conversations are not among those of their users"),
+        ("DELETE FROM run_parts WHERE run = 24", "the index of name 1 has 16 messages of 24"),
+        ("UPDATE run_parts SET lists = x'80' WHERE run = 24", "a run of the index cannot be read"),
+        ("UPDATE run_parts SET other = -1 WHERE run = 24 AND one = 0", "other partners than conversations"),
+        ("DELETE FROM runs", "the index ends with message 16, not 24"),
+        ("DELETE FROM runs", "parts of a run that is not there"),
+        ("UPDATE runs SET upto = 23 WHERE upto = 24", "the index ends with message 23, not 24"),
+        ("UPDATE state SET merged = 25", "message 25 is merged and not indexed"),
+        ("UPDATE state SET merged = 17", "run 24 of the index has message 17"),
         ("INSERT INTO stays VALUES (0, 1, 1, NULL)", "a stay of name 1 in name 0"),
         ("INSERT INTO sessions VALUES (x'00', 7, 0, 0, 1)", "a session belongs to name 7"),
         ("DROP TABLE keys", "keys cannot be read"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let store = filled(folder.path(), None);
-        for i in 0..18 {
+        // Two batches are merged, one is in a run, and the last message is in none.
+        for i in 0..25 {
             append(&store, "messi", &format!("text{i}"), (i == 3).then_some("key"), Timestamp(0)).await;
             if i == 5 {
                 store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
@@ -194,7 +204,7 @@ async fn check_tells_what_is_wrong() {
         let database = store::database(folder.path());
         let sound = store::check(&database).expect("readable");
         assert_eq!(sound.problems, [""; 0]);
-        assert_eq!((sound.messages, sound.waiting, sound.users), (18, 14, 2));
+        assert_eq!((sound.messages, sound.waiting, sound.users), (25, 21, 2));
         let connection = rusqlite::Connection::open(&database).expect("opened");
         connection.execute(damage, []).unwrap_or_else(|error| panic!("{damage}: {error}"));
         drop(connection);

@@ -28,7 +28,7 @@ fn fixture(version: i64) -> PathBuf {
 
 fn open(folder: &Path) -> Sqlite {
     // A small batch: much of the fixture is in the index, and a rest is not.
-    let options = Options { inbox_limit: 100, index_batch: 8, ..Options::default() };
+    let options = Options { inbox_limit: 100, index_batch: 8, index_runs: 3, ..Options::default() };
     Sqlite::open(folder, &options).expect("opened")
 }
 

@@ -129,9 +129,15 @@ impl Inbox {
 
 fn stores(folder: &tempfile::TempDir) -> Vec<Arc<dyn Store>> {
     let sqlite = |name: &str, index_batch: usize| {
-        let index_step = index_batch.min(128);
-        let options =
-            Options { durable: Durable::Os, index_batch, index_step, reserve: 0, ..Options::default() };
+        let (index_step, index_runs) = (index_batch.min(128), index_batch.min(64));
+        let options = Options {
+            durable: Durable::Os,
+            index_batch,
+            index_step,
+            index_runs,
+            reserve: 0,
+            ..Options::default()
+        };
         Arc::new(Sqlite::open(&folder.path().join(name), &options).expect("a store"))
     };
     vec![

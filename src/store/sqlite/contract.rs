@@ -13,7 +13,7 @@ use super::{
     ops::{NameId, Op},
     options::Durable,
     plan::{HistoryPlan, InboxPlan},
-    reader, tail,
+    postings, reader, tail,
 };
 use crate::{
     protocol::{MAX_REPLY, Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
@@ -300,7 +300,7 @@ impl Store for Sqlite {
             };
             // The tail first: what leaves it is in the index by then.
             let mut partners = self.shared.lock().partners_lately(id);
-            let read = self.read("partners", move |connection, _| reader::partners(connection, id));
+            let read = self.read("partners", move |connection, _| postings::partners(connection, id));
             partners.extend(read.await.unwrap_or_default());
             let state = self.shared.lock();
             let mut all = state.rooms.companions(user);

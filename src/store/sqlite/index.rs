@@ -1,187 +1,160 @@
 //! What makes committed messages findable: large sorted batches, off the way of a send.
+//!
+//! Committed messages are [gathered](super::gathered) until there are enough of them for a [batch](super::indexing), which is
+//! written in steps, one with each commit. Each batch makes a [run](super::runs); when there are many of those, they are
+//! [merged](super::merge), in steps as well.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::HashMap;
 
-use rusqlite::params;
-use rustc_hash::FxHashMap;
+use rusqlite::Transaction;
 
 use super::{
-    ops::{InboxCursor, NameId, Passed, Row},
-    postings::{self, List},
+    Options,
+    gathered::Gathered,
+    indexing::{Indexed, Indexing, Unfolded, Written},
+    merge::Merge,
+    ops::{NameId, Row},
     syncer::Trim,
 };
 use crate::store::MessageId;
 
-/// What the index holds of one inbox: the row of `inboxes`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Indexed {
-    pub(super) upto: u64,
-    pub(super) taken: u64,
-    pub(super) received: u64,
-    pub(super) last: u64,
+/// How much of the index is written with a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// A step, if something is under way or due.
+    Step,
+    /// All of the batch that is under way, or else of one with all that is gathered.
+    Batch,
+    /// A step of a merge, due or not.
+    Merge,
 }
 
-/// A cursor that is committed and not in the index.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Unfolded {
-    pub(super) passed: Passed,
-    pub(super) taken: u64,
+/// What was written with a commit.
+pub(super) struct Step {
+    batch: Option<Written>,
+    merge: Option<(Merge, bool)>,
 }
 
-impl Unfolded {
-    pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::protocol::Timestamp) -> Self {
-        Unfolded { passed: Passed { user, upto: cursor.upto, at }, taken: cursor.taken }
-    }
-}
-
-/// A batch on its way into the index. It is written in steps, one with each commit, so that none takes long; until the last
-/// one is synced, nobody looks at what it has written. What a crash leaves of it is written again, and the same.
-pub(super) struct Indexing {
-    /// Numbers of messages by the lists that they belong to, sorted, so that neighbours go to the same pages.
-    lists: Vec<(List, Vec<MessageId>)>,
-    /// The keys of messages, sorted.
-    keys: Vec<(NameId, Arc<str>, MessageId)>,
-    /// Places of cursors, sorted.
-    passed: Vec<Passed>,
-    /// The rows of `inboxes` that change: with the last step, all at once.
-    changed: BTreeMap<NameId, Indexed>,
-    /// The last message; nothing if there are only cursors.
-    upto: Option<MessageId>,
+/// The index as far as it is committed, and what is on its way into it.
+pub(super) struct Index {
+    /// What the index has of inboxes, but for the batch on its way into it.
+    inboxes: HashMap<NameId, Indexed>,
+    /// What no batch has.
+    gathered: Gathered,
+    unfolded: Vec<Unfolded>,
     /// The number of the last cursor.
-    folded: i64,
-    written: Written,
+    pub(super) cursor_seq: i64,
+    batch: Option<Indexing>,
+    /// Runs that no merge has.
+    runs: usize,
+    merge: Option<Merge>,
+    /// From [`Options`].
+    batch_size: usize,
+    step: usize,
+    max_runs: usize,
 }
 
-/// How far a batch was written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Written {
-    lists: usize,
-    keys: usize,
-    passed: usize,
-    /// The batch is in the index.
-    pub(super) is_whole: bool,
-}
-
-impl Indexing {
-    /// These messages, in the order of their numbers, and these cursors, up to number `folded`.
-    pub(super) fn new<'a>(
-        inboxes: &HashMap<NameId, Indexed>,
-        rows: impl Iterator<Item = &'a Row>,
-        cursors: impl Iterator<Item = Unfolded> + Clone,
-        folded: i64,
+impl Index {
+    /// As the file has it.
+    pub(super) fn new(
+        inboxes: HashMap<NameId, Indexed>,
+        cursor_seq: i64,
+        runs: usize,
+        options: &Options,
     ) -> Self {
-        // The numbers of names are our own: nobody can choose them so that they collide.
-        let mut lists: FxHashMap<List, Vec<MessageId>> = FxHashMap::default();
-        let (mut keys, mut upto) = (Vec::new(), None);
-        for row in rows {
-            lists.entry(List::to(row.recipient)).or_default().push(row.id);
-            if !row.to_room {
-                lists.entry(List::between(row.sender, row.recipient)).or_default().push(row.id);
-            }
-            keys.extend(row.key.clone().map(|key| (row.sender, key, row.id)));
-            upto = Some(row.id);
+        Index {
+            inboxes,
+            gathered: Gathered::default(),
+            unfolded: Vec::new(),
+            cursor_seq,
+            batch: None,
+            runs,
+            merge: None,
+            batch_size: options.index_batch,
+            step: options.index_step,
+            max_runs: options.index_runs,
         }
-        let mut lists: Vec<_> = lists.into_iter().collect();
-        lists.sort_unstable_by_key(|(list, _)| *list);
-        keys.sort_unstable();
-        let changed = fold(inboxes, &lists, cursors.clone());
-        let mut passed: Vec<_> = cursors.map(|cursor| cursor.passed).collect();
-        passed.sort_unstable_by_key(|passed| (passed.user, passed.upto));
-        Indexing { lists, keys, passed, changed, upto, folded, written: Written::default() }
     }
 
-    /// Writes at most so many rows more, and what makes the batch whole if these are the last.
+    /// A message is committed.
+    pub(super) fn gather(&mut self, row: &Row) {
+        self.gathered.add(row);
+    }
+
+    /// A cursor is committed.
+    pub(super) fn gather_cursor(&mut self, cursor: Unfolded) {
+        self.unfolded.push(cursor);
+    }
+
+    /// How far an inbox was read, as far as the index has it.
+    pub(super) fn read_upto(&self, user: NameId) -> MessageId {
+        self.inboxes.get(&user).map_or(MessageId(0), |inbox| MessageId(inbox.upto))
+    }
+
+    /// What the index has of each inbox.
+    pub(super) fn inboxes(&self) -> &HashMap<NameId, Indexed> {
+        &self.inboxes
+    }
+
+    /// Writes a part with a transaction of so many ops. If that is not committed, nothing has happened.
     pub(super) fn write(
-        &self,
-        transaction: &rusqlite::Transaction<'_>,
-        mut most: usize,
-    ) -> rusqlite::Result<Written> {
-        let mut written = self.written;
-        let mut partner =
-            transaction.prepare_cached("INSERT OR IGNORE INTO partners VALUES (?1, ?2), (?2, ?1)")?;
-        for (list, ids) in next(&self.lists, &mut written.lists, &mut most) {
-            postings::append(transaction, *list, ids)?;
-            if let Some((one, other)) = list.pair() {
-                partner.execute([one, other])?;
+        &mut self,
+        transaction: &Transaction<'_>,
+        ops: usize,
+        extent: Extent,
+    ) -> rusqlite::Result<Step> {
+        let waiting = self.gathered.len().max(self.unfolded.len());
+        if self.batch.is_none() && (waiting >= self.batch_size || (extent == Extent::Batch && waiting > 0)) {
+            let (gathered, cursors) =
+                (std::mem::take(&mut self.gathered), std::mem::take(&mut self.unfolded));
+            self.batch = Some(Indexing::new(&self.inboxes, gathered, &cursors, self.cursor_seq));
+        }
+        let most = match extent {
+            // Enough for each batch to be whole before the next is due: a message has a key, and perhaps a cursor.
+            Extent::Step | Extent::Merge => self.step.max(4 * ops),
+            Extent::Batch => usize::MAX,
+        };
+        let batch = self.batch.as_ref().map(|batch| batch.write(transaction, most)).transpose()?;
+        if self.merge.is_none() && (self.runs >= self.max_runs || (extent == Extent::Merge && self.runs > 0))
+        {
+            let merge = Merge::new(transaction)?;
+            self.runs = merge.runs();
+            self.merge = Some(merge);
+        }
+        // Where it is in the runs holds only if this is committed.
+        let merge = self.merge.take().map(|mut merge| {
+            let least = if extent == Extent::Merge { 16 * self.step } else { self.step };
+            let most = merge.pace(ops).max(least as u64);
+            merge.step(transaction, most).map(|is_done| (merge, is_done))
+        });
+        Ok(Step { batch, merge: merge.transpose()? })
+    }
+
+    /// What was written with a transaction is committed. Returns what the tail may let go of when that is synced.
+    pub(super) fn committed(&mut self, step: Step) -> Option<Trim> {
+        if let Some((merge, is_done)) = step.merge {
+            if merge.is_whole && is_done {
+                self.runs -= merge.runs();
+            } else {
+                self.merge = Some(merge);
             }
         }
-        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)")?;
-        for (sender, key, id) in next(&self.keys, &mut written.keys, &mut most) {
-            insert.execute(params![sender.0, key, id.0.cast_signed()])?;
+        let (Some(mut batch), Some(written)) = (self.batch.take(), step.batch) else {
+            return None;
+        };
+        if !written.is_whole {
+            batch.committed(written);
+            self.batch = Some(batch);
+            return None;
         }
-        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO passed VALUES (?1, ?2, ?3)")?;
-        for Passed { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
-            insert.execute(params![user.0, upto.0.cast_signed(), at.0])?;
-        }
-        let all = (self.lists.len(), self.keys.len(), self.passed.len());
-        if (written.lists, written.keys, written.passed) == all {
-            self.write_end(transaction)?;
-            written.is_whole = true;
-        }
-        Ok(written)
+        self.runs += usize::from(batch.has_run());
+        let (changed, trim) = batch.end();
+        self.inboxes.extend(changed);
+        Some(trim)
     }
 
-    fn write_end(&self, transaction: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
-        let mut replace =
-            transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for (user, inbox) in &self.changed {
-            let row = [
-                i64::from(user.0),
-                inbox.upto.cast_signed(),
-                inbox.taken.cast_signed(),
-                inbox.received.cast_signed(),
-                inbox.last.cast_signed(),
-            ];
-            replace.execute(row)?;
-        }
-        let indexed = self.upto.map(|id| id.0.cast_signed());
-        transaction
-            .prepare_cached("UPDATE state SET indexed = coalesce(?1, indexed), folded = ?2")?
-            .execute(params![indexed, self.folded])?;
-        Ok(())
+    /// Whether a merge is under way.
+    pub(super) fn is_merging(&self) -> bool {
+        self.merge.is_some()
     }
-
-    /// A step was committed.
-    pub(super) fn committed(&mut self, written: Written) {
-        self.written = written;
-    }
-
-    /// What the whole batch changes: of the rows of `inboxes`, and for the tail.
-    pub(super) fn end(self) -> (BTreeMap<NameId, Indexed>, Trim) {
-        (self.changed, Trim { upto: self.upto.unwrap_or(MessageId(0)), folded: self.passed.len() })
-    }
-}
-
-/// The next of `all` after the first `done`, at most so many; they are counted as done.
-fn next<'a, T>(all: &'a [T], done: &mut usize, most: &mut usize) -> &'a [T] {
-    let begin = *done;
-    let count = (all.len() - begin).min(*most);
-    *done += count;
-    *most -= count;
-    &all[begin..begin + count]
-}
-
-/// The rows of `inboxes` that change when these messages are indexed and these cursors folded in.
-fn fold(
-    inboxes: &HashMap<NameId, Indexed>,
-    lists: &[(List, Vec<MessageId>)],
-    cursors: impl Iterator<Item = Unfolded>,
-) -> BTreeMap<NameId, Indexed> {
-    let mut changed = BTreeMap::new();
-    let current = |id: NameId| inboxes.get(&id).copied().unwrap_or_default();
-    for (list, ids) in lists {
-        if let (Some(recipient), Some(last)) = (list.recipient(), ids.last()) {
-            let inbox = changed.entry(recipient).or_insert_with(|| current(recipient));
-            inbox.received += ids.len() as u64;
-            inbox.last = last.0;
-        }
-    }
-    for Unfolded { passed, taken } in cursors {
-        let inbox = changed.entry(passed.user).or_insert_with(|| current(passed.user));
-        (inbox.upto, inbox.taken) = (passed.upto.0, taken);
-    }
-    changed
 }

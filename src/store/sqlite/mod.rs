@@ -5,14 +5,18 @@
 
 mod backup;
 mod beside;
+mod blocks;
 mod check;
 mod checkpointer;
 mod checksum;
 mod contract;
 mod folder;
+mod gathered;
 mod index;
+mod indexing;
 mod known;
 mod log_space;
+mod merge;
 mod ops;
 mod options;
 mod plan;
@@ -21,10 +25,12 @@ mod reader;
 mod restore;
 mod retention;
 mod rows;
+mod runs;
 mod schema;
 mod state;
 mod syncer;
 mod tail;
+mod varint;
 mod writer;
 
 use std::{
@@ -59,6 +65,9 @@ use super::{Durability, Listener, Message, Position, SessionRecord, Store};
 
 /// When so many bytes wait to be written, connections are not read until some are.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
+
+/// The tail lets go of at least so many messages at once, if they are in the index.
+const LEAST_TRIM: usize = 256;
 
 /// What the writer has to do next.
 enum Next {
@@ -147,15 +156,18 @@ impl Shared {
         self.wake_writer.notify_one();
     }
 
-    /// What was written is synced: that is told, and the tail lets go of what is in the index now.
+    /// What was written is synced: that is told, and the tail lets go of some of what is in the index.
     fn complete(&self, written: Unsynced) {
         let Unsynced { batch, indexed } = written;
-        if let Some(Trim { upto, folded }) = indexed {
-            let dropped = self.lock().trim(upto, folded);
-            drop(dropped);
-        }
         self.durability.advance(batch.last());
         self.announce(&batch);
+        let mut state = self.lock();
+        if let Some(Trim { upto, folded }) = indexed {
+            state.is_indexed(upto, folded);
+        }
+        let dropped = state.trim(LEAST_TRIM.max(4 * batch.ops.len()));
+        drop(state);
+        drop(dropped);
     }
 
     /// Tells the listener of the messages of a batch, which are durable now.
@@ -204,7 +216,7 @@ impl Sqlite {
         let mut connection = schema::open(&locked.database(), options.durable)?;
         locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         locked.restock();
-        let restored = restore::restore(&connection, options.inbox_limit)?;
+        let restored = restore::restore(&connection, options)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
@@ -220,8 +232,7 @@ impl Sqlite {
         let syncer = Syncer::new(shared.clone(), &shared.folder.log(), syncs).map_err(system)?;
         let other = schema::open_beside(&shared.folder.database(), options.durable)?;
         let checkpointer = Checkpointer::new(&mut connection, other, shared.folder.log())?;
-        let writer =
-            Writer::new(shared.clone(), connection, syncer, checkpointer, restored.committed, options);
+        let writer = Writer::new(shared.clone(), connection, syncer, checkpointer, restored.index, options);
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(system)?;
         let promise = match options.durable {

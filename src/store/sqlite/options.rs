@@ -24,6 +24,8 @@ pub struct Options {
     pub index_batch: usize,
     /// So many rows of the index are written with a commit, or more if the commit is large.
     pub index_step: usize,
+    /// So many batches are merged at once: each makes the search for a list longer.
+    pub index_runs: usize,
     /// Messages (and their keys) that have left every inbox are forgotten at this age.
     pub retain: Option<Duration>,
     /// Bytes that are kept back for sessions, cursors and logouts on a full disk: a multiple of 64 KiB.
@@ -37,6 +39,7 @@ impl Default for Options {
             durable: Durable::Fsync,
             index_batch: 32 * 1024,
             index_step: 128,
+            index_runs: 64,
             retain: None,
             reserve: 8 * 1024 * 1024,
         }

@@ -1,29 +1,33 @@
-//! Posting lists: the numbers of the messages of each inbox, room and conversation, in blocks.
+//! Posting lists: the numbers of the messages of each inbox, room and conversation.
 //!
-//! A block is one row: its first number, and the distances from each number to the next as LEB128. What a batch of
-//! thousands of messages adds to a list is then one insert, not one for each message.
+//! Those up to `state.merged` are in [`blocks`], sorted by list. Those after it are in [`runs`], one for each batch, each
+//! sorted by list: a batch is written in one piece, wherever its lists are in the blocks. Now and then all runs are
+//! [merged](super::merge) into the blocks.
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::Connection;
 
-use super::{ops::NameId, reader::damaged};
+use super::{blocks, ops::NameId, runs};
 use crate::store::MessageId;
 
-/// At most so many numbers are in a block: it fits into the quarter of a page that SQLite keeps beside the key.
-const MAX_BLOCK: usize = 256;
+/// `other` of what was sent to one.
+const SENT: i64 = -1;
 
-/// Which list: the key of its blocks.
+/// `other` of a list of names.
+const PARTNERS: i64 = -2;
+
+/// Which list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct List {
-    one: i64,
-    other: i64,
+    pub(super) one: i64,
+    pub(super) other: i64,
 }
 
 impl List {
     /// What was sent to a user or a room.
     pub(super) fn to(recipient: NameId) -> Self {
-        List { one: i64::from(recipient.0), other: -1 }
+        List { one: i64::from(recipient.0), other: SENT }
     }
 
     /// What two users sent to each other.
@@ -31,47 +35,73 @@ impl List {
         List { one: i64::from(a.min(b).0), other: i64::from(a.max(b).0) }
     }
 
-    /// The list that a row of `blocks` belongs to.
-    pub(super) fn of_row(one: i64, other: i64) -> Self {
-        List { one, other }
+    /// With whom a user has exchanged messages: [`Partner`]s. In runs only; after a merge they are in `partners`.
+    pub(super) fn partners(user: NameId) -> Self {
+        List { one: i64::from(user.0), other: PARTNERS }
     }
 
-    /// The users of a conversation; `None` if it is what was sent to one.
-    pub(super) fn pair(self) -> Option<(i64, i64)> {
-        (self.other >= 0).then_some((self.one, self.other))
+    /// The users of a conversation; `None` if it is none.
+    pub(super) fn pair(self) -> Option<(NameId, NameId)> {
+        (self.other >= 0).then_some((name(self.one), name(self.other)))
     }
 
-    /// To whom its messages were sent; `None` if it is a conversation.
+    /// To whom its messages were sent; `None` if it is another list.
     pub(super) fn recipient(self) -> Option<NameId> {
-        let is_inbox = self.other < 0;
-        is_inbox.then(|| NameId(u32::try_from(self.one).unwrap_or(u32::MAX)))
+        (self.other == SENT).then_some(name(self.one))
+    }
+
+    /// Whose partners it has; `None` if it is another list.
+    pub(super) fn partners_of(self) -> Option<NameId> {
+        (self.other == PARTNERS).then_some(name(self.one))
     }
 }
 
-/// Puts numbers at the end of a list. They are sorted, and greater than those in it, but for the first ones of them that
-/// were put in before.
-pub(super) fn append(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
-    for block in ids.chunks(MAX_BLOCK) {
-        insert.execute(params![list.one, list.other, block[0].0.cast_signed(), encode(block)])?;
+/// A name in a list of partners, where numbers begin with 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Partner(pub(super) NameId);
+
+impl From<u64> for Partner {
+    fn from(number: u64) -> Self {
+        Partner(NameId(u32::try_from(number.wrapping_sub(1)).unwrap_or(u32::MAX)))
     }
-    Ok(())
 }
 
-/// Visits the numbers of a list after one, in order, until told to stop.
+impl From<Partner> for u64 {
+    fn from(partner: Partner) -> Self {
+        u64::from(partner.0.0) + 1
+    }
+}
+
+fn name(number: i64) -> NameId {
+    NameId(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// The last message that is in the blocks.
+pub(super) fn merged(connection: &Connection) -> rusqlite::Result<MessageId> {
+    let mut select = connection.prepare_cached("SELECT merged FROM state")?;
+    select.query_row([], |row| row.get(0)).map(|id: i64| MessageId(id.cast_unsigned()))
+}
+
+/// Visits the numbers of a list after one, in order, until told to stop. To be called in a transaction.
 pub(super) fn scan(
     connection: &Connection,
     list: List,
     after: MessageId,
     mut visit: impl FnMut(MessageId) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
-    let mut blocks = connection.prepare_cached(
-        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first >= coalesce(\
-         (SELECT max(first) FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3), 0) ORDER BY first",
-    )?;
-    let mut rows = blocks.query(params![list.one, list.other, after.0.cast_signed()])?;
-    while let Some(row) = rows.next()? {
-        for id in decode(row.get(0)?, row.get_ref(1)?.as_blob()?)? {
+    let merged = merged(connection)?;
+    if after < merged {
+        let mut over = false;
+        let scanned = blocks::scan(connection, list, after, |id| {
+            over = id > merged;
+            if over { Ok(ControlFlow::Break(())) } else { visit(id) }
+        })?;
+        if scanned.is_break() && !over {
+            return Ok(());
+        }
+    }
+    for run in runs::after(connection, after.max(merged))? {
+        for id in runs::find(connection, run, list)? {
             if id > after && visit(id)?.is_break() {
                 return Ok(());
             }
@@ -80,107 +110,40 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Visits the numbers of a list before one, the greatest first, until told to stop.
+/// Visits the numbers of a list before one, the greatest first, until told to stop. To be called in a transaction.
 pub(super) fn scan_back(
     connection: &Connection,
     list: List,
     before: MessageId,
     mut visit: impl FnMut(MessageId) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
-    let mut blocks = connection.prepare_cached(
-        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first < ?3 ORDER BY first DESC",
-    )?;
-    let mut rows = blocks.query(params![list.one, list.other, before.0.cast_signed()])?;
-    while let Some(row) = rows.next()? {
-        for id in decode(row.get(0)?, row.get_ref(1)?.as_blob()?)?.into_iter().rev() {
-            if id < before && visit(id)?.is_break() {
-                return Ok(());
+    let merged = merged(connection)?;
+    if before.0 > merged.0 + 1 {
+        let runs = runs::after(connection, merged)?;
+        // A run has what comes after the one before it.
+        let begins = std::iter::once(merged).chain(runs.iter().copied());
+        let until = begins.take_while(|begin| begin.0 + 1 < before.0).count();
+        for run in runs.into_iter().take(until).rev() {
+            for id in runs::find(connection, run, list)?.into_iter().rev() {
+                if id < before && visit(id)?.is_break() {
+                    return Ok(());
+                }
             }
         }
     }
-    Ok(())
+    blocks::scan_back(connection, list, before.min(MessageId(merged.0 + 1)), visit)
 }
 
-/// Takes numbers out of a list. They are sorted.
-pub(super) fn remove(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
-    let mut find = transaction.prepare_cached(
-        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1",
-    )?;
-    let mut delete =
-        transaction.prepare_cached("DELETE FROM blocks WHERE one = ?1 AND other = ?2 AND first = ?3")?;
-    let mut ids = ids;
-    // From the end: the block that holds the last number also holds all of them that are not before its first.
-    while let Some(last) = ids.last() {
-        let found = find
-            .query_row(params![list.one, list.other, last.0.cast_signed()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-            })
-            .optional()?;
-        let Some((first, rest)) = found else {
-            return Ok(());
-        };
-        let here = ids.partition_point(|id| id.0.cast_signed() < first);
-        let mut kept = decode(first, &rest)?;
-        kept.retain(|id| ids[here..].binary_search(id).is_err());
-        delete.execute(params![list.one, list.other, first])?;
-        if !kept.is_empty() {
-            append(transaction, list, &kept)?;
-        }
-        ids = &ids[..here];
+/// With whom the user has exchanged messages. To be called in a transaction.
+pub(super) fn partners(connection: &Connection, user: NameId) -> rusqlite::Result<Vec<NameId>> {
+    let mut select = connection.prepare_cached("SELECT other FROM partners WHERE user = ?1")?;
+    let mut all =
+        select.query_map([user.0], |row| row.get(0).map(NameId))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    for run in runs::after(connection, merged(connection)?)? {
+        let lately = runs::find(connection, run, List::partners(user))?;
+        all.extend(lately.into_iter().map(|number| Partner::from(number.0).0));
     }
-    Ok(())
-}
-
-fn encode(ids: &[MessageId]) -> Vec<u8> {
-    let mut rest = Vec::with_capacity(2 * ids.len());
-    for pair in ids.windows(2) {
-        let mut distance = pair[1].0 - pair[0].0;
-        while distance >= 0x80 {
-            rest.push((distance & 0x7f) as u8 | 0x80);
-            distance >>= 7;
-        }
-        rest.push((distance & 0x7f) as u8);
-    }
-    rest
-}
-
-/// The numbers of a block.
-pub(super) fn decode(first: i64, rest: &[u8]) -> rusqlite::Result<Vec<MessageId>> {
-    let broken = || damaged(format!("the index has a block after message {first} that cannot be read"));
-    let mut last = first.cast_unsigned();
-    let mut ids = vec![MessageId(last)];
-    let (mut distance, mut shift) = (0_u64, 0);
-    for byte in rest {
-        if shift > 56 {
-            return Err(broken());
-        }
-        distance |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            last = last.checked_add(distance).filter(|_| distance > 0).ok_or_else(broken)?;
-            ids.push(MessageId(last));
-            (distance, shift) = (0, 0);
-        }
-    }
-    if shift > 0 { Err(broken()) } else { Ok(ids) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_is_read_as_it_was_written() {
-        for ids in [vec![7], vec![1, 2, 3], vec![5, 132, 133, 20_000, 1 << 40, (1 << 62) + 3]] {
-            let ids: Vec<_> = ids.into_iter().map(MessageId).collect();
-            assert_eq!(decode(ids[0].0.cast_signed(), &encode(&ids)).expect("whole"), ids);
-        }
-    }
-
-    #[test]
-    fn a_block_that_cannot_be_is_told() {
-        for rest in [&[0x80][..], &[0], &[0xff; 12], &[1, 0]] {
-            decode(1, rest).expect_err("broken");
-        }
-    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }

@@ -41,14 +41,16 @@ impl Readers {
         self.read(|connection| message(connection, MessageId(0))).ok();
     }
 
-    /// Lends a connection. Blocks: not for a runtime thread.
+    /// Lends a connection in a transaction: all that is read is of one moment. Blocks: not for a runtime thread.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         let idle = self.lock().pop();
         let connection = idle.map_or_else(|| schema::open_to_read(&self.database), Ok)?;
-        let result = read(&connection);
+        let transaction = connection.unchecked_transaction()?;
+        let result = read(&transaction);
+        drop(transaction);
         let mut idle = self.lock();
         if idle.len() < MAX_IDLE {
             idle.push(connection);
@@ -234,12 +236,6 @@ pub(super) fn history(
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(Found { rows, more })
-}
-
-/// With whom the user has exchanged messages, as far as the index knows.
-pub(super) fn partners(connection: &Connection, user: NameId) -> rusqlite::Result<Vec<NameId>> {
-    let mut select = connection.prepare_cached("SELECT other FROM partners WHERE user = ?1")?;
-    select.query_map([user.0], |row| row.get(0).map(NameId))?.collect()
 }
 
 /// When the user's cursor passed a message, as far as the index knows.

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Row as SqlRow};
 
 use super::{
-    OpenError,
-    index::{Indexed, Unfolded},
+    OpenError, Options,
+    index::Index,
+    indexing::{Indexed, Unfolded},
     ops::{InboxCursor, NameId, Passed, Row},
+    postings,
     reader::{COLUMNS, StoredRow},
+    runs,
     state::State,
-    writer::Committed,
 };
 use crate::{
     protocol::{Recipient, Timestamp, TokenDigest, UserName},
@@ -21,7 +23,7 @@ use crate::{
 pub(super) struct Restored {
     pub(super) state: State,
     pub(super) sessions: Vec<SessionRecord>,
-    pub(super) committed: Committed,
+    pub(super) index: Index,
 }
 
 fn nonsense(what: &str) -> OpenError {
@@ -29,23 +31,19 @@ fn nonsense(what: &str) -> OpenError {
 }
 
 /// Reads what is kept in memory: names, cursors, stays, sessions, and the messages that are not indexed.
-pub(super) fn restore(connection: &Connection, inbox_limit: usize) -> Result<Restored, OpenError> {
+pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Restored, OpenError> {
     let (indexed, folded): (i64, i64) =
         connection
             .query_row("SELECT indexed, folded FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut state = State::new(inbox_limit, MessageId(indexed.cast_unsigned()));
+    let mut state = State::new(options.inbox_limit, MessageId(indexed.cast_unsigned()));
     restore_names(connection, &mut state)?;
-    let mut committed = Committed {
-        inboxes: HashMap::new(),
-        unindexed: Vec::new(),
-        unfolded: Vec::new(),
-        cursor_seq: folded,
-    };
-    restore_cursors(connection, &mut state, &mut committed)?;
+    let runs = runs::after(connection, postings::merged(connection)?)?.len();
+    let mut index = Index::new(restore_inboxes(connection, &state)?, folded, runs, options);
+    restore_cursors(connection, &mut state, &mut index)?;
     restore_stays(connection, &mut state)?;
-    restore_tail(connection, indexed, &mut state, &mut committed)?;
+    restore_tail(connection, indexed, &mut state, &mut index)?;
     let sessions = restore_sessions(connection, &state)?;
-    Ok(Restored { state, sessions, committed })
+    Ok(Restored { state, sessions, index })
 }
 
 fn restore_names(connection: &Connection, state: &mut State) -> Result<(), OpenError> {
@@ -74,11 +72,8 @@ fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
-fn restore_cursors(
-    connection: &Connection,
-    state: &mut State,
-    committed: &mut Committed,
-) -> Result<(), OpenError> {
+fn restore_inboxes(connection: &Connection, state: &State) -> Result<HashMap<NameId, Indexed>, OpenError> {
+    let mut inboxes = HashMap::new();
     let mut select = connection.prepare("SELECT user, upto, taken, received, last FROM inboxes")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -88,20 +83,24 @@ fn restore_cursors(
             received: number(row, 3)?,
             last: number(row, 4)?,
         };
-        committed.inboxes.insert(known(state, row.get(0)?)?, inbox);
+        inboxes.insert(known(state, row.get(0)?)?, inbox);
     }
-    let mut current = committed.inboxes.clone();
+    Ok(inboxes)
+}
+
+fn restore_cursors(connection: &Connection, state: &mut State, index: &mut Index) -> Result<(), OpenError> {
+    let mut current = index.inboxes().clone();
     let mut select =
         connection.prepare("SELECT seq, user, upto, taken, at FROM cursors WHERE seq > ?1 ORDER BY seq")?;
-    let mut rows = select.query([committed.cursor_seq])?;
+    let mut rows = select.query([index.cursor_seq])?;
     while let Some(row) = rows.next()? {
-        committed.cursor_seq = row.get(0)?;
+        index.cursor_seq = row.get(0)?;
         let user = known(state, row.get(1)?)?;
         let passed = Passed { user, upto: MessageId(number(row, 2)?), at: Timestamp(row.get(4)?) };
         let unfolded = Unfolded { passed, taken: number(row, 3)? };
         let inbox = current.entry(user).or_default();
         (inbox.upto, inbox.taken) = (passed.upto.0, unfolded.taken);
-        committed.unfolded.push(unfolded);
+        index.gather_cursor(unfolded);
         state.restore_passed(passed);
     }
     for (user, inbox) in current {
@@ -129,7 +128,7 @@ fn restore_tail(
     connection: &Connection,
     indexed: i64,
     state: &mut State,
-    committed: &mut Committed,
+    index: &mut Index,
 ) -> Result<(), OpenError> {
     let mut select =
         connection.prepare(&format!("SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 ORDER BY m.id"))?;
@@ -148,7 +147,7 @@ fn restore_tail(
             position: Position::START,
             to_room: state.user(row.recipient).is_none(),
         };
-        committed.unindexed.push(row.clone());
+        index.gather(&row);
         state.restore_row(row);
     }
     Ok(())

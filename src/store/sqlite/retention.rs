@@ -5,13 +5,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{
-    Shared,
-    ops::NameId,
-    postings::{self, List},
-};
+use super::{Shared, blocks, ops::NameId, postings, postings::List};
 use crate::{
     protocol::{Timestamp, UserName},
     store::{MessageId, rooms::Span},
@@ -42,11 +38,12 @@ struct Pass {
     pruned: usize,
 }
 
-/// What has left the store with one step.
-pub(super) struct Step {
-    seen: MessageId,
-    pruned: usize,
-    last: bool,
+/// One step.
+pub(super) enum Step {
+    /// Of what must be done before: nothing has left the store yet.
+    Waiting,
+    /// Messages up to `seen` were looked at, and so many have left the store.
+    Pruned { seen: MessageId, pruned: usize, last: bool },
 }
 
 impl Retention {
@@ -59,25 +56,39 @@ impl Retention {
         self.next
     }
 
-    /// Whether the next step begins a pass: everything should be in the index then.
+    /// Whether the next step begins a pass: everything old should be in the blocks of the index then.
     pub(super) fn begins(&self) -> bool {
         self.pass.is_none()
     }
 
-    /// One step, as part of a transaction. `read_upto` tells how far an inbox was read; messages after `indexed` and
+    /// Whether there is anything old that is not.
+    pub(super) fn needs_merge(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let merged = postings::merged(connection)?;
+        let mut first =
+            connection.prepare_cached("SELECT at FROM messages WHERE id > ?1 ORDER BY id LIMIT 1")?;
+        let first = first.query_row([merged.0.cast_signed()], |row| row.get::<_, i64>(0)).optional()?;
+        Ok(first.is_some_and(|at| at < self.start().0))
+    }
+
+    /// What is older goes with a pass that begins now.
+    fn start(&self) -> Timestamp {
+        let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
+        Timestamp(Timestamp::from(SystemTime::now()).0.saturating_sub(keep))
+    }
+
+    /// One step, as part of a transaction. `read_upto` tells how far an inbox was read; messages after `merged` and
     /// cursors after `folded` are left alone.
     pub(super) fn step(
         &mut self,
         transaction: &Transaction<'_>,
         shared: &Shared,
         read_upto: impl Fn(NameId) -> MessageId,
-        indexed: MessageId,
+        merged: MessageId,
         folded: i64,
     ) -> rusqlite::Result<Step> {
-        let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
-        let start = || Timestamp(Timestamp::from(SystemTime::now()).0.saturating_sub(keep));
-        let pass = self.pass.get_or_insert_with(|| Pass { before: start(), seen: MessageId(0), pruned: 0 });
-        let old = old_messages(transaction, pass.before, pass.seen, indexed)?;
+        let start = self.start();
+        let pass = self.pass.get_or_insert_with(|| Pass { before: start, seen: MessageId(0), pruned: 0 });
+        let old = old_messages(transaction, pass.before, pass.seen, merged)?;
         let seen = old.last().map_or(pass.seen, |message| message.id);
         let last = old.len() < STEP as usize;
         let mut readers = Readers { shared, read_upto, rooms: HashMap::new() };
@@ -99,21 +110,21 @@ impl Retention {
             }
         }
         for (list, ids) in lists {
-            postings::remove(transaction, list, &ids)?;
+            blocks::remove(transaction, list, &ids)?;
         }
         let cursors = forget_cursors(transaction, pass.before, folded)?;
-        Ok(Step { seen, pruned: gone.len(), last: last && cursors < STEP as usize })
+        Ok(Step::Pruned { seen, pruned: gone.len(), last: last && cursors < STEP as usize })
     }
 
     /// The step was committed.
     pub(super) fn stepped(&mut self, step: &Step) {
-        let Some(pass) = &mut self.pass else {
+        self.next = Instant::now() + PAUSE;
+        let (Step::Pruned { seen, pruned, last }, Some(pass)) = (step, &mut self.pass) else {
             return;
         };
-        pass.seen = step.seen;
-        pass.pruned += step.pruned;
-        self.next = Instant::now() + PAUSE;
-        if step.last {
+        pass.seen = *seen;
+        pass.pruned += pruned;
+        if *last {
             if pass.pruned > 0 {
                 tracing::info!(messages = pass.pruned, "old messages were removed");
             }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{Durable, OpenError};
 
 /// The version of the database file that this program writes; it is in `PRAGMA user_version`.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// In `PRAGMA application_id`: "chat".
 const APPLICATION_ID: i64 = 0x6368_6174;
@@ -22,15 +22,15 @@ const PAGE: u32 = 8 * 1024;
 ///
 /// - `names`: users and rooms by number, so that rows are small.
 /// - `messages`: append-only, by number. `crc` is over all else in the row.
-/// - `blocks` ([`postings`](super::postings)), `keys`: where the messages up to `state.indexed` are; those after it are
-///   read at start.
+/// - `blocks`, `runs`, `run_parts` ([`postings`](super::postings)), `keys`: where the messages up to `state.indexed` are, by
+///   inbox, conversation and key; those after it are read at start.
 /// - `cursors`: append-only: who had taken messages out of the inbox up to which one, how many of those that were sent
 ///   to the user, of all time, and when. `passed` has those up to `state.folded` by user.
 /// - `inboxes`: for each name the cursor as of `state.folded`, and as of `state.indexed` how many messages came in and
 ///   the number of the last.
-/// - `partners`: who has ever exchanged a message with whom, both ways, as far as that is in `blocks`.
+/// - `partners`: who has ever exchanged a message with whom, both ways, as far as that is in `blocks` and not in runs.
 /// - `stays`: who is in which room from which message on, and until before which.
-const MIGRATIONS: [&str; 2] = ["
+const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
     INSERT INTO state VALUES (0, 0);
     CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -63,6 +63,14 @@ const MIGRATIONS: [&str; 2] = ["
     UPDATE inboxes SET last = (SELECT indexed FROM state);
     CREATE TABLE stays (room INTEGER NOT NULL, user INTEGER NOT NULL, began INTEGER NOT NULL, until INTEGER, PRIMARY KEY (room, user, began)) WITHOUT ROWID;
     ALTER TABLE sessions ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+", "
+    ALTER TABLE state ADD COLUMN merged INTEGER NOT NULL DEFAULT 0;
+    UPDATE state SET merged = indexed;
+    DELETE FROM blocks WHERE first > (SELECT indexed FROM state);
+    CREATE TABLE runs (upto INTEGER PRIMARY KEY, size INTEGER NOT NULL);
+    CREATE TABLE run_parts (
+        run INTEGER NOT NULL, one INTEGER NOT NULL, other INTEGER NOT NULL, lists BLOB NOT NULL,
+        PRIMARY KEY (run, one, other)) WITHOUT ROWID;
 "];
 
 /// Opens the file for writing, making or migrating it as needed.

@@ -53,6 +53,8 @@ pub(super) struct State {
     inboxes: Vec<Inbox>,
     pub(super) rooms: Rooms,
     pub(super) tail: Tail,
+    /// The tail may let go of messages up to this one: they are in the index.
+    in_index: MessageId,
     /// Places of cursors that are not in the index yet, in the order of the queue.
     passed: VecDeque<Passed>,
     queue: Vec<Op>,
@@ -76,6 +78,7 @@ impl State {
             inboxes: Vec::new(),
             rooms: Rooms::default(),
             tail: Tail::new(indexed),
+            in_index: indexed,
             passed: VecDeque::new(),
             queue: Vec::new(),
             new_names: Vec::new(),
@@ -331,11 +334,17 @@ impl State {
         })
     }
 
-    /// Everything up to `indexed` and the first `folded` places of cursors are in the index: the tail lets go of them.
-    /// Returns what is to be dropped, which is better done without the lock.
-    pub(super) fn trim(&mut self, indexed: MessageId, folded: usize) -> Vec<Row> {
+    /// Everything up to `upto` and the first `folded` places of cursors are in the index.
+    pub(super) fn is_indexed(&mut self, upto: MessageId, folded: usize) {
+        self.in_index = self.in_index.max(upto);
+        self.passed.drain(..folded.min(self.passed.len()));
+    }
+
+    /// The tail lets go of what is in the index, at most so much: the more, the longer everybody waits for it. Returns what is
+    /// to be dropped, which is better done without the lock.
+    pub(super) fn trim(&mut self, most: usize) -> Vec<Row> {
         let mut dropped = Vec::new();
-        while self.tail.indexed() < indexed && !self.tail.is_empty() {
+        while self.tail.indexed() < self.in_index && !self.tail.is_empty() && dropped.len() < most {
             let Some(row) = self.tail.pop() else {
                 continue;
             };
@@ -345,7 +354,6 @@ impl State {
             inbox.last_indexed = row.id;
             dropped.push(row);
         }
-        self.passed.drain(..folded.min(self.passed.len()));
         dropped
     }
 }
@@ -377,7 +385,8 @@ mod tests {
             assert!(state.move_cursor(&henderson, MessageId(upto), 1, Timestamp(at)).is_some());
         }
         // The first two messages and the first cursor are in the index.
-        assert_eq!(state.trim(MessageId(2), 1).len(), 2);
+        state.is_indexed(MessageId(2), 1);
+        assert_eq!(state.trim(10).len(), 2);
         let id = state.name_id("henderson").expect("known");
         assert_eq!(
             state.passed_at(id, MessageId(1)),

@@ -1,16 +1,17 @@
 //! The one thread that writes: takes all that is queued, writes it as one transaction, syncs, and reports.
 //!
-//! While a sync runs, the next batch grows: hundreds of sends share one sync. The index is written in large sorted
-//! batches with every few thousandth message, so that a send costs an insert at the right edge of one table.
+//! While a sync runs, the next batch grows: hundreds of sends share one sync. The [index](super::index) is written in large
+//! sorted batches, so that a send costs an insert at the right edge of one table.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use super::{
     Next, Options, Shared,
     checkpointer::Checkpointer,
-    index::{Indexed, Indexing, Unfolded},
+    index::{Extent, Index},
+    indexing::Unfolded,
     ops::{Batch, NameId, Op, Row},
-    reader,
+    postings, reader,
     retention::{self, Retention},
     rows::{insert_messages, write_small},
     schema::Cause,
@@ -18,30 +19,9 @@ use super::{
 };
 use crate::{
     protocol::{Recipient, Refusal},
-    store::{MessageId, Outcome, Stored},
+    store::{Outcome, Stored},
 };
 use rusqlite::{Connection, params};
-
-/// What is committed, as far as the index does not have it.
-pub(super) struct Committed {
-    /// What the index has, but for the batch on its way into it.
-    pub(super) inboxes: HashMap<NameId, Indexed>,
-    /// Messages that no index batch has, oldest first.
-    pub(super) unindexed: Vec<Row>,
-    /// Cursors that none has.
-    pub(super) unfolded: Vec<Unfolded>,
-    /// The number of the last cursor.
-    pub(super) cursor_seq: i64,
-}
-
-/// How much of an index batch is written with a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Index {
-    /// A step, if one is under way or due.
-    Step,
-    /// All of it.
-    All,
-}
 
 /// The writer.
 pub(super) struct Writer {
@@ -49,11 +29,7 @@ pub(super) struct Writer {
     connection: Connection,
     syncer: Syncer,
     checkpointer: Checkpointer,
-    committed: Committed,
-    /// The index batch that is being written.
-    indexing: Option<Indexing>,
-    index_batch: usize,
-    index_step: usize,
+    index: Index,
     retention: Option<Retention>,
     /// Names that no commit has stored yet.
     names: Vec<(NameId, Recipient)>,
@@ -67,7 +43,7 @@ impl Writer {
         connection: Connection,
         syncer: Syncer,
         checkpointer: Checkpointer,
-        committed: Committed,
+        index: Index,
         options: &Options,
     ) -> Self {
         Writer {
@@ -75,10 +51,7 @@ impl Writer {
             connection,
             syncer,
             checkpointer,
-            committed,
-            indexing: None,
-            index_batch: options.index_batch,
-            index_step: options.index_step,
+            index,
             retention: options.retain.map(Retention::new),
             names: Vec::new(),
             full: false,
@@ -154,7 +127,7 @@ impl Writer {
             return;
         }
         let all: Vec<&Op> = batch.ops.iter().collect();
-        match self.write(&all, Index::Step) {
+        match self.write(&all, Extent::Step) {
             Ok(indexed) => {
                 if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
                     self.break_down(batch, &error);
@@ -207,18 +180,10 @@ impl Writer {
         Ok(())
     }
 
-    /// One transaction, all or nothing, to be synced: ops, and a step of the index batch, if one is under way or due. Returns
-    /// what the tail may let go of then.
-    fn write(&mut self, ops: &[&Op], index: Index) -> rusqlite::Result<Option<Trim>> {
+    /// One transaction, all or nothing, to be synced: ops, and a part of the index. Returns what the tail may let go of then.
+    fn write(&mut self, ops: &[&Op], extent: Extent) -> rusqlite::Result<Option<Trim>> {
         let inserted: Vec<&Row> =
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
-        let cursors: Vec<_> = ops
-            .iter()
-            .filter_map(|op| match op {
-                Op::Cursor(moved) => Some(Unfolded::new(moved.user, moved.after, moved.at)),
-                _ => None,
-            })
-            .collect();
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for (id, name) in &self.names {
@@ -226,47 +191,24 @@ impl Writer {
                 .prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, ?2)")?
                 .execute(params![id.0, &**name])?;
         }
-        let Committed { inboxes, unindexed, unfolded, cursor_seq } = &mut self.committed;
-        let mut seq = *cursor_seq;
+        let mut seq = self.index.cursor_seq;
         insert_messages(&transaction, &inserted)?;
         for op in ops {
             write_small(&transaction, op, &mut seq)?;
         }
-        let waiting = (unindexed.len() + inserted.len()).max(unfolded.len() + cursors.len());
-        let is_due = index == Index::All || waiting >= self.index_batch;
-        let begun = (is_due && self.indexing.is_none()).then(|| {
-            let rows = unindexed.iter().chain(inserted.iter().copied());
-            Indexing::new(inboxes, rows, unfolded.iter().chain(&cursors).copied(), seq)
-        });
-        let most = match index {
-            // Enough for each batch to be whole before the next is due: a message has two lists, a key and a cursor.
-            Index::Step => self.index_step.max(4 * ops.len()),
-            Index::All => usize::MAX,
-        };
-        let indexing = begun.as_ref().or(self.indexing.as_ref());
-        let written = indexing.map(|indexing| indexing.write(&transaction, most)).transpose()?;
+        let step = self.index.write(&transaction, ops.len(), extent)?;
         transaction.commit()?;
 
         self.names.clear();
-        *cursor_seq = seq;
-        unindexed.extend(inserted.into_iter().cloned());
-        unfolded.extend(cursors);
-        if let Some(begun) = begun {
-            // It has all of them.
-            (*unindexed, *unfolded) = (Vec::new(), Vec::new());
-            self.indexing = Some(begun);
+        let trim = self.index.committed(step);
+        self.index.cursor_seq = seq;
+        inserted.into_iter().for_each(|row| self.index.gather(row));
+        for op in ops {
+            if let Op::Cursor(moved) = op {
+                self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at));
+            }
         }
-        let (Some(mut indexing), Some(written)) = (self.indexing.take(), written) else {
-            return Ok(None);
-        };
-        if !written.is_whole {
-            indexing.committed(written);
-            self.indexing = Some(indexing);
-            return Ok(None);
-        }
-        let (changed, trim) = indexing.end();
-        inboxes.extend(changed);
-        Ok(Some(trim))
+        Ok(trim)
     }
 
     /// One step of forgetting what is old.
@@ -293,26 +235,44 @@ impl Writer {
 
     /// `None` if the disk has failed.
     fn prune_step(&mut self, retention: &mut Retention) -> rusqlite::Result<Option<retention::Step>> {
-        // What is under way, and what has come since.
-        for _ in 0..if retention.begins() { 2 } else { 0 } {
-            let indexed = self.write(&[], Index::All)?;
-            if let Err(Failed { batch, error }) = self.syncer.sync_now(indexed) {
-                self.break_down(batch, &error);
-                return Ok(None);
+        if retention.begins() {
+            let merging = self.index.is_merging();
+            // What is under way, and what has come since.
+            for _ in 0..if merging { 0 } else { 2 } {
+                if !self.write_index(Extent::Batch)? {
+                    return Ok(None);
+                }
+            }
+            // Nothing is taken out of a run.
+            if merging || retention.needs_merge(&self.connection)? {
+                if !self.write_index(Extent::Merge)? {
+                    return Ok(None);
+                }
+                if self.index.is_merging() {
+                    return Ok(Some(retention::Step::Waiting));
+                }
             }
         }
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let (indexed, folded) = transaction.query_row("SELECT indexed, folded FROM state", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?))
-        })?;
-        let inboxes = &self.committed.inboxes;
-        let upto = |user| inboxes.get(&user).map_or(MessageId(0), |inbox| MessageId(inbox.upto));
-        let shared = &self.shared;
-        let step = retention.step(&transaction, shared, upto, MessageId(indexed.cast_unsigned()), folded)?;
+        let folded = transaction.query_row("SELECT folded FROM state", [], |row| row.get(0))?;
+        let merged = postings::merged(&transaction)?;
+        let upto = |user| self.index.read_upto(user);
+        let step = retention.step(&transaction, &self.shared, upto, merged, folded)?;
         // It is synced with the next commit: nobody was promised that it is gone.
         transaction.commit()?;
         Ok(Some(step))
+    }
+
+    /// Writes a part of the index by itself. Returns whether it is synced: if not, the disk has failed.
+    fn write_index(&mut self, extent: Extent) -> rusqlite::Result<bool> {
+        let indexed = self.write(&[], extent)?;
+        let synced = self.syncer.sync_now(indexed);
+        let is_synced = synced.is_ok();
+        if let Err(Failed { batch, error }) = synced {
+            self.break_down(batch, &error);
+        }
+        Ok(is_synced)
     }
 
     /// The disk is full. Sessions, cursors and logouts go on as long as there is anything in reserve.
@@ -324,9 +284,9 @@ impl Writer {
         }
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
-        let mut written = self.write(&small, Index::Step);
+        let mut written = self.write(&small, Extent::Step);
         if written.is_err() && self.shared.folder.release_reserve() {
-            written = self.write(&small, Index::Step);
+            written = self.write(&small, Extent::Step);
         }
         match written {
             Ok(indexed) => match self.syncer.sync_now(indexed) {

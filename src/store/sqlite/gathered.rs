@@ -1,0 +1,80 @@
+//! What is committed, on its way to the next batch of the index.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    ops::{NameId, Row},
+    postings::List,
+};
+use crate::store::MessageId;
+
+/// The numbers of messages by list, and keys. A message costs a few words, and no allocation.
+#[derive(Default)]
+pub(super) struct Gathered {
+    // The numbers of names are our own: nobody can choose them so that they collide.
+    lists: FxHashMap<List, Chain>,
+    postings: Vec<Posting>,
+    pub(super) keys: Vec<(NameId, Arc<str>, MessageId)>,
+    /// The last message.
+    pub(super) upto: Option<MessageId>,
+    messages: usize,
+}
+
+/// The postings of one list, from the last to the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chain {
+    last: u32,
+    pub(super) count: u32,
+}
+
+struct Posting {
+    id: MessageId,
+    /// Where the one before it in its list is.
+    before: u32,
+}
+
+impl Gathered {
+    /// Adds a message; their numbers grow.
+    pub(super) fn add(&mut self, row: &Row) {
+        self.post(List::to(row.recipient), row.id);
+        if !row.to_room {
+            self.post(List::between(row.sender, row.recipient), row.id);
+        }
+        self.keys.extend(row.key.clone().map(|key| (row.sender, key, row.id)));
+        self.upto = Some(row.id);
+        self.messages += 1;
+    }
+
+    fn post(&mut self, list: List, id: MessageId) {
+        let here = u32::try_from(self.postings.len()).expect("a batch begins long before");
+        let chain = self.lists.entry(list).or_insert(Chain { last: here, count: 0 });
+        self.postings.push(Posting { id, before: chain.last });
+        *chain = Chain { last: here, count: chain.count + 1 };
+    }
+
+    /// How many messages there are.
+    pub(super) fn len(&self) -> usize {
+        self.messages
+    }
+
+    /// The lists in order.
+    pub(super) fn lists(&self) -> Vec<(List, Chain)> {
+        let mut lists: Vec<_> = self.lists.iter().map(|(list, chain)| (*list, *chain)).collect();
+        lists.sort_unstable_by_key(|(list, _)| *list);
+        lists
+    }
+
+    /// The numbers of a list, in order.
+    pub(super) fn numbers(&self, chain: Chain, into: &mut Vec<u64>) {
+        into.clear();
+        let mut at = chain.last;
+        for _ in 0..chain.count {
+            let Posting { id, before } = &self.postings[at as usize];
+            into.push(id.0);
+            at = *before;
+        }
+        into.reverse();
+    }
+}

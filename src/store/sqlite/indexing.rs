@@ -1,0 +1,192 @@
+//! A batch on its way into the index.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use rusqlite::{Transaction, params};
+
+use super::{
+    gathered::Gathered,
+    ops::{InboxCursor, NameId, Passed},
+    postings::{List, Partner},
+    runs::Run,
+    syncer::Trim,
+};
+use crate::store::MessageId;
+
+/// What the index holds of one inbox: the row of `inboxes`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Indexed {
+    pub(super) upto: u64,
+    pub(super) taken: u64,
+    pub(super) received: u64,
+    pub(super) last: u64,
+}
+
+/// A cursor that is committed and not in the index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unfolded {
+    pub(super) passed: Passed,
+    pub(super) taken: u64,
+}
+
+impl Unfolded {
+    pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::protocol::Timestamp) -> Self {
+        Unfolded { passed: Passed { user, upto: cursor.upto, at }, taken: cursor.taken }
+    }
+}
+
+/// A batch that is being written in steps, one with each commit, so that none takes long; until the last one is synced, nobody
+/// looks at what it has written. What a crash leaves of it is written again, and the same.
+pub(super) struct Indexing {
+    /// What is in it by list: written in one piece, with the last step.
+    run: Run,
+    /// The keys of messages, sorted.
+    keys: Vec<(NameId, Arc<str>, MessageId)>,
+    /// Places of cursors, sorted.
+    passed: Vec<Passed>,
+    /// The rows of `inboxes` that change: with the last step, all at once.
+    changed: BTreeMap<NameId, Indexed>,
+    /// The last message; nothing if there are only cursors.
+    upto: Option<MessageId>,
+    /// The number of the last cursor.
+    folded: i64,
+    written: Written,
+}
+
+/// How far a batch was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    keys: usize,
+    passed: usize,
+    /// The batch is in the index.
+    pub(super) is_whole: bool,
+}
+
+impl Indexing {
+    /// These messages and these cursors, the last of which has the number `folded`.
+    pub(super) fn new(
+        inboxes: &HashMap<NameId, Indexed>,
+        mut gathered: Gathered,
+        cursors: &[Unfolded],
+        folded: i64,
+    ) -> Self {
+        let mut keys = std::mem::take(&mut gathered.keys);
+        keys.sort_unstable();
+        let mut passed: Vec<_> = cursors.iter().map(|cursor| cursor.passed).collect();
+        passed.sort_unstable_by_key(|passed| (passed.user, passed.upto));
+        let mut batch = Indexing {
+            run: Run::default(),
+            keys,
+            passed,
+            changed: BTreeMap::new(),
+            upto: gathered.upto,
+            folded,
+            written: Written::default(),
+        };
+        batch.gather(inboxes, &gathered);
+        for Unfolded { passed, taken } in cursors {
+            let inbox = batch.inbox(inboxes, passed.user);
+            (inbox.upto, inbox.taken) = (passed.upto.0, *taken);
+        }
+        batch
+    }
+
+    /// Makes the run, and adds what came into each inbox.
+    fn gather(&mut self, inboxes: &HashMap<NameId, Indexed>, gathered: &Gathered) {
+        let lists = gathered.lists();
+        let pairs = lists.iter().filter_map(|(list, _)| list.pair());
+        let mut partners: Vec<_> = pairs.flat_map(|(one, other)| [(one, other), (other, one)]).collect();
+        partners.sort_unstable();
+        partners.dedup();
+        let mut partners = partners.chunk_by(|(a, _), (b, _)| a == b).peekable();
+        let mut numbers = Vec::new();
+        for (list, chain) in lists {
+            while let Some(chunk) = partners.next_if(|chunk| List::partners(chunk[0].0) < list) {
+                self.run
+                    .push(List::partners(chunk[0].0), chunk.iter().map(|(_, other)| Partner(*other).into()));
+            }
+            gathered.numbers(chain, &mut numbers);
+            self.run.push(list, numbers.iter().copied());
+            if let Some(recipient) = list.recipient() {
+                let inbox = self.inbox(inboxes, recipient);
+                inbox.received += numbers.len() as u64;
+                inbox.last = numbers.last().copied().unwrap_or(inbox.last);
+            }
+        }
+        for chunk in partners {
+            self.run.push(List::partners(chunk[0].0), chunk.iter().map(|(_, other)| Partner(*other).into()));
+        }
+    }
+
+    fn inbox(&mut self, inboxes: &HashMap<NameId, Indexed>, of: NameId) -> &mut Indexed {
+        self.changed.entry(of).or_insert_with(|| inboxes.get(&of).copied().unwrap_or_default())
+    }
+
+    /// Writes at most so many rows more, and what makes the batch whole if these are the last.
+    pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Written> {
+        let mut written = self.written;
+        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)")?;
+        for (sender, key, id) in next(&self.keys, &mut written.keys, &mut most) {
+            insert.execute(params![sender.0, key, id.0.cast_signed()])?;
+        }
+        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO passed VALUES (?1, ?2, ?3)")?;
+        for Passed { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
+            insert.execute(params![user.0, upto.0.cast_signed(), at.0])?;
+        }
+        if (written.keys, written.passed) == (self.keys.len(), self.passed.len()) {
+            self.write_end(transaction)?;
+            written.is_whole = true;
+        }
+        Ok(written)
+    }
+
+    fn write_end(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        if let Some(upto) = self.upto {
+            self.run.write(transaction, upto)?;
+        }
+        let mut replace =
+            transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        for (user, inbox) in &self.changed {
+            let row = [
+                i64::from(user.0),
+                inbox.upto.cast_signed(),
+                inbox.taken.cast_signed(),
+                inbox.received.cast_signed(),
+                inbox.last.cast_signed(),
+            ];
+            replace.execute(row)?;
+        }
+        let indexed = self.upto.map(|id| id.0.cast_signed());
+        transaction
+            .prepare_cached("UPDATE state SET indexed = coalesce(?1, indexed), folded = ?2")?
+            .execute(params![indexed, self.folded])?;
+        Ok(())
+    }
+
+    /// A step was committed.
+    pub(super) fn committed(&mut self, written: Written) {
+        self.written = written;
+    }
+
+    /// Whether it has a run.
+    pub(super) fn has_run(&self) -> bool {
+        self.upto.is_some()
+    }
+
+    /// What the whole batch changes: of the rows of `inboxes`, and for the tail.
+    pub(super) fn end(self) -> (BTreeMap<NameId, Indexed>, Trim) {
+        (self.changed, Trim { upto: self.upto.unwrap_or(MessageId(0)), folded: self.passed.len() })
+    }
+}
+
+/// The next of `all` after the first `done`, at most so many; they are counted as done.
+fn next<'a, T>(all: &'a [T], done: &mut usize, most: &mut usize) -> &'a [T] {
+    let begin = *done;
+    let count = (all.len() - begin).min(*most);
+    *done += count;
+    *most -= count;
+    &all[begin..begin + count]
+}
