@@ -35,6 +35,7 @@ mod writer;
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     path::Path,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock,
@@ -94,6 +95,9 @@ struct Shared {
     folder: Folder,
     readers: Readers,
     listener: OnceLock<Arc<dyn Listener>>,
+    /// The database, to sync it; nothing, where an OK does not promise a sync. Closed after every connection to it: to close
+    /// any of a file's handles ends all locks that this process has on it.
+    _database: Option<Arc<File>>,
 }
 
 impl Shared {
@@ -217,6 +221,10 @@ impl Sqlite {
         locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         locked.restock();
         let restored = restore::restore(&connection, options)?;
+        let system = |cause| OpenError::Folder { path: folder.to_owned(), cause };
+        let syncs = options.durable == Durable::Fsync;
+        let file = syncs.then(|| File::options().write(true).open(locked.database()).map(Arc::new));
+        let file = file.transpose().map_err(system)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
@@ -226,12 +234,12 @@ impl Sqlite {
             readers: Readers::new(locked.database()),
             listener: OnceLock::new(),
             folder: locked,
+            _database: file.clone(),
         });
-        let system = |cause| OpenError::Folder { path: folder.to_owned(), cause };
-        let syncs = options.durable == Durable::Fsync;
         let syncer = Syncer::new(shared.clone(), &shared.folder.log(), syncs).map_err(system)?;
         let other = schema::open_beside(&shared.folder.database(), options.durable)?;
-        let checkpointer = Checkpointer::new(&mut connection, other, shared.folder.log())?;
+        let passes = checkpointer::passes(other, file).map_err(system)?;
+        let checkpointer = Checkpointer::new(&mut connection, passes, shared.folder.log())?;
         let writer = Writer::new(shared.clone(), connection, syncer, checkpointer, restored.index, options);
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || writer.run());
         let thread = thread.map_err(system)?;
