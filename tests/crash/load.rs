@@ -354,14 +354,13 @@ impl Reader {
             let reply: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
             if reply["acked"] == messages.len() {
                 shown.clear();
-            } else if reply["code"] != "storage"
-                && reply["code"] != "uncertain"
-                && reply["code"] != "read_only"
-            {
-                run.history().convict(format!("{}: ack of {} messages: {reply}", self.name, messages.len()));
-            } else {
-                return Ok(());
+                continue;
             }
+            if !["storage", "uncertain", "read_only"].iter().any(|code| reply["code"] == *code) {
+                run.history().convict(format!("{}: ack of {} messages: {reply}", self.name, messages.len()));
+            }
+            // What could not be acknowledged would come again, perhaps for ever.
+            return Ok(());
         }
     }
 

@@ -48,10 +48,10 @@ impl Merge {
     /// Of all runs.
     pub(super) fn new(transaction: &Transaction<'_>) -> rusqlite::Result<Self> {
         let merged = postings::merged(transaction)?;
-        let size = transaction.query_row(
-            "SELECT total(size) FROM runs WHERE upto > ?1",
+        let size: i64 = transaction.query_row(
+            "SELECT coalesce(sum(size), 0) FROM runs WHERE upto > ?1",
             [merged.0.cast_signed()],
-            |row| row.get::<_, f64>(0),
+            |row| row.get(0),
         )?;
         let numbers = runs::after(transaction, merged)?;
         let upto = numbers.last().copied().unwrap_or(merged);
@@ -64,7 +64,7 @@ impl Merge {
             next: BinaryHeap::new(),
             upto,
             messages: upto.0 - merged.0,
-            size: size as u64,
+            size: size.cast_unsigned(),
             spent,
             is_whole: false,
         };

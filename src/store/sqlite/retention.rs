@@ -87,7 +87,7 @@ impl Retention {
         folded: i64,
     ) -> rusqlite::Result<Step> {
         let start = self.start();
-        let pass = self.pass.get_or_insert_with(|| Pass { before: start, seen: MessageId(0), pruned: 0 });
+        let pass = self.pass.get_or_insert(Pass { before: start, seen: MessageId(0), pruned: 0 });
         let old = old_messages(transaction, pass.before, pass.seen, merged)?;
         let seen = old.last().map_or(pass.seen, |message| message.id);
         let last = old.len() < STEP as usize;

@@ -202,10 +202,13 @@ impl Writer {
         self.names.clear();
         let trim = self.index.committed(step);
         self.index.cursor_seq = seq;
-        inserted.into_iter().for_each(|row| self.index.gather(row));
         for op in ops {
-            if let Op::Cursor(moved) = op {
-                self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at));
+            match op {
+                Op::Message(row) => self.index.gather(row),
+                Op::Cursor(moved) => {
+                    self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at))
+                }
+                _ => {}
             }
         }
         Ok(trim)
