@@ -206,7 +206,7 @@ impl Writer {
             match op {
                 Op::Message(row) => self.index.gather(row),
                 Op::Cursor(moved) => {
-                    self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at))
+                    self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at));
                 }
                 _ => {}
             }
