@@ -54,7 +54,7 @@ impl Connection {
 
     /// The reply to a line, which must not wait for anything.
     pub(super) fn ask(&mut self, line: &str) -> &[u8] {
-        let reply = match self.speaker.dispatch(line.as_bytes()).expect("not blank") {
+        let reply = match self.speaker.dispatch(line.as_bytes(), self.service.now()).expect("not blank") {
             Answer::Now(reply) => reply,
             Answer::Later(reply) | Answer::Barrier(reply) => {
                 let Poll::Ready(reply) = pin!(reply).poll(&mut Context::from_waker(Waker::noop())) else {
@@ -88,7 +88,9 @@ fn service() -> Arc<Service> {
 /// The token of a new session.
 fn log_in(service: &Arc<Service>, user: &str) -> String {
     let mut speaker = Speaker::new(service.clone(), HERE);
-    let Some(Answer::Barrier(reply)) = speaker.dispatch(format!("auth {user} surabaya").as_bytes()) else {
+    let Some(Answer::Barrier(reply)) =
+        speaker.dispatch(format!("auth {user} surabaya").as_bytes(), service.now())
+    else {
         panic!("a login waits for its hash");
     };
     let runtime = Builder::new_current_thread().build().expect("a runtime");

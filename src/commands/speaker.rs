@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, task::Context};
 
 use super::{Access, Answer, Call, Effect, Reply, feed::Feed, find};
 use crate::{
-    protocol::{Closing, Dialect, Refusal, Timestamp, Token, request::Request},
+    protocol::{Closing, Dialect, Refusal, Timestamp, Token, TokenText, request::Request},
     service::{Binding, Service, Session},
 };
 
@@ -24,7 +24,13 @@ struct Held {
     /// The one in which it authenticated last.
     own: Option<Box<Binding>>,
     /// That of the token given last, so that one given on every line is looked up once.
-    given: Option<(Token, Arc<Session>)>,
+    given: Option<Given>,
+}
+
+struct Given {
+    token: Token,
+    text: TokenText,
+    session: Arc<Session>,
 }
 
 /// What a connection is sent without having asked.
@@ -121,24 +127,23 @@ impl Speaker {
         self.from
     }
 
-    /// Carries out the request on a line (without its end); `None` if the line is blank.
-    pub fn dispatch(&mut self, line: &[u8]) -> Option<Answer> {
+    /// Carries out the request on a line (without its end) that came at `now`; `None` if the line is blank.
+    pub fn dispatch(&mut self, line: &[u8], now: Timestamp) -> Option<Answer> {
         match Request::parse(line) {
             Ok(None) => None,
-            Ok(Some(request)) => Some(self.run(request).unwrap_or_else(Answer::Now)),
+            Ok(Some(request)) => Some(self.run(request, now).unwrap_or_else(Answer::Now)),
             Err(refusal) => Some(refusal.into()),
         }
     }
 
     /// The order of checks: command, session, parameters; what comes after them is the command's own.
-    fn run(&mut self, mut request: Request<'_>) -> Result<Answer, Reply> {
+    fn run(&mut self, mut request: Request<'_>, now: Timestamp) -> Result<Answer, Reply> {
         let Speaker { service, from, sessions, dialect, feed } = self;
         let command = find(request.command()).ok_or(Refusal::UnknownCommand)?;
-        let now = service.now();
         let session = match command.access {
             Access::Anyone => None,
             Access::Session => {
-                let live = sessions.live(request.take_token()?, service, now);
+                let live = sessions.live(&mut request, service, now)?;
                 // That a session has made room for another may not be durable yet.
                 Some(live.ok_or_else(|| Reply::from(Refusal::NotAuthorized).at(service.sessions.position()))?)
             }
@@ -153,17 +158,26 @@ impl Speaker {
 }
 
 impl Held {
-    /// The session of the token, or without one the connection's own; `None` if it is not live.
-    fn live(&mut self, token: Option<Token>, service: &Service, now: Timestamp) -> Option<&Arc<Session>> {
-        let session = match token {
-            None => self.own.as_ref()?.session(),
-            Some(token) => {
-                if self.given.as_ref().is_none_or(|(known, _)| *known != token) {
-                    self.given = service.find_session(&token, now).map(|session| (token, session));
-                }
-                &self.given.as_ref()?.1
-            }
+    /// The session of the request's token, or without one the connection's own; `None` if it is not live.
+    fn live(
+        &mut self,
+        request: &mut Request<'_>,
+        service: &Service,
+        now: Timestamp,
+    ) -> Result<Option<&Arc<Session>>, Refusal> {
+        let is_same = self.given.as_ref().is_some_and(|given| request.take_known_token(&given.text));
+        let token = if is_same { None } else { request.take_token()? };
+        if let Some(token) = token
+            && self.given.as_ref().is_none_or(|given| given.token != token)
+        {
+            let found = service.find_session(&token, now);
+            self.given = found.map(|session| Given { token, text: TokenText::from(&token), session });
+        }
+        let session = if is_same || token.is_some() {
+            self.given.as_ref().map(|given| &given.session)
+        } else {
+            self.own.as_ref().map(|own| own.session())
         };
-        service.touch(session, now).then_some(session)
+        Ok(session.filter(|session| service.touch(session, now)))
     }
 }

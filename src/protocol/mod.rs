@@ -14,7 +14,7 @@ mod token;
 pub use name::{Recipient, RoomName, UserName};
 pub use refusal::{Closing, Refusal};
 pub use timestamp::Timestamp;
-pub use token::{Secret, Token, TokenDigest};
+pub use token::{Secret, Token, TokenDigest, TokenText};
 
 /// What a connection has asked to be told: the two share one grammar of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 pub use super::parameter::{Form, Kind, Parameter};
 use super::{
-    Refusal, Token,
+    Refusal, Token, TokenText,
     parameter::{MAX_NUMBER, Value},
 };
 
@@ -81,6 +81,18 @@ impl<'a> Request<'a> {
                 Some(_) => Err(Refusal::BadRequest),
             },
         }
+    }
+
+    /// Takes the token out of the request, if it is this one and the first word. Returns whether it was.
+    pub fn take_known_token(&mut self, known: &TokenText) -> bool {
+        let Given::Words(rest) = &mut self.given else {
+            return false;
+        };
+        let after = known.strip_from(rest.trim_start_matches(' '));
+        if let Some(after) = after {
+            *rest = after;
+        }
+        after.is_some()
     }
 
     /// Holds what was given against the parameters of the command.

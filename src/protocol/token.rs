@@ -43,6 +43,33 @@ impl Token {
     }
 }
 
+/// A token in the form that it has on the wire, to know it again without reading it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenText([u8; Token::LEN]);
+
+impl TokenText {
+    /// What is left of `text` after this token, if `text` begins with it and it is a whole word there.
+    #[must_use]
+    pub fn strip_from<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let rest = text.as_bytes().strip_prefix(&self.0)?;
+        rest.first().is_none_or(|byte| *byte == b' ').then(|| &text[Token::LEN..])
+    }
+}
+
+impl From<&Token> for TokenText {
+    fn from(token: &Token) -> Self {
+        let mut text = [0; Token::LEN];
+        token.0.hyphenated().encode_lower(&mut text);
+        TokenText(text)
+    }
+}
+
+impl fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenText(redacted)")
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(redacted)")

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use super::{input::Progress, output::Output};
 use crate::{
     commands::{Answer, Effect, Reply, Speaker},
-    protocol::{Closing, Dialect, codec::Lines},
+    protocol::{Closing, Dialect, Timestamp, codec::Lines},
     store::BoxFuture,
 };
 
@@ -30,6 +30,7 @@ impl Talk {
     /// Answers the lines in `bytes` until one has to be waited for.
     pub(super) fn consume(&mut self, bytes: &[u8], ended: bool) -> Progress {
         let mut lines = Lines::new(bytes, ended);
+        let now = self.speaker.service().now();
         let mut stopped = false;
         loop {
             if self.answering.is_some() || self.closing.is_some() || self.quit || self.output.is_full() {
@@ -38,16 +39,16 @@ impl Talk {
             }
             match lines.next() {
                 None => break,
-                Some(Ok(line)) => self.answer(line),
+                Some(Ok(line)) => self.answer(line, now),
                 Some(Err(_)) => self.close(Closing::LineTooLong),
             }
         }
         Progress { used: bytes.len() - lines.rest().len(), stopped }
     }
 
-    fn answer(&mut self, line: &[u8]) {
+    fn answer(&mut self, line: &[u8], now: Timestamp) {
         let dialect = self.speaker.dialect();
-        match self.speaker.dispatch(line) {
+        match self.speaker.dispatch(line, now) {
             None => {}
             Some(Answer::Now(reply)) => self.take(reply, dialect),
             Some(Answer::Later(reply)) => self.output.push_late(reply, dialect),

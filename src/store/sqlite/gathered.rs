@@ -36,6 +36,14 @@ struct Posting {
 }
 
 impl Gathered {
+    /// Takes out everything. There is room for as much again.
+    pub(super) fn take(&mut self) -> Self {
+        let lists = FxHashMap::with_capacity_and_hasher(self.lists.len(), rustc_hash::FxBuildHasher);
+        let room =
+            Gathered { lists, postings: Vec::with_capacity(self.postings.len()), ..Gathered::default() };
+        std::mem::replace(self, room)
+    }
+
     /// Adds a message; their numbers grow.
     pub(super) fn add(&mut self, row: &Row) {
         self.post(List::to(row.recipient), row.id);

@@ -105,9 +105,9 @@ impl Index {
     ) -> rusqlite::Result<Step> {
         let waiting = self.gathered.len().max(self.unfolded.len());
         if self.batch.is_none() && (waiting >= self.batch_size || (extent == Extent::Batch && waiting > 0)) {
-            let (gathered, cursors) =
-                (std::mem::take(&mut self.gathered), std::mem::take(&mut self.unfolded));
-            self.batch = Some(Indexing::new(&self.inboxes, gathered, &cursors, self.cursor_seq));
+            let cursors = std::mem::take(&mut self.unfolded);
+            let batch = Indexing::new(&self.inboxes, self.gathered.take(), &cursors, self.cursor_seq);
+            self.batch = Some(batch);
         }
         let most = match extent {
             // Enough for each batch to be whole before the next is due: a message has a key, and perhaps a cursor.

@@ -20,7 +20,7 @@ pub(super) struct LogSpace {
 }
 
 impl LogSpace {
-    /// The file grows by this much at a time: a millisecond or two, in which nothing is written.
+    /// The file grows by this much at a time: a millisecond, in which nothing is written.
     const STEP: usize = 1024 * 1024;
 
     pub(super) fn new(path: PathBuf, most: u64) -> Self {
@@ -46,8 +46,9 @@ impl LogSpace {
     fn extend(&self) -> io::Result<u64> {
         let mut file = OpenOptions::new().write(true).open(&self.path)?;
         let end = file.seek(SeekFrom::End(0))?;
-        // Written, not allocated: the first write into allocated space is a change for the journal again.
-        if let Err(error) = file.write_all(&vec![0; Self::STEP]).and_then(|()| file.sync_data()) {
+        // Written, not allocated: the first write into allocated space is a change for the journal again. It is synced with the
+        // next commit.
+        if let Err(error) = file.write_all(&vec![0; Self::STEP]) {
             file.set_len(end)?;
             return Err(error);
         }

@@ -39,10 +39,14 @@ fn insert_following<'a, 'b>(
     mut last: MessageId,
     mut rows: &'a [&'b Row],
 ) -> rusqlite::Result<&'a [&'b Row]> {
-    while let Some((chunk, rest)) = rows.split_at_checked(ROWS)
-        && chunk[ROWS - 1].id.0 == last.0 + ROWS as u64
-    {
-        let mut insert = transaction.prepare_cached(&FOLLOWING)?;
+    let follow = |rows: &'a [&'b Row], last: MessageId| {
+        rows.split_at_checked(ROWS).filter(|(chunk, _)| chunk[ROWS - 1].id.0 == last.0 + ROWS as u64)
+    };
+    if follow(rows, last).is_none() {
+        return Ok(rows);
+    }
+    let mut insert = transaction.prepare_cached(&FOLLOWING)?;
+    while let Some((chunk, rest)) = follow(rows, last) {
         for (number, row) in chunk.iter().enumerate() {
             bind(&mut insert, number * COLUMNS, row)?;
         }
