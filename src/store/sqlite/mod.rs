@@ -39,7 +39,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -76,8 +76,6 @@ enum Next {
     Batch(Batch),
     /// What was due.
     Due,
-    /// To look what became of the sync that is under way.
-    SyncFailed,
     /// Nothing more, ever.
     Closed,
 }
@@ -86,9 +84,6 @@ enum Next {
 struct Shared {
     state: Mutex<State>,
     wake_writer: Condvar,
-    /// The writer has to look what became of the sync that is under way. Set while the state is locked, so that it does not
-    /// go to sleep meanwhile.
-    sync_failed: AtomicBool,
     /// The position of the last op in a queue that is too long; 0 while there is room.
     congested: AtomicU64,
     durability: Arc<Durability>,
@@ -113,9 +108,6 @@ impl Shared {
             self.congested.store(0, Ordering::Relaxed);
             if !batch.ops.is_empty() {
                 return Next::Batch(batch);
-            }
-            if self.sync_failed.swap(false, Ordering::Relaxed) {
-                return Next::SyncFailed;
             }
             if state.closing {
                 return Next::Closed;
@@ -150,14 +142,6 @@ impl Shared {
             self.wake_writer.notify_one();
         }
         position
-    }
-
-    /// The sync that is under way beside the writer has failed.
-    fn tell_sync_failed(&self) {
-        let state = self.lock();
-        self.sync_failed.store(true, Ordering::Relaxed);
-        drop(state);
-        self.wake_writer.notify_one();
     }
 
     /// What was written is synced: that is told, and the tail lets go of some of what is in the index.
@@ -228,7 +212,6 @@ impl Sqlite {
         let shared = Arc::new(Shared {
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
-            sync_failed: AtomicBool::new(false),
             congested: AtomicU64::new(0),
             durability: Arc::default(),
             readers: Readers::new(locked.database()),

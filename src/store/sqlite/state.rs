@@ -213,6 +213,11 @@ impl State {
         (self.head, std::mem::take(&mut self.writer_idle))
     }
 
+    /// How many ops wait to be written.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// How many bytes wait to be written.
     pub(super) fn queued_bytes(&self) -> usize {
         self.queued_bytes

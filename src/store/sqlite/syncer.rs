@@ -33,8 +33,7 @@ pub(super) struct Failed {
 /// Syncs the log's file.
 type Log = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
-/// Syncs the log, one sync at a time, in the order of the commits. The writer is woken if one fails that is under way beside
-/// it.
+/// Syncs the log, one sync at a time, in the order of the commits.
 pub(super) struct Syncer {
     shared: Arc<Shared>,
     /// Nothing, where an OK does not promise a sync.
@@ -55,13 +54,8 @@ impl Syncer {
 
     fn over(shared: Arc<Shared>, log: Option<Log>) -> io::Result<Self> {
         let (shared_beside, log_beside) = (shared.clone(), log.clone());
-        let beside = Beside::start("store-syncer", move |written| {
-            let synced = sync(&shared_beside, log_beside.as_ref(), written);
-            if synced.is_err() {
-                shared_beside.tell_sync_failed();
-            }
-            synced
-        })?;
+        let beside =
+            Beside::start("store-syncer", move |written| sync(&shared_beside, log_beside.as_ref(), written))?;
         Ok(Syncer { shared, log, beside })
     }
 
@@ -79,6 +73,11 @@ impl Syncer {
     pub(super) fn sync_now(&mut self, indexed: Option<Trim>) -> Result<(), Failed> {
         let written = self.after_earlier(Unsynced { batch: Batch::default(), indexed })?;
         sync(&self.shared, self.log.as_ref(), written)
+    }
+
+    /// Whether a sync is under way beside the caller.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.beside.is_under_way()
     }
 
     /// Waits for the sync that is under way.

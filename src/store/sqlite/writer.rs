@@ -23,6 +23,10 @@ use crate::{
 };
 use rusqlite::{Connection, params};
 
+/// While a sync is under way, at least so many ops are written as the next commit. Fewer wait for it, and grow meanwhile: a
+/// commit and a sync for them alone cost everybody more than that.
+const ENOUGH: usize = 384;
+
 /// The writer.
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -62,11 +66,13 @@ impl Writer {
     pub(super) fn run(mut self) {
         self.shared.readers.warm_up();
         loop {
+            if self.syncer.is_under_way() && self.shared.lock().queued() < ENOUGH {
+                self.finish_sync();
+            }
             let due = self.retention.as_ref().map(Retention::due);
             match self.shared.next_batch(due) {
                 Next::Batch(batch) => self.commit(batch),
                 Next::Due => {}
-                Next::SyncFailed => self.finish_sync(),
                 Next::Closed => break,
             }
             if due.is_some_and(|due| due <= Instant::now()) {
@@ -246,14 +252,10 @@ impl Writer {
                     return Ok(None);
                 }
             }
-            // Nothing is taken out of a run.
-            if merging || retention.needs_merge(&self.connection)? {
-                if !self.write_index(Extent::Merge)? {
-                    return Ok(None);
-                }
-                if self.index.is_merging() {
-                    return Ok(Some(retention::Step::Waiting));
-                }
+            // Nothing is taken out of a run. (A merge that was under way has not got the latest ones.)
+            if self.index.is_merging() || retention.needs_merge(&self.connection)? {
+                let is_synced = self.write_index(Extent::Merge)?;
+                return Ok(is_synced.then_some(retention::Step::Waiting));
             }
         }
         let transaction =
