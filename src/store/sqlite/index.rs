@@ -114,13 +114,14 @@ impl Index {
             Extent::Step | Extent::Merge => self.step.max(4 * ops),
             Extent::Batch => usize::MAX,
         };
-        let batch = self.batch.as_ref().map(|batch| batch.write(transaction, most)).transpose()?;
         if self.merge.is_none() && (self.runs >= self.max_runs || (extent == Extent::Merge && self.runs > 0))
         {
             let merge = Merge::new(transaction)?;
             self.runs = merge.runs();
             self.merge = Some(merge);
         }
+        // After that, or the merge would have the run that this may write.
+        let batch = self.batch.as_ref().map(|batch| batch.write(transaction, most)).transpose()?;
         // Where it is in the runs holds only if this is committed.
         let merge = self.merge.take().map(|mut merge| {
             let least = if extent == Extent::Merge { 16 * self.step } else { self.step };

@@ -149,13 +149,17 @@ impl Shared {
         let Unsynced { batch, indexed } = written;
         self.durability.advance(batch.last());
         self.announce(&batch);
-        let mut state = self.lock();
         if let Some(Trim { upto, folded }) = indexed {
-            state.is_indexed(upto, folded);
+            self.lock().is_indexed(upto, folded);
         }
-        let dropped = state.trim(LEAST_TRIM.max(4 * batch.ops.len()));
-        drop(state);
-        drop(dropped);
+        self.trim(LEAST_TRIM.max(4 * batch.ops.len()));
+    }
+
+    /// The tail lets go of what is in the index, at most so much. Returns whether it had any.
+    fn trim(&self, most: usize) -> bool {
+        // Dropped without the lock.
+        let dropped = self.lock().trim(most);
+        !dropped.is_empty()
     }
 
     /// Tells the listener of the messages of a batch, which are durable now.

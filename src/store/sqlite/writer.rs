@@ -6,7 +6,7 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use super::{
-    Next, Options, Shared,
+    LEAST_TRIM, Next, Options, Shared,
     checkpointer::Checkpointer,
     index::{Extent, Index},
     indexing::Unfolded,
@@ -269,11 +269,12 @@ impl Writer {
         Ok(Some(step))
     }
 
-    /// Writes a part of the index by itself. Returns whether it is synced: if not, the disk has failed.
+    /// Writes a part of the index by itself; the tail lets go of it. Returns whether it is synced: if not, the disk has failed.
     fn write_index(&mut self, extent: Extent) -> rusqlite::Result<bool> {
         let indexed = self.write(&[], extent)?;
         let synced = self.syncer.sync_now(indexed);
         let is_synced = synced.is_ok();
+        while is_synced && self.shared.trim(LEAST_TRIM) {}
         if let Err(Failed { batch, error }) = synced {
             self.break_down(batch, &error);
         }
