@@ -194,7 +194,8 @@ impl Feed {
         let mut out = Vec::new();
         let users = service.users.now();
         for message in &messages {
-            put(&Object::event(message, &users), &mut out);
+            Object::event(message, &users).write(&mut out);
+            out.extend_from_slice(reply::END);
         }
         told.events.push(Reply::new(Body::Rendered(out)));
     }

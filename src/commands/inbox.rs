@@ -78,7 +78,7 @@ fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, users: &Users) -
 
 fn rendered(object: &Object<'_>) -> Box<RawValue> {
     let mut json = Vec::new();
-    reply::write_json(object, &mut json);
+    object.write(&mut json);
     let json = String::from_utf8(json).expect("JSON is UTF-8");
     RawValue::from_string(json).expect("it was written as JSON")
 }

@@ -1,55 +1,61 @@
 //! A message as JSON shows it, and pages of them.
 
-use serde::Serialize;
+use std::io::Write as _;
 
 use super::Reply;
 use crate::{
     protocol::{
-        Dialect, MAX_REPLY, Timestamp,
-        reply::{self, Body, write_json},
+        Dialect, MAX_REPLY,
+        reply::{self, Body, write_string},
     },
     store::{Message, Page},
     users::Users,
 };
 
 /// A message: all of it, or what dialect 1 shows in `inbox`.
-#[derive(Serialize)]
 pub(super) struct Object<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'a str>,
-    msg_from: &'a str,
-    msg_to: &'a str,
-    msg: &'a str,
+    message: &'a Message,
+    users: &'a Users,
+    is_full: bool,
+    is_event: bool,
 }
+
+/// How long an object is without its names and text, and about how long those names are.
+const AROUND: usize = 256;
 
 impl<'a> Object<'a> {
     /// The message as the dialect has it in `inbox`.
     pub(super) fn new(message: &'a Message, dialect: Dialect, users: &'a Users) -> Self {
-        let Message { id, at, from, to, text } = message;
-        let is_full = dialect == Dialect::Two;
-        Object {
-            event: None,
-            id: is_full.then_some(id.0),
-            at: is_full.then_some(*at),
-            from: is_full.then_some(from),
-            to: is_full.then_some(to),
-            msg_from: users.display_name(from),
-            msg_to: users.display_recipient(to),
-            msg: text,
-        }
+        Object { message, users, is_full: dialect == Dialect::Two, is_event: false }
     }
 
     /// The event that tells of the message.
     pub(super) fn event(message: &'a Message, users: &'a Users) -> Self {
-        Object { event: Some("message"), ..Object::new(message, Dialect::Two, users) }
+        Object { is_event: true, ..Object::new(message, Dialect::Two, users) }
+    }
+
+    /// Writes it. By hand: with the reply to a send it is what is written most.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Message { id, at, from, to, text } = self.message;
+        out.reserve(AROUND + text.len());
+        out.push(b'{');
+        if self.is_event {
+            out.extend_from_slice(b"\"event\": \"message\", ");
+        }
+        if self.is_full {
+            write!(out, "\"id\": {}, \"at\": \"{at}\", \"from\": ", id.0).expect("a Vec takes every byte");
+            write_string(from, out);
+            out.extend_from_slice(b", \"to\": ");
+            write_string(to, out);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(b"\"msg_from\": ");
+        write_string(self.users.display_name(from), out);
+        out.extend_from_slice(b", \"msg_to\": ");
+        write_string(self.users.display_recipient(to), out);
+        out.extend_from_slice(b", \"msg\": ");
+        write_string(text, out);
+        out.push(b'}');
     }
 }
 
@@ -82,7 +88,7 @@ pub(super) fn page(page: &Page, keep: Keep, users: &Users) -> Reply {
     let mut rendered: Vec<Vec<u8>> = Vec::with_capacity(page.messages.len());
     for message in &page.messages {
         let mut object = Vec::new();
-        write_json(&Object::new(message, Dialect::Two, users), &mut object);
+        Object::new(message, Dialect::Two, users).write(&mut object);
         rendered.push(object);
     }
     let lengths = rendered.iter().map(|object| object.len() + ", ".len());

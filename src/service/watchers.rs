@@ -14,10 +14,12 @@ use crate::{
     store::{Listener, MessageId, Store},
 };
 
+type ByUser = HashMap<UserName, Vec<Arc<Mailbox>>, foldhash::fast::RandomState>;
+
 /// The watching connections' mailboxes.
 #[derive(Default)]
 pub struct Watchers {
-    by_user: Mutex<HashMap<UserName, Vec<Arc<Mailbox>>>>,
+    by_user: Mutex<ByUser>,
     /// How many there are: nearly everything is free as long as there are none.
     count: AtomicUsize,
     /// Knows who is in a room.
@@ -79,7 +81,7 @@ impl Watchers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<UserName, Vec<Arc<Mailbox>>>> {
+    fn lock(&self) -> MutexGuard<'_, ByUser> {
         self.by_user.lock().expect("nothing panics while it is held")
     }
 }

@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
+use foldhash::fast::RandomState;
+
 use super::{
     BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Outcome, Page,
     Position, Receipt, RoomEntry, SessionRecord, Store, Stored, rooms::Rooms,
@@ -27,9 +29,9 @@ struct State {
     /// Every message; its index is its number less one. Messages stay when they leave an inbox: they are history,
     /// and their keys live as long as they do.
     messages: Vec<Message>,
-    inboxes: HashMap<UserName, Inbox>,
+    inboxes: HashMap<UserName, Inbox, RandomState>,
     /// Numbers of the messages between two users, whose names are in order.
-    conversations: HashMap<(UserName, UserName), Vec<MessageId>>,
+    conversations: HashMap<(UserName, UserName), Vec<MessageId>, RandomState>,
     /// Who has ever exchanged a message with whom.
     partners: HashMap<UserName, HashSet<UserName>>,
     room_messages: HashMap<RoomName, Vec<MessageId>>,
