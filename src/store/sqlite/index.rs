@@ -21,6 +21,8 @@ use crate::store::MessageId;
 /// How much of the index is written with a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
+    /// Nothing: what space there is, is for other things.
+    Nothing,
     /// A step, if something is under way or due.
     Step,
     /// All of the batch that is under way, or else of one with all that is gathered.
@@ -103,6 +105,9 @@ impl Index {
         ops: usize,
         extent: Extent,
     ) -> rusqlite::Result<Step> {
+        if extent == Extent::Nothing {
+            return Ok(Step { batch: None, merge: None });
+        }
         let waiting = self.gathered.len().max(self.unfolded.len());
         if self.batch.is_none() && (waiting >= self.batch_size || (extent == Extent::Batch && waiting > 0)) {
             let cursors = std::mem::take(&mut self.unfolded);
@@ -111,8 +116,8 @@ impl Index {
         }
         let most = match extent {
             // Enough for each batch to be whole before the next is due: a message has a key, and perhaps a cursor.
-            Extent::Step | Extent::Merge => self.step.max(4 * ops),
             Extent::Batch => usize::MAX,
+            _ => self.step.max(4 * ops),
         };
         if self.merge.is_none() && (self.runs >= self.max_runs || (extent == Extent::Merge && self.runs > 0))
         {
@@ -140,9 +145,8 @@ impl Index {
                 self.merge = Some(merge);
             }
         }
-        let (Some(mut batch), Some(written)) = (self.batch.take(), step.batch) else {
-            return None;
-        };
+        let written = step.batch?;
+        let mut batch = self.batch.take()?;
         if !written.is_whole {
             batch.committed(written);
             self.batch = Some(batch);

@@ -144,3 +144,45 @@ pub(super) fn find(connection: &Connection, run: MessageId, list: List) -> rusql
     });
     Ok(found.optional()?.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{
+        collection::{btree_map, btree_set},
+        prelude::*,
+    };
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn lists_are_read_as_they_were_put(
+            lists in btree_map((0..50_i64, -2..50_i64), btree_set(1..u64::from(u32::MAX), 1..300), 0..60),
+        ) {
+            let mut run = Run::default();
+            for ((one, other), numbers) in &lists {
+                run.push(List { one: *one, other: *other }, numbers.iter().copied());
+            }
+            let mut read = Vec::new();
+            for part in &run.parts {
+                for entry in Lists::new(part.first, &part.bytes) {
+                    let (list, bytes) = entry.expect("whole");
+                    let mut numbers = Vec::new();
+                    varint::growing(0, bytes, &mut numbers, |number| number).expect("whole");
+                    read.push(((list.one, list.other), numbers));
+                }
+            }
+            let put: Vec<_> =
+                lists.into_iter().map(|(list, numbers)| (list, numbers.into_iter().collect::<Vec<_>>())).collect();
+            prop_assert_eq!(read, put);
+        }
+
+        #[test]
+        fn a_row_that_cannot_be_is_told(bytes in any::<Vec<u8>>()) {
+            // Whatever it is, it ends, and what is broken ends it.
+            let mut lists = Lists::new(List { one: 0, other: LEAST }, &bytes);
+            while let Some(Ok(_)) = lists.next() {}
+            prop_assert!(lists.next().is_none());
+        }
+    }
+}

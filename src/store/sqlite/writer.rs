@@ -290,9 +290,9 @@ impl Writer {
         }
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
-        let mut written = self.write(&small, Extent::Step);
+        let mut written = self.write(&small, Extent::Nothing);
         if written.is_err() && self.shared.folder.release_reserve() {
-            written = self.write(&small, Extent::Step);
+            written = self.write(&small, Extent::Nothing);
         }
         match written {
             Ok(indexed) => match self.syncer.sync_now(indexed) {
