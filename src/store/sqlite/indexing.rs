@@ -105,8 +105,7 @@ impl Indexing {
         let mut numbers = Vec::new();
         for (list, chain) in lists {
             while let Some(chunk) = partners.next_if(|chunk| List::partners(chunk[0].0) < list) {
-                self.run
-                    .push(List::partners(chunk[0].0), chunk.iter().map(|(_, other)| Partner(*other).into()));
+                self.push_partners(chunk);
             }
             gathered.numbers(chain, &mut numbers);
             self.run.push(list, numbers.iter().copied());
@@ -117,8 +116,14 @@ impl Indexing {
             }
         }
         for chunk in partners {
-            self.run.push(List::partners(chunk[0].0), chunk.iter().map(|(_, other)| Partner(*other).into()));
+            self.push_partners(chunk);
         }
+    }
+
+    /// Puts a user's partners into the run: pairs of the user and each of them.
+    fn push_partners(&mut self, pairs: &[(NameId, NameId)]) {
+        let numbers = pairs.iter().map(|(_, other)| Partner(*other).into());
+        self.run.push(List::partners(pairs[0].0), numbers);
     }
 
     fn inbox(&mut self, inboxes: &HashMap<NameId, Indexed>, of: NameId) -> &mut Indexed {

@@ -14,8 +14,8 @@ use crate::store::MessageId;
 /// `other` of what was sent to one.
 const SENT: i64 = -1;
 
-/// `other` of a list of names.
-const PARTNERS: i64 = -2;
+/// `other` of a list of names: the least there is.
+pub(super) const PARTNERS: i64 = -2;
 
 /// Which list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{postings::List, reader::damaged, varint};
+use super::{
+    postings::{List, PARTNERS},
+    reader::damaged,
+    varint,
+};
 use crate::store::MessageId;
 
 /// A row is full when it has so many bytes: SQLite keeps a quarter of a page beside the key.
@@ -39,8 +43,11 @@ impl Run {
             return;
         };
         varint::put(bytes, list.one.abs_diff(last.one));
-        let other =
-            if list.one == last.one { list.other.abs_diff(last.other) } else { list.other.abs_diff(LEAST) };
+        let other = if list.one == last.one {
+            list.other.abs_diff(last.other)
+        } else {
+            list.other.abs_diff(PARTNERS)
+        };
         varint::put(bytes, other);
         varint::put(bytes, self.numbers.len() as u64);
         bytes.extend_from_slice(&self.numbers);
@@ -61,9 +68,6 @@ impl Run {
         Ok(())
     }
 }
-
-/// The least that `other` of a list can be.
-const LEAST: i64 = -2;
 
 /// What it takes to merge a list with these numbers, in units of a row.
 pub(super) fn cost(numbers: &[u8]) -> u64 {
@@ -89,7 +93,7 @@ impl<'a> Lists<'a> {
 
     fn take(&mut self) -> Option<(List, &'a [u8])> {
         let (one, other) = (varint::take(&mut self.bytes)?, varint::take(&mut self.bytes)?);
-        let base = if one == 0 { self.last.other } else { LEAST };
+        let base = if one == 0 { self.last.other } else { PARTNERS };
         let list =
             List { one: self.last.one.checked_add_unsigned(one)?, other: base.checked_add_unsigned(other)? };
         let len = usize::try_from(varint::take(&mut self.bytes)?).ok()?;
@@ -180,7 +184,7 @@ mod tests {
         #[test]
         fn a_row_that_cannot_be_is_told(bytes in any::<Vec<u8>>()) {
             // Whatever it is, it ends, and what is broken ends it.
-            let mut lists = Lists::new(List { one: 0, other: LEAST }, &bytes);
+            let mut lists = Lists::new(List { one: 0, other: PARTNERS }, &bytes);
             while let Some(Ok(_)) = lists.next() {}
             prop_assert!(lists.next().is_none());
         }
