@@ -59,11 +59,8 @@ fn fill(folder: &Path, total: u64, unread: u64) {
     }
     for (name, waiting) in users.iter().zip(waiting) {
         if waiting > unread {
-            let page = runtime.block_on(store.inbox(
-                name,
-                MessageId(0),
-                usize::try_from(waiting - unread).expect("small"),
-            ));
+            let limit = usize::try_from(waiting - unread).expect("small");
+            let page = runtime.block_on(store.inbox(name, MessageId(0), limit).into_future());
             let page = page.expect("readable").messages;
             let last = page.last().map_or(MessageId(0), |message| message.id);
             store.acknowledge(name, last, page.len(), Timestamp(1000));

@@ -17,7 +17,7 @@ use crate::{
         reply::{self, Body, write_json},
     },
     service::{Mail, Mailbox, Presence, Service, Session, Watching},
-    store::{BoxFuture, Message, MessageId, Position},
+    store::{BoxFuture, Fate, Look, MessageId, Page, Position},
 };
 
 /// So many messages are pulled at once.
@@ -35,20 +35,16 @@ struct Watch {
     after: MessageId,
     /// There may be something after that.
     is_behind: bool,
-    pull: Option<BoxFuture<'static, Result<Pulled, Refusal>>>,
-}
-
-/// Durable messages.
-struct Pulled {
-    messages: Vec<Message>,
-    more: bool,
+    /// Messages that could not be told of at once.
+    pull: Option<BoxFuture<'static, Result<Page, Refusal>>>,
 }
 
 /// What has become of the connection's sessions and of its feed.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) events: Vec<Reply>,
-    /// Something is on its way: ask again at once.
+    /// One or more events.
+    pub(super) events: Option<Reply>,
+    /// There may be more: ask again at once.
     pub(super) more: bool,
     /// One of the connection's sessions has.
     pub(super) session_ended: bool,
@@ -121,7 +117,11 @@ impl Feed {
         if let Some(mail) = self.mailbox.take(cx.waker()) {
             self.open(mail, service, &mut told);
         }
-        self.pull(service, cx, &mut told);
+        if told.events.is_some() {
+            told.more = true;
+        } else {
+            self.pull(service, cx, &mut told);
+        }
         told
     }
 
@@ -145,10 +145,9 @@ impl Feed {
             }
         }
         told.session_ended = session_ended.is_some() || logged_out;
-        let now = service.now();
         // It may be the connection's own, that of its watch, or both.
         if told.session_ended
-            && self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(now))
+            && self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(service.now()))
         {
             self.watch = None;
         }
@@ -157,7 +156,7 @@ impl Feed {
             put(&SessionEnded { event: "session_ended" }, &mut out);
         }
         if !out.is_empty() {
-            told.events.push(Reply::new(Body::Rendered(out)).at(position));
+            told.events = Some(Reply::new(Body::Rendered(out)).at(position));
         }
     }
 
@@ -174,30 +173,48 @@ impl Feed {
                 told.more = true;
                 return;
             }
+            if let Some(page) = watch.at_hand(service) {
+                watch.tell(&page, service, told);
+                return;
+            }
             let user = session.user().username.clone();
             watch.pull = Some(Box::pin(pull(service.clone(), user, watch.after)));
         }
-        let Some(Poll::Ready(pulled)) = watch.pull.as_mut().map(|pull| pull.as_mut().poll(cx)) else {
+        if let Some(Poll::Ready(page)) = watch.pull.as_mut().map(|pull| pull.as_mut().poll(cx)) {
+            watch.pull = None;
+            // What cannot be read now may be readable when the next message comes.
+            if let Ok(page) = page {
+                watch.tell(&page, service, told);
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// The next messages, if that takes no disk and they are durable.
+    fn at_hand(&self, service: &Service) -> Option<Page> {
+        let user = &self.watching.session().user().username;
+        let Look::Found(Ok(page)) = service.store.inbox(user, self.after, PULL) else {
+            return None;
+        };
+        (service.store.durability().fate(page.position) == Fate::Durable).then_some(page)
+    }
+
+    /// Tells of durable messages.
+    fn tell(&mut self, page: &Page, service: &Service, told: &mut Told) {
+        self.is_behind |= page.more;
+        told.more = self.is_behind;
+        let Some(last) = page.messages.last() else {
             return;
         };
-        watch.pull = None;
-        // What cannot be read now may be readable when the next message comes.
-        let Ok(Pulled { messages, more }) = pulled else {
-            return;
-        };
-        watch.is_behind |= more;
-        told.more = watch.is_behind;
-        let Some(last) = messages.last() else {
-            return;
-        };
-        watch.after = last.id;
+        self.after = last.id;
         let mut out = Vec::new();
         let users = service.users.now();
-        for message in &messages {
+        for message in &page.messages {
             Object::event(message, &users).write(&mut out);
             out.extend_from_slice(reply::END);
         }
-        told.events.push(Reply::new(Body::Rendered(out)));
+        told.events = Some(Reply::new(Body::Rendered(out)));
     }
 }
 
@@ -205,12 +222,12 @@ impl Feed {
 const PULLS: usize = 3;
 
 /// The next messages, once they are durable.
-async fn pull(service: Arc<Service>, user: UserName, after: MessageId) -> Result<Pulled, Refusal> {
+async fn pull(service: Arc<Service>, user: UserName, after: MessageId) -> Result<Page, Refusal> {
     let mut failed = Refusal::Internal;
     for _ in 0..PULLS {
         let page = service.store.inbox(&user, after, PULL).await?;
         match service.store.durability().settled(page.position).await {
-            Ok(()) => return Ok(Pulled { messages: page.messages, more: page.more }),
+            Ok(()) => return Ok(page),
             // What fails is taken out of the inbox again: then there are others, or none.
             Err(refusal) => failed = refusal,
         }

@@ -1,12 +1,10 @@
 //! A message as JSON shows it, and pages of them.
 
-use std::io::Write as _;
-
 use super::Reply;
 use crate::{
     protocol::{
         Dialect, MAX_REPLY,
-        reply::{self, Body, write_string},
+        reply::{self, Body, write_name, write_number, write_string},
     },
     store::{Message, Page},
     users::Users,
@@ -43,10 +41,14 @@ impl<'a> Object<'a> {
             out.extend_from_slice(b"\"event\": \"message\", ");
         }
         if self.is_full {
-            write!(out, "\"id\": {}, \"at\": \"{at}\", \"from\": ", id.0).expect("a Vec takes every byte");
-            write_string(from, out);
+            out.extend_from_slice(b"\"id\": ");
+            write_number(id.0, out);
+            out.extend_from_slice(b", \"at\": \"");
+            at.write(out);
+            out.extend_from_slice(b"\", \"from\": ");
+            write_name(from, out);
             out.extend_from_slice(b", \"to\": ");
-            write_string(to, out);
+            write_name(to, out);
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(b"\"msg_from\": ");

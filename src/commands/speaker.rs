@@ -35,8 +35,8 @@ struct Given {
 
 /// What a connection is sent without having asked.
 pub struct Unasked {
-    /// Events, each to be written when it is durable.
-    pub events: Vec<Reply>,
+    /// Events, to be written when they are durable.
+    pub events: Option<Reply>,
     /// Ask again at once.
     pub more: bool,
     /// The connection is to be ended.
@@ -101,8 +101,8 @@ impl Speaker {
     /// What there is to be sent that was not asked for; the task is woken when there is more. `None` for who never is.
     pub fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked> {
         let told = self.feed.as_mut()?.poll(&self.service, cx);
-        let now = self.service.now();
-        if told.session_ended && self.sessions.own.as_ref().is_some_and(|own| !own.session().is_live(now)) {
+        let is_over = |own: &Binding| !own.session().is_live(self.service.now());
+        if told.session_ended && self.sessions.own.as_deref().is_some_and(is_over) {
             self.sessions.own = None;
             if let Some(feed) = &mut self.feed {
                 feed.unwatch();

@@ -3,7 +3,7 @@
 //! The form is fixed to the byte: a space after `:` and `,`, keys in the order shown, and no raw character that
 //! could reach into the terminal of somebody who reads with netcat.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
@@ -65,13 +65,15 @@ impl Body {
 impl Sent {
     /// By hand: it is what is written most.
     fn write(&self, out: &mut Vec<u8>) {
-        let Sent { id, at, duplicate } = self;
-        let duplicate = if *duplicate { ", \"duplicate\": true" } else { "" };
-        write!(
-            out,
-            "{{\"status\": \"OK\", \"message\": \"Message Sent\", \"id\": {id}, \"at\": \"{at}\"{duplicate}}}\r\n\r\n"
-        )
-        .expect("a Vec takes every byte");
+        out.extend_from_slice(b"{\"status\": \"OK\", \"message\": \"Message Sent\", \"id\": ");
+        write_number(self.id, out);
+        out.extend_from_slice(b", \"at\": \"");
+        self.at.write(out);
+        out.push(b'"');
+        if self.duplicate {
+            out.extend_from_slice(b", \"duplicate\": true");
+        }
+        out.extend_from_slice(b"}\r\n\r\n");
     }
 }
 
@@ -141,6 +143,18 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
+}
+
+/// A name as a JSON string: those of users and of rooms have only characters that stand for themselves.
+pub fn write_name(name: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+}
+
+/// A number as JSON has it.
+pub fn write_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// How many bytes `text` has as a JSON string, quotes included.

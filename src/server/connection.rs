@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             progress |= self.input.resume(|bytes, ended| self.talk.consume(bytes, ended));
             progress |= self.talk.poll_unasked(cx);
             match self.poll_write(cx) {
-                Ok(wrote) => progress |= wrote,
+                Ok(has_room) => progress |= has_room,
                 Err(ending) => return Poll::Ready(ending),
             }
             if let Some(ending) = self.ending() {
@@ -268,17 +268,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .map_ok(drop)
     }
 
-    /// Writes as much as the disk and the peer allow. Returns whether that was anything.
+    /// Writes as much as the disk and the peer allow. Returns whether more can be done by that than could before.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let durability = self.entry.server.service.store.durability();
         let output = &mut self.talk.output;
-        let mut wrote = false;
+        let (was_full, mut wrote) = (output.is_full(), false);
         loop {
             match output.poll_write(Pin::new(&mut self.stream), durability, cx) {
                 Poll::Ready(Ok(0)) => {
                     self.stall = None;
                     if !output.poll_gate(durability, cx) {
-                        return Ok(wrote);
+                        return Ok(wrote && was_full);
                     }
                 }
                 Poll::Ready(Ok(taken)) => {
@@ -298,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Err(Ending::Told(Closing::SlowConsumer));
             }
         }
-        Ok(wrote)
+        Ok(wrote && was_full)
     }
 
     async fn end(mut self, ending: Ending) {

@@ -232,13 +232,20 @@ impl Output {
             Queued::Event(event) => (event, Dialect::Two, true),
             Queued::Late(..) => return,
         };
+        let before = self.bytes.len();
         if self.segments.is_empty() {
-            // Whoever pipelines has as many again in a moment.
-            self.bytes.reserve(FIRST_BYTES);
             self.segments.reserve(FIRST_REPLIES);
         }
-        let before = self.bytes.len();
-        reply.body.write(dialect, &mut self.bytes);
+        match reply.body {
+            Body::Rendered(bytes) if before == 0 => self.bytes = bytes,
+            body => {
+                if before == 0 {
+                    // Whoever pipelines has as many again in a moment.
+                    self.bytes.reserve(FIRST_BYTES);
+                }
+                body.write(dialect, &mut self.bytes);
+            }
+        }
         let delivery = match reply.effect {
             Effect::Deliver(delivery) => Some(Box::new(delivery)),
             _ => None,

@@ -83,8 +83,10 @@ impl Talk {
             let Some(unasked) = self.speaker.poll_unasked(cx) else {
                 break;
             };
-            progress |= !unasked.events.is_empty();
-            unasked.events.into_iter().for_each(|event| self.output.push_event(event));
+            if let Some(events) = unasked.events {
+                progress = true;
+                self.output.push_event(events);
+            }
             if let Some(reason) = unasked.end {
                 self.close(reason);
             }

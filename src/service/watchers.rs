@@ -14,7 +14,9 @@ use crate::{
     store::{Listener, MessageId, Store},
 };
 
-type ByUser = HashMap<UserName, Vec<Arc<Mailbox>>, foldhash::fast::RandomState>;
+/// A user's mailboxes are looked at for each message, and seldom change: to look at them is to hold on to a list that
+/// nobody changes any more.
+type ByUser = HashMap<UserName, Arc<[Arc<Mailbox>]>, foldhash::fast::RandomState>;
 
 /// The watching connections' mailboxes.
 #[derive(Default)]
@@ -38,7 +40,10 @@ impl Watchers {
     }
 
     pub(super) fn add(&self, user: &UserName, mailbox: &Arc<Mailbox>) {
-        self.lock().entry(user.clone()).or_default().push(mailbox.clone());
+        let mut by_user = self.lock();
+        let own = by_user.entry(user.clone()).or_default();
+        *own = own.iter().chain([mailbox]).cloned().collect();
+        drop(by_user);
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -49,7 +54,7 @@ impl Watchers {
         };
         // One of them: a connection that watches anew is there twice for a moment.
         if let Some(at) = own.iter().position(|other| Arc::ptr_eq(other, mailbox)) {
-            own.swap_remove(at);
+            *own = own[..at].iter().chain(&own[at + 1..]).cloned().collect();
             self.count.fetch_sub(1, Ordering::SeqCst);
         }
         if own.is_empty() {
@@ -62,7 +67,9 @@ impl Watchers {
         if self.is_empty() {
             return;
         }
-        let boxes = self.lock().get(user).cloned().unwrap_or_default();
+        let Some(boxes) = self.lock().get(user).cloned() else {
+            return;
+        };
         for mailbox in boxes.iter().filter(|mailbox| !except.is_some_and(|other| Arc::ptr_eq(other, mailbox)))
         {
             mailbox.put(&put);

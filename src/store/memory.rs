@@ -9,7 +9,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::{
-    BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Outcome, Page,
+    BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Outcome, Page,
     Position, Receipt, RoomEntry, SessionRecord, Store, Stored, rooms::Rooms,
 };
 use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};
@@ -190,13 +190,8 @@ impl Store for Memory {
         known(self.lock().repeated(&message))
     }
 
-    fn inbox<'a>(
-        &'a self,
-        user: &'a UserName,
-        after: MessageId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
-        Box::pin(ready(Ok(self.lock().inbox(user, after, limit))))
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
+        Look::Found(Ok(self.lock().inbox(user, after, limit)))
     }
 
     fn history<'a>(

@@ -127,6 +127,26 @@ pub enum Receipt<T> {
     Late(BoxFuture<'static, Outcome<T>>),
 }
 
+/// What a store gives for a look: what was found, at once if that takes no disk. To be awaited in any case.
+pub enum Look<'a, T> {
+    /// Known already.
+    Found(Result<T, Refusal>),
+    /// Being read.
+    Reading(BoxFuture<'a, Result<T, Refusal>>),
+}
+
+impl<'a, T: Send + 'a> IntoFuture for Look<'a, T> {
+    type Output = Result<T, Refusal>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        match self {
+            Look::Found(found) => Box::pin(std::future::ready(found)),
+            Look::Reading(found) => found,
+        }
+    }
+}
+
 /// The contract.
 ///
 /// - **Order.** Messages that one caller appends one after the other get growing numbers, and every inbox gives
@@ -157,12 +177,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Refusal::Internal`] if they cannot be read.
-    fn inbox<'a>(
-        &'a self,
-        user: &'a UserName,
-        after: MessageId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>>;
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page>;
 
     /// At most `limit` messages of a conversation before number `before`, the newest of them: between two users, or
     /// in a room while the user was in it.

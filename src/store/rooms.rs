@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::{MessageId, Position};
 use crate::protocol::{RoomName, UserName};
 
@@ -61,7 +63,7 @@ struct Room {
 pub(super) struct Rooms {
     by_name: BTreeMap<RoomName, Room>,
     /// The rooms that somebody is or was in.
-    of_user: HashMap<UserName, BTreeSet<RoomName>>,
+    of_user: HashMap<UserName, BTreeSet<RoomName>, RandomState>,
     /// What must be durable before anybody may be told of the latest change.
     pub(super) position: Position,
 }

@@ -16,7 +16,7 @@ use chat_service::{
     server::{self, Server},
     service::{Clock, Limits, Service},
     store::{
-        BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Options,
+        BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Options,
         Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Sqlite, Store, Stored,
     },
     users,
@@ -67,13 +67,8 @@ impl Store for Planted {
         }
     }
 
-    fn inbox<'a>(
-        &'a self,
-        user: &'a UserName,
-        after: MessageId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
-        Box::pin(async move {
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
+        Look::Reading(Box::pin(async move {
             let mut page = self.store.inbox(user, after, limit).await?;
             page.position = self.position(page.position);
             if self.fault == Fault::Swapped
@@ -82,7 +77,7 @@ impl Store for Planted {
                 page.messages.swap(at, at + 1);
             }
             Ok(page)
-        })
+        }))
     }
 
     fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {

@@ -23,9 +23,9 @@ macro_rules! forward {
         fn sessions(&self) -> Vec<SessionRecord> { self.$inner.sessions() }
     };
     (@ $inner:tt inbox) => {
-        fn inbox<'a>(
-            &'a self, user: &'a UserName, after: MessageId, limit: usize,
-        ) -> BoxFuture<'a, Result<Page, Refusal>> { self.$inner.inbox(user, after, limit) }
+        fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
+            self.$inner.inbox(user, after, limit)
+        }
     };
     (@ $inner:tt reads) => {
         fn history<'a>(

@@ -8,8 +8,8 @@ use std::sync::{
 use chat_service::{
     protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        BoxFuture, Cursor, Durability, Listener, Membership, Memory, Message, MessageId, NewMessage, Outcome,
-        Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        BoxFuture, Cursor, Durability, Listener, Look, Membership, Memory, Message, MessageId, NewMessage,
+        Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
     },
 };
 use tokio::sync::oneshot;
@@ -101,16 +101,11 @@ impl Store for Held {
         self.memory.find_repeated(message)
     }
 
-    fn inbox<'a>(
-        &'a self,
-        user: &'a UserName,
-        after: MessageId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
-        Box::pin(async move {
-            let page = self.memory.inbox(user, after, limit).await?;
-            Ok(Page { position: self.head(), ..page })
-        })
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
+        let Look::Found(page) = self.memory.inbox(user, after, limit) else {
+            unreachable!("memory knows at once")
+        };
+        Look::Found(page.map(|page| Page { position: self.head(), ..page }))
     }
 
     fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chat_service::{
     protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        BoxFuture, Cursor, Durability, Listener, Membership, Memory, Message, MessageId, NewMessage, Outcome,
-        Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        BoxFuture, Cursor, Durability, Listener, Look, Membership, Memory, Message, MessageId, NewMessage,
+        Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
     },
 };
 
@@ -45,16 +45,11 @@ impl Store for Reordering {
         late(self.0.find_repeated(message), 3)
     }
 
-    fn inbox<'a>(
-        &'a self,
-        user: &'a UserName,
-        after: MessageId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
-        Box::pin(async move {
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
+        Look::Reading(Box::pin(async move {
             tokio::task::yield_now().await;
             self.0.inbox(user, after, limit).await
-        })
+        }))
     }
 
     forward!(0: acknowledge, sessions, reads, rooms, subscribe, durability, facts);

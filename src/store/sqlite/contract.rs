@@ -1,9 +1,6 @@
 //! The contract as this store keeps it.
 
-use std::{
-    future::ready,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use rusqlite::Connection;
 use tokio::{sync::oneshot, task};
@@ -18,8 +15,8 @@ use super::{
 use crate::{
     protocol::{MAX_REPLY, Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        BoxFuture, Cursor, Durability, Listener, Membership, Message, MessageId, NewMessage, Outcome, Page,
-        Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Outcome,
+        Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
     },
 };
 
@@ -140,18 +137,13 @@ impl Store for Sqlite {
         }
     }
 
-    fn inbox<'a>(
-        &'a self,
-        user: &'a UserName,
-        after: MessageId,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
         let plan = self.shared.lock().plan_inbox(user, after, limit, MAX_REPLY);
         let InboxPlan { user: id, sources, indexed, tail, more, position } = plan;
         if sources.is_empty() {
-            return Box::pin(ready(Ok(Page { messages: tail, more, position })));
+            return Look::Found(Ok(Page { messages: tail, more, position }));
         }
-        Box::pin(async move {
+        Look::Reading(Box::pin(async move {
             let user = id.unwrap_or(NameId(u32::MAX));
             let found = self.read("an inbox", move |connection, shared| {
                 let found = reader::inbox(connection, user, &sources, indexed, limit)?;
@@ -166,7 +158,7 @@ impl Store for Sqlite {
             let more = more || tail.len() > room;
             messages.extend(tail.into_iter().take(room));
             Ok(Page { messages, more, position })
-        })
+        }))
     }
 
     fn history<'a>(
