@@ -35,7 +35,7 @@ pub enum Effect {
     /// From now on the connection's own session is this one.
     Bind(Arc<Session>),
     /// To be told when the reply was written.
-    Deliver(Delivery),
+    Deliver(Box<Delivery>),
     /// From the next reply on the connection speaks dialect 2.
     Hello,
     /// From now on the connection is sent what comes for the session's user.

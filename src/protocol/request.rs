@@ -122,7 +122,8 @@ fn is_blank(byte: u8) -> bool {
 /// The first word of `text`, and what stands after it.
 fn first_word(text: &str) -> (&str, &str) {
     let text = text.trim_start_matches(' ');
-    match memchr::memchr(b' ', text.as_bytes()) {
+    // Most words are a few letters: found before a search over many bytes at once has begun.
+    match text.bytes().position(|byte| byte == b' ') {
         Some(at) => text.split_at(at),
         None => (text, ""),
     }

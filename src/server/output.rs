@@ -1,8 +1,9 @@
 //! Replies on their way out. The one gate: a reply leaves when the position that it rests on is durable.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -22,9 +23,19 @@ const MAX_BYTES: usize = 256 * 1024;
 /// nor one that holds this many unwritten replies.
 const MAX_REPLIES: usize = 1024;
 
-/// Room for so many bytes, and so many replies, is made with the first reply.
+/// Room for so many bytes, and so many replies, is made with the first reply: whoever pipelines has as many again in a
+/// moment.
 const FIRST_BYTES: usize = 1024;
 const FIRST_REPLIES: usize = 16;
+
+thread_local! {
+    /// Room that a connection has given back, for the next on this thread that has something to say.
+    static SPARE_BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE_SEGMENTS: Cell<VecDeque<Segment>> = const { Cell::new(VecDeque::new()) };
+}
+
+/// No more than so much of it is kept.
+const MAX_SPARE: usize = 16 * 1024;
 
 /// Written bytes stay in front of the buffer until there are so many of them.
 const COMPACT: usize = 64 * 1024;
@@ -118,6 +129,9 @@ impl Output {
 
     /// Asks the late replies at the front of the queue. Returns whether one became known.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.queue.is_empty() {
+            return false;
+        }
         let before = self.queue.len();
         while let Some(mut first) = self.queue.pop_front() {
             if let Queued::Late(reply, dialect) = &mut first {
@@ -215,13 +229,23 @@ impl Output {
             }
         }
         if self.segments.is_empty() {
-            // A connection without replies under way holds no memory for them.
-            self.bytes = Vec::new();
-            self.segments = VecDeque::new();
+            self.give_back();
             self.written = 0;
         } else if self.written >= COMPACT {
             self.bytes.drain(..self.written);
             self.written = 0;
+        }
+    }
+
+    /// A connection without replies under way holds no memory for them.
+    fn give_back(&mut self) {
+        let (mut bytes, segments) = (mem::take(&mut self.bytes), mem::take(&mut self.segments));
+        if (FIRST_BYTES..=MAX_SPARE).contains(&bytes.capacity()) {
+            bytes.clear();
+            SPARE_BYTES.set(bytes);
+        }
+        if segments.capacity() <= MAX_SPARE / size_of::<Segment>() {
+            SPARE_SEGMENTS.set(segments);
         }
     }
 
@@ -233,21 +257,22 @@ impl Output {
             Queued::Late(..) => return,
         };
         let before = self.bytes.len();
-        if self.segments.is_empty() {
+        if self.segments.capacity() == 0 {
+            self.segments = SPARE_SEGMENTS.take();
             self.segments.reserve(FIRST_REPLIES);
         }
         match reply.body {
             Body::Rendered(bytes) if before == 0 => self.bytes = bytes,
             body => {
-                if before == 0 {
-                    // Whoever pipelines has as many again in a moment.
+                if self.bytes.capacity() == 0 {
+                    self.bytes = SPARE_BYTES.take();
                     self.bytes.reserve(FIRST_BYTES);
                 }
                 body.write(dialect, &mut self.bytes);
             }
         }
         let delivery = match reply.effect {
-            Effect::Deliver(delivery) => Some(Box::new(delivery)),
+            Effect::Deliver(delivery) => Some(delivery),
             _ => None,
         };
         self.segments.push_back(Segment {

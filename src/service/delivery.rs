@@ -77,8 +77,8 @@ impl Lease {
 
     /// A reply is made of these messages.
     #[must_use]
-    pub fn deliver(self, taken: Taken, origin: Option<Arc<Mailbox>>) -> Delivery {
-        Delivery { lease: self, taken, origin }
+    pub fn deliver(self, taken: Taken, origin: Option<Arc<Mailbox>>) -> Box<Delivery> {
+        Box::new(Delivery { lease: self, taken, origin })
     }
 }
 

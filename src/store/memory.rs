@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::{
     BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Outcome, Page,
-    Position, Receipt, RoomEntry, SessionRecord, Store, Stored, rooms::Rooms,
+    Position, Receipt, RoomEntry, SessionRecord, Store, Stored, rooms::Rooms, sorted::begin_after,
 };
 use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};
 
@@ -140,11 +140,15 @@ impl State {
     fn inbox(&self, user: &UserName, asked: MessageId, limit: usize) -> Page {
         let inbox = self.inboxes.get(user);
         let lower = inbox.map_or(MessageId(0), Inbox::upto).max(asked);
-        let direct = inbox.into_iter().flat_map(|Inbox { direct, .. }| {
-            direct.range(direct.partition_point(|id| *id <= lower)..).copied()
-        });
+        let direct = inbox
+            .into_iter()
+            .flat_map(|Inbox { direct, .. }| direct.range(begin_after(direct, lower)..).copied());
+        let mut stays = self.rooms.stays_past(user, lower).peekable();
+        if stays.peek().is_none() {
+            return self.page(direct, limit);
+        }
         let mut ids: Vec<_> = direct.take(limit + 1).collect();
-        for (room, span) in self.rooms.stays_past(user, lower) {
+        for (room, span) in stays {
             let all = self.room_messages.get(room).map_or(&[][..], |ids| after(ids, lower));
             let others = |id: &MessageId| self.message(*id).is_some_and(|message| message.from != *user);
             ids.extend(all.iter().filter(|id| span.contains(**id)).filter(|id| others(id)).take(limit + 1));

@@ -5,6 +5,7 @@
 mod durability;
 mod memory;
 mod rooms;
+mod sorted;
 mod sqlite;
 
 use std::{future::Future, pin::Pin, sync::Arc};

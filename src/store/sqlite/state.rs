@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     protocol::{Recipient, RoomName, Timestamp, UserName},
-    store::{Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms},
+    store::{
+        Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms,
+        sorted::begin_after,
+    },
 };
 
 /// Room for so many ops is made at once.
@@ -38,7 +41,7 @@ impl Inbox {
 
     /// Its messages in the tail after one.
     pub(super) fn tail_after(&self, id: MessageId) -> impl Iterator<Item = MessageId> {
-        self.tail.range(self.tail.partition_point(|other| *other <= id)..).copied()
+        self.tail.range(begin_after(&self.tail, id)..).copied()
     }
 
     /// Its messages in the tail before one.

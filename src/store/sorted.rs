@@ -1,0 +1,39 @@
+//! Numbers in order.
+
+use std::collections::VecDeque;
+
+use super::MessageId;
+
+/// Where in `ids`, which grow, those begin that come after `id`. Soon found if they are few, as for who watches.
+pub(super) fn begin_after(ids: &VecDeque<MessageId>, id: MessageId) -> usize {
+    // All from `end` on come after it; the steps towards the beginning double.
+    let (mut end, mut step) = (ids.len(), 1);
+    while let Some(before) = end.checked_sub(step).filter(|at| ids[*at] > id) {
+        (end, step) = (before, step * 2);
+    }
+    let mut begin = end.saturating_sub(step);
+    while begin < end {
+        let middle = usize::midpoint(begin, end);
+        if ids[middle] > id {
+            end = middle;
+        } else {
+            begin = middle + 1;
+        }
+    }
+    begin
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::btree_set, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_where_a_search_finds_it(ids in btree_set(0u64..60, 0..40), id in 0u64..70) {
+            let (ids, id): (VecDeque<_>, _) = (ids.into_iter().map(MessageId).collect(), MessageId(id));
+            prop_assert_eq!(begin_after(&ids, id), ids.partition_point(|other| *other <= id));
+        }
+    }
+}
