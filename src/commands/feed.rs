@@ -16,7 +16,7 @@ use crate::{
         Refusal, Timestamp, UserName,
         reply::{self, Body, write_json},
     },
-    service::{Mail, Mailbox, Presence, Service, Session, Watching},
+    service::{Mail, Mailbox, Notices, Presence, Service, Session, Watching},
     store::{BoxFuture, Fate, Look, MessageId, Page, Position},
 };
 
@@ -114,8 +114,12 @@ impl Feed {
     /// What there is to be sent now. The task is woken when there is more.
     pub(super) fn poll(&mut self, service: &Arc<Service>, cx: &mut Context<'_>) -> Told {
         let mut told = Told::default();
-        if let Some(mail) = self.mailbox.take(cx.waker()) {
-            self.open(mail, service, &mut told);
+        let Mail { news, notices } = self.mailbox.take(cx.waker());
+        if let Some(watch) = &mut self.watch {
+            watch.is_behind |= news;
+        }
+        if let Some(notices) = notices {
+            self.open(*notices, service, &mut told);
         }
         if told.events.is_some() {
             told.more = true;
@@ -125,12 +129,11 @@ impl Feed {
         told
     }
 
-    fn open(&mut self, mail: Mail, service: &Arc<Service>, told: &mut Told) {
-        let Mail { news, acked, delivered, presence, session_ended, logged_out, overflow } = mail;
+    fn open(&mut self, notices: Notices, service: &Arc<Service>, told: &mut Told) {
+        let Notices { acked, delivered, presence, session_ended, logged_out, overflow } = notices;
         told.too_slow = overflow;
         let (mut out, mut position) = (Vec::new(), Position::START);
-        if let Some(watch) = &mut self.watch {
-            watch.is_behind |= news;
+        if self.watch.is_some() {
             if let Some(upto) = acked {
                 put(&Acked { event: "acked", upto: upto.0 }, &mut out);
             }

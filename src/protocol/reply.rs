@@ -135,14 +135,29 @@ pub fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
 
 /// `text` as a JSON string in the form that all replies have.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Each byte is looked at, without an end before the last: that is done many at a time.
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\');
-    if !text.as_bytes().iter().fold(true, |all, byte| all & is_plain(byte)) {
-        return write_json(&text, out);
+    if is_plain(text.as_bytes()) { write_name(text, out) } else { write_json(&text, out) }
+}
+
+/// Which bytes stand for themselves in a JSON string.
+static PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], b' ');
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\');
+        byte += 1;
     }
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
+    plain
+};
+
+/// Whether all characters stand for themselves.
+fn is_plain(text: &[u8]) -> bool {
+    // What is long is looked at in blocks without an end before their last byte: that is done many bytes at a time.
+    let block = |bytes: &[u8; 16]| {
+        bytes.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\'))
+    };
+    match text.last_chunk() {
+        Some(last) => text.as_chunks().0.iter().all(block) && block(last),
+        None => text.iter().all(|byte| PLAIN[usize::from(*byte)]),
+    }
 }
 
 /// A name as a JSON string: those of users and of rooms have only characters that stand for themselves.

@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut progress = self.talk.poll_answering(cx);
             progress |= self.talk.output.poll_late(cx);
             progress |= self.input.resume(|bytes, ended| self.talk.consume(bytes, ended));
-            progress |= self.talk.poll_unasked(cx);
+            self.talk.poll_unasked(cx);
             match self.poll_write(cx) {
                 Ok(has_room) => progress |= has_room,
                 Err(ending) => return Poll::Ready(ending),

@@ -76,15 +76,13 @@ impl Talk {
         true
     }
 
-    /// Appends what the peer is sent without having asked, as long as there is room. Returns whether there was any.
-    pub(super) fn poll_unasked(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut progress = false;
+    /// Appends what the peer is sent without having asked, as long as there is room.
+    pub(super) fn poll_unasked(&mut self, cx: &mut Context<'_>) {
         while self.closing.is_none() && !self.quit && !self.output.is_full() {
             let Some(unasked) = self.speaker.poll_unasked(cx) else {
                 break;
             };
             if let Some(events) = unasked.events {
-                progress = true;
                 self.output.push_event(events);
             }
             if let Some(reason) = unasked.end {
@@ -94,7 +92,6 @@ impl Talk {
                 break;
             }
         }
-        progress
     }
 
     pub(super) fn close(&mut self, reason: Closing) {

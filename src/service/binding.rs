@@ -112,8 +112,8 @@ impl Service {
         let (service, user) = (self.clone(), user.clone());
         spawn(async move {
             for other in service.store.acquaintances(&user).await {
-                service.watchers.put(&other, None, |mail| {
-                    mail.presence.insert(user.clone());
+                service.watchers.put(&other, None, |notices| {
+                    notices.presence.insert(user.clone());
                 });
             }
         });

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Mailbox, Service};
+use super::{Mailbox, Notices, Service};
 use crate::{
     protocol::UserName,
     store::{Message, MessageId, Position},
@@ -68,7 +68,8 @@ impl Lease {
         if !self.service.watchers.is_empty() {
             let (service, user, origin) = (self.service.clone(), self.user.clone(), origin.cloned());
             store.durability().when_durable(position, move || {
-                service.watchers.put(&user, origin.as_ref(), |mail| mail.acked = mail.acked.max(Some(upto)));
+                let acked = |notices: &mut Notices| notices.acked = notices.acked.max(Some(upto));
+                service.watchers.put(&user, origin.as_ref(), acked);
                 service.watchers.delivered(&direct, at);
             });
         }

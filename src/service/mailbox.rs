@@ -27,8 +27,15 @@ struct Inner {
 /// What has come since it was taken last.
 #[derive(Default)]
 pub struct Mail {
-    /// There may be new messages.
+    /// There may be new messages: that is nearly always all.
     pub news: bool,
+    /// What else has come.
+    pub notices: Option<Box<Notices>>,
+}
+
+/// What is told beside messages.
+#[derive(Default)]
+pub struct Notices {
     /// Another connection has taken messages out of the inbox, up to this one.
     pub acked: Option<MessageId>,
     /// Messages of this user that have been taken out of their recipients' inboxes, and when.
@@ -43,45 +50,44 @@ pub struct Mail {
     pub overflow: bool,
 }
 
-impl Mail {
-    fn is_empty(&self) -> bool {
-        let Mail { news, acked, delivered, presence, session_ended, logged_out, overflow } = self;
-        !news
-            && !logged_out
-            && !overflow
-            && acked.is_none()
-            && session_ended.is_none()
-            && delivered.is_empty()
-            && presence.is_empty()
-    }
-}
-
 impl Mailbox {
     /// Takes what has come. From now on the task of `waker` is woken when something comes.
-    pub fn take(&self, waker: &Waker) -> Option<Mail> {
+    pub fn take(&self, waker: &Waker) -> Mail {
         let mut inner = self.lock();
         if !inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             inner.waker = Some(waker.clone());
         }
-        (!inner.mail.is_empty()).then(|| std::mem::take(&mut inner.mail))
+        std::mem::take(&mut inner.mail)
     }
 
-    /// Puts something in.
-    pub(super) fn put(&self, put: impl FnOnce(&mut Mail)) {
+    /// There may be new messages.
+    pub(super) fn put_news(&self) {
         let mut inner = self.lock();
-        put(&mut inner.mail);
-        if inner.mail.delivered.len() > MAX_DELIVERED {
-            inner.mail.delivered = VecDeque::new();
-            inner.mail.overflow = true;
+        inner.mail.news = true;
+        inner.wake();
+    }
+
+    /// Puts something else in.
+    pub(super) fn put(&self, put: impl FnOnce(&mut Notices)) {
+        let mut inner = self.lock();
+        let notices = inner.mail.notices.get_or_insert_default();
+        put(notices);
+        if notices.delivered.len() > MAX_DELIVERED {
+            notices.delivered = VecDeque::new();
+            notices.overflow = true;
         }
-        let waker = inner.waker.clone();
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        inner.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Inner {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
     }
 }

@@ -151,9 +151,9 @@ impl Session {
         }
         for mailbox in self.mailboxes().iter() {
             if origin.is_some_and(|origin| Arc::ptr_eq(origin, mailbox)) {
-                mailbox.put(|mail| mail.logged_out = true);
+                mailbox.put(|notices| notices.logged_out = true);
             } else {
-                mailbox.put(|mail| mail.session_ended = Some(position));
+                mailbox.put(|notices| notices.session_ended = Some(position));
             }
         }
     }
@@ -163,7 +163,7 @@ impl Session {
         self.mailboxes().push(mailbox.clone());
         // Ended meanwhile, or before: nobody else would tell.
         if self.ended.load(Ordering::SeqCst) {
-            mailbox.put(|mail| mail.session_ended = Some(Position::START));
+            mailbox.put(|notices| notices.session_ended = Some(Position::START));
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mailbox, Notices};
 use crate::{
     protocol::{Recipient, Timestamp, UserName},
     store::{Listener, MessageId, Store},
@@ -63,28 +63,29 @@ impl Watchers {
     }
 
     /// Puts something into all mailboxes of a user, but for one.
-    pub(super) fn put(&self, user: &UserName, except: Option<&Arc<Mailbox>>, put: impl Fn(&mut Mail)) {
-        if self.is_empty() {
-            return;
-        }
-        let Some(boxes) = self.lock().get(user).cloned() else {
-            return;
-        };
-        for mailbox in boxes.iter().filter(|mailbox| !except.is_some_and(|other| Arc::ptr_eq(other, mailbox)))
-        {
-            mailbox.put(&put);
+    pub(super) fn put(&self, user: &UserName, except: Option<&Arc<Mailbox>>, put: impl Fn(&mut Notices)) {
+        for mailbox in self.of_user(user).iter().flat_map(|own| own.iter()) {
+            if !except.is_some_and(|other| Arc::ptr_eq(other, mailbox)) {
+                mailbox.put(&put);
+            }
         }
     }
 
     /// There may be new messages for the user.
     pub(super) fn news(&self, user: &UserName) {
-        self.put(user, None, |mail| mail.news = true);
+        for mailbox in self.of_user(user).iter().flat_map(|own| own.iter()) {
+            mailbox.put_news();
+        }
+    }
+
+    fn of_user(&self, user: &UserName) -> Option<Arc<[Arc<Mailbox>]>> {
+        if self.is_empty() { None } else { self.lock().get(user).cloned() }
     }
 
     /// Messages of each of these senders were taken out of an inbox.
     pub(super) fn delivered(&self, messages: &[(UserName, MessageId)], at: Timestamp) {
         for (sender, id) in messages {
-            self.put(sender, None, |mail| mail.delivered.push_back((*id, at)));
+            self.put(sender, None, |notices| notices.delivered.push_back((*id, at)));
         }
     }
 
