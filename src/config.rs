@@ -102,6 +102,10 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_REQUEST_BURST", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub request_burst: u32,
 
+    /// Threads that serve connections [default: one less than there are cores, at least 1]
+    #[arg(long, env = "CHAT_NETWORK_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub network_threads: Option<u16>,
+
     /// For load tests: lift limits of rate, time and connections, and leave weak hashes as they are; line and inbox limits stay
     #[arg(long, env = "CHAT_NO_LIMITS")]
     pub no_limits: bool,

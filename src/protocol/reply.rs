@@ -138,26 +138,22 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     if is_plain(text.as_bytes()) { write_name(text, out) } else { write_json(&text, out) }
 }
 
-/// Which bytes stand for themselves in a JSON string.
-static PLAIN: [bool; 256] = {
-    let (mut plain, mut byte) = ([false; 256], b' ');
-    while byte <= b'~' {
-        plain[byte as usize] = !matches!(byte, b'"' | b'\\');
-        byte += 1;
-    }
-    plain
-};
-
 /// Whether all characters stand for themselves.
 fn is_plain(text: &[u8]) -> bool {
-    // What is long is looked at in blocks without an end before their last byte: that is done many bytes at a time.
-    let block = |bytes: &[u8; 16]| {
-        bytes.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\'))
+    const BLOCK: usize = 16;
+    let is_special =
+        |byte: u8| u8::from(byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\');
+    let Some(last) = text.last_chunk::<BLOCK>() else {
+        return !text.iter().any(|byte| is_special(*byte) != 0);
     };
-    match text.last_chunk() {
-        Some(last) => text.as_chunks().0.iter().all(block) && block(last),
-        None => text.iter().all(|byte| PLAIN[usize::from(*byte)]),
+    // Each byte of a block has a place of its own, and there is no end before the last: a block is looked at at once.
+    let mut special = [0; BLOCK];
+    for block in text.as_chunks::<BLOCK>().0.iter().chain([last]) {
+        for (special, byte) in special.iter_mut().zip(block) {
+            *special |= is_special(*byte);
+        }
     }
+    special == [0; BLOCK]
 }
 
 /// A name as a JSON string: those of users and of rooms have only characters that stand for themselves.

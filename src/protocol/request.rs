@@ -121,12 +121,11 @@ fn is_blank(byte: u8) -> bool {
 
 /// The first word of `text`, and what stands after it.
 fn first_word(text: &str) -> (&str, &str) {
-    let text = text.trim_start_matches(' ');
     // Most words are a few letters: found before a search over many bytes at once has begun.
-    match text.bytes().position(|byte| byte == b' ') {
-        Some(at) => text.split_at(at),
-        None => (text, ""),
-    }
+    let bytes = text.as_bytes();
+    let begin = bytes.iter().position(|byte| *byte != b' ').unwrap_or(bytes.len());
+    let len = bytes[begin..].iter().position(|byte| *byte == b' ').unwrap_or(bytes.len() - begin);
+    text[begin..].split_at(len)
 }
 
 fn bind_words<'a>(mut rest: &'a str, parameters: &[Parameter]) -> Option<Arguments<'a>> {

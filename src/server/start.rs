@@ -2,12 +2,15 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    num::NonZero,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{
+    runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
@@ -87,7 +90,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     let (limits, service_limits) = limits(args);
     let service = Arc::new(Service::new(users, store.clone(), Clock::default(), service_limits));
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime(args.network_threads)?;
     let ended: Result<(), StartError> = runtime.block_on(async {
         service.begin_anew(&service.users.all()).await;
         let listeners = addresses.listen(args)?;
@@ -116,6 +119,22 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     // Cursors that moved with the last replies.
     store.close();
     ended
+}
+
+/// What serves connections, on so many threads.
+fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
+    // One core is left to what writes the store, and to who sends from this machine.
+    let spare = || thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1);
+    let mut builder = match threads.map_or_else(spare, usize::from) {
+        // Nothing is handed from thread to thread, and nobody has to be woken for it.
+        1 => Builder::new_current_thread(),
+        threads => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
+    builder.enable_all().build()
 }
 
 /// Refuses users whose password everybody knows.

@@ -140,14 +140,12 @@ impl State {
     fn inbox(&self, user: &UserName, asked: MessageId, limit: usize) -> Page {
         let inbox = self.inboxes.get(user);
         let lower = inbox.map_or(MessageId(0), Inbox::upto).max(asked);
-        let direct = inbox
-            .into_iter()
-            .flat_map(|Inbox { direct, .. }| direct.range(begin_after(direct, lower)..).copied());
+        let direct = inbox.map(|Inbox { direct, .. }| direct.range(begin_after(direct, lower)..).copied());
         let mut stays = self.rooms.stays_past(user, lower).peekable();
-        if stays.peek().is_none() {
+        if let (Some(direct), None) = (direct.clone(), stays.peek()) {
             return self.page(direct, limit);
         }
-        let mut ids: Vec<_> = direct.take(limit + 1).collect();
+        let mut ids: Vec<_> = direct.into_iter().flatten().take(limit + 1).collect();
         for (room, span) in stays {
             let all = self.room_messages.get(room).map_or(&[][..], |ids| after(ids, lower));
             let others = |id: &MessageId| self.message(*id).is_some_and(|message| message.from != *user);
