@@ -45,6 +45,28 @@ fn settings_come_from_the_environment_too() {
 }
 
 #[test]
+fn it_serves_on_as_many_threads_as_it_is_told() {
+    // One is the program's own.
+    for (threads, others) in [("1", 0), ("3", 3)] {
+        let server = Program::start(&["--network-threads", threads, "--store", "memory"]);
+        assert_eq!(server.threads("network"), others);
+        let mut watcher = server.connect();
+        watcher.write_all(b"hello 2\nauth messi surabaya\nwatch\n").expect("taken");
+        (0..3).for_each(|_| drop(read_reply(&mut watcher)));
+        let answers = server.talk("auth messi surabaya\nsend messi hello\n");
+        assert!(answers.contains(SENT), "{answers}");
+        let event = read_reply(&mut watcher);
+        assert!(event.starts_with("{\"event\": \"message\"") && event.contains("hello"), "{event}");
+        server.stop();
+    }
+    let mut none = chat_server();
+    none.args(["--network-threads", "0"]);
+    let refused = run(none, "");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("0 is not in 1..=1024"));
+}
+
+#[test]
 fn a_signal_answers_what_has_arrived_and_says_goodbye() {
     for signal in ["TERM", "INT"] {
         let server = Program::start(&[]);

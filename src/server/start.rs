@@ -130,7 +130,7 @@ fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
         1 => Builder::new_current_thread(),
         threads => {
             let mut builder = Builder::new_multi_thread();
-            builder.worker_threads(threads);
+            builder.worker_threads(threads).thread_name("network");
             builder
         }
     };
