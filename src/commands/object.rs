@@ -4,7 +4,7 @@ use super::Reply;
 use crate::{
     protocol::{
         Dialect, MAX_REPLY,
-        reply::{self, Body, write_name, write_number, write_string},
+        reply::{self, Body, write_number, write_plain, write_string},
     },
     store::{Message, Page},
     users::Users,
@@ -46,9 +46,9 @@ impl<'a> Object<'a> {
             out.extend_from_slice(b", \"at\": \"");
             at.write(out);
             out.extend_from_slice(b"\", \"from\": ");
-            write_name(from, out);
+            write_plain(from, out);
             out.extend_from_slice(b", \"to\": ");
-            write_name(to, out);
+            write_plain(to, out);
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(b"\"msg_from\": ");

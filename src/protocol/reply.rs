@@ -135,31 +135,30 @@ pub fn write_json(value: &impl Serialize, out: &mut Vec<u8>) {
 
 /// `text` as a JSON string in the form that all replies have.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    if is_plain(text.as_bytes()) { write_name(text, out) } else { write_json(&text, out) }
+    if is_plain(text.as_bytes()) { write_plain(text, out) } else { write_json(&text, out) }
 }
 
 /// Whether all characters stand for themselves.
 fn is_plain(text: &[u8]) -> bool {
     const BLOCK: usize = 16;
-    let is_special =
-        |byte: u8| u8::from(byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\');
+    let is_special = |byte: u8| !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\';
     let Some(last) = text.last_chunk::<BLOCK>() else {
-        return !text.iter().any(|byte| is_special(*byte) != 0);
+        return !text.iter().any(|byte| is_special(*byte));
     };
     // Each byte of a block has a place of its own, and there is no end before the last: a block is looked at at once.
-    let mut special = [0; BLOCK];
+    let mut special = [false; BLOCK];
     for block in text.as_chunks::<BLOCK>().0.iter().chain([last]) {
         for (special, byte) in special.iter_mut().zip(block) {
             *special |= is_special(*byte);
         }
     }
-    special == [0; BLOCK]
+    special == [false; BLOCK]
 }
 
-/// A name as a JSON string: those of users and of rooms have only characters that stand for themselves.
-pub fn write_name(name: &str, out: &mut Vec<u8>) {
+/// The same of a text whose characters all stand for themselves, as names of users and of rooms have only such.
+pub fn write_plain(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(text.as_bytes());
     out.push(b'"');
 }
 

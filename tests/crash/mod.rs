@@ -74,8 +74,8 @@ fn nothing_is_lost_by_kill_9() {
     let data = folder.path().join("data");
     let run = Run::new();
     let mut random = Random(1);
-    for _ in 0..cycles(6) {
-        let server = start(&data);
+    for threads in ["1", "3"].into_iter().cycle().take(cycles(6)) {
+        let server = start_with(&data, &data, &["--network-threads", threads]);
         let target =
             run.answered.load(Ordering::SeqCst) + 200 + usize::try_from(random.below(1500)).expect("small");
         run.until_lost(server.address, || {
