@@ -129,9 +129,6 @@ impl Output {
 
     /// Asks the late replies at the front of the queue. Returns whether one became known.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.queue.is_empty() {
-            return false;
-        }
         let before = self.queue.len();
         while let Some(mut first) = self.queue.pop_front() {
             if let Queued::Late(reply, dialect) = &mut first {

@@ -2,9 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    num::NonZero,
     sync::Arc,
-    thread,
     time::Duration,
 };
 
@@ -124,8 +122,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 /// What serves connections, on so many threads.
 fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
     // One core is left to what writes the store, and to who sends from this machine.
-    let spare = || thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1);
-    let mut builder = match threads.map_or_else(spare, usize::from) {
+    let mut builder = match threads.map_or_else(service::spare_cores, usize::from) {
         // Nothing is handed from thread to thread, and nobody has to be woken for it.
         1 => Builder::new_current_thread(),
         threads => {

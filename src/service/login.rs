@@ -36,10 +36,15 @@ impl Drop for Place<'_> {
     }
 }
 
+/// All cores but one, which is left to other work; at least 1.
+#[must_use]
+pub fn spare_cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
+}
+
 impl Hashing {
     pub(super) fn new(max_queued: usize) -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let turns = Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)));
+        let turns = Arc::new(Semaphore::new(spare_cores()));
         Hashing { turns, memory: Arc::default(), queued: AtomicUsize::new(0), max_queued }
     }
 

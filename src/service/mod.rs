@@ -24,6 +24,7 @@ pub use binding::{Binding, Watching};
 pub use clock::Clock;
 pub use counts::{Counts, Limit};
 pub use delivery::{Delivery, Lease, Taken};
+pub use login::spare_cores;
 pub use mailbox::{Mail, Mailbox, Notices};
 pub use presence::Presence;
 pub use rate::Rate;
