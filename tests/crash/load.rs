@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) enough: AtomicBool,
     senders: Vec<Mutex<Sender>>,
     readers: Vec<Mutex<Reader>>,
+    /// Inboxes are read while the server runs, not only at the end.
+    read_meanwhile: bool,
 }
 
 struct Sender {
@@ -172,7 +174,13 @@ impl Run {
             enough: AtomicBool::new(false),
             senders: (0..SENDERS).map(sender).collect(),
             readers: (0..READERS).map(reader).collect(),
+            read_meanwhile: true,
         }
+    }
+
+    /// A run in which nobody reads before [`Run::finish`].
+    pub(crate) fn read_at_the_end() -> Self {
+        Run { read_meanwhile: false, ..Run::new() }
     }
 
     fn history(&self) -> std::sync::MutexGuard<'_, History> {
@@ -193,6 +201,22 @@ impl Run {
         Ok(token.clone().map(|token| (line, token)))
     }
 
+    /// Everybody begins their session.
+    pub(crate) fn log_in(&self, address: SocketAddr) {
+        let join = |name: &str, token: &mut Option<String>| {
+            let joined = self.join(name, token, address).expect("the server is well");
+            assert!(joined.is_some(), "{name} gets a token");
+        };
+        for sender in &self.senders {
+            let Sender { name, token, .. } = &mut *sender.lock().expect("no panics");
+            join(name, token);
+        }
+        for reader in &self.readers {
+            let Reader { name, token, .. } = &mut *reader.lock().expect("no panics");
+            join(name, token);
+        }
+    }
+
     /// Everybody talks to the server until it is gone; meanwhile `end` decides when that is.
     pub(crate) fn until_lost(&self, address: SocketAddr, end: impl FnOnce()) {
         self.cut.store(false, Ordering::SeqCst);
@@ -201,7 +225,7 @@ impl Run {
             for sender in &self.senders {
                 scope.spawn(|| sender.lock().expect("no panics").go(self, address).ok());
             }
-            for reader in &self.readers {
+            for reader in self.readers.iter().filter(|_| self.read_meanwhile) {
                 scope.spawn(|| reader.lock().expect("no panics").go(self, address).ok());
             }
             end();
