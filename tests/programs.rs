@@ -2,11 +2,12 @@
 
 use std::{
     io::{Read, Write},
+    thread,
     time::{Duration, Instant},
 };
 
 use crate::support::{
-    SENT,
+    SENT, SOON,
     program::{Program, chat_server, read_reply, run, said},
     users_toml,
 };
@@ -49,7 +50,12 @@ fn it_serves_on_as_many_threads_as_it_is_told() {
     // One is the program's own.
     for (threads, others) in [("1", 0), ("3", 3)] {
         let server = Program::start(&["--network-threads", threads, "--store", "memory"]);
-        assert_eq!(server.threads("network"), others);
+        // A thread gives itself its name when it first runs.
+        let began = Instant::now();
+        while server.threads("network") != others {
+            assert!(began.elapsed() < SOON, "{} threads", server.threads("network"));
+            thread::yield_now();
+        }
         let mut watcher = server.connect();
         watcher.write_all(b"hello 2\nauth messi surabaya\nwatch\n").expect("taken");
         (0..3).for_each(|_| drop(read_reply(&mut watcher)));

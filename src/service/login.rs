@@ -14,8 +14,9 @@ use tokio::{sync::Semaphore, task};
 use super::{Counts, Limit};
 use crate::{protocol::Refusal, users::Memory};
 
-/// The lowest priority that a thread can have.
-const NICE: i32 = 19;
+/// How far a hash stands behind everything else. At the lowest priority, 19, whoever logs in beside other programs that
+/// use all cores waits for a second; at this one for a tenth, and sends beside a crowd of logins are no slower.
+const NICE: i32 = 10;
 
 /// Lets as many passwords be hashed at once as leaves a core for everything else.
 pub(super) struct Hashing {
@@ -80,7 +81,7 @@ impl Hashing {
     }
 }
 
-/// Runs on a thread of the lowest priority, and waits for it. It is a thread of its own, because nobody but root can raise
+/// Runs on a thread of low priority, and waits for it. It is a thread of its own, because nobody but root can raise
 /// a priority again, and the runtime's threads have other work to do later. `None` if there can be none, or it panicked.
 fn run_last<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| {

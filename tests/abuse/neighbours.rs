@@ -12,7 +12,11 @@ use chat_service::{protocol::Secret, users};
 use serde_json::Value;
 
 use super::{Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};
-use crate::support::{CHEAP_HASH, lines, program::Program, users_toml};
+use crate::support::{
+    CHEAP_HASH, lines,
+    program::{Program, read_reply},
+    users_toml,
+};
 
 /// The last of a thousand passwords waits for all the others.
 const LOGINS_TAKE: Duration = Duration::from_mins(5);
@@ -71,14 +75,22 @@ const CUT_OFF: Duration = Duration::from_secs(10);
 /// How many bytes of questions each of those who do not read asks.
 const QUESTIONS: usize = 64 * 1024;
 
-/// Connects, asks for more than connections hold, and reads nothing.
-fn stall(server: &Program, kind: usize) -> TcpStream {
+/// Connects, and logs in when its turn comes.
+fn come(server: &Program, kind: usize) -> TcpStream {
     let mut stream = server.connect();
+    stream.set_read_timeout(Some(LOGINS_TAKE)).expect("set");
+    let user = if kind % 4 == 1 || kind % 4 == 2 { "lineker" } else { "henderson" };
+    stream.write_all(format!("hello 2\nauth {user} surabaya\n").as_bytes()).expect("taken");
+    stream
+}
+
+/// Asks for more than connections hold, and reads nothing.
+fn stall(stream: &mut TcpStream, kind: usize) {
     let asked = match kind % 4 {
-        0 => "auth henderson surabaya\n".to_owned() + &"inbox\n".repeat(QUESTIONS / 6),
-        1 => "auth lineker surabaya\n".to_owned() + &"history henderson\n".repeat(QUESTIONS / 18),
-        2 => "auth lineker surabaya\n".to_owned() + &"help\n".repeat(QUESTIONS / 5),
-        _ => "hello 2\nauth henderson surabaya\nwatch\n".to_owned(),
+        0 => "inbox\n".repeat(QUESTIONS / 6),
+        1 => "history henderson\n".repeat(QUESTIONS / 18),
+        2 => "help\n".repeat(QUESTIONS / 5),
+        _ => "watch\n".to_owned(),
     };
     // The server stops reading before it has all: what it does not take is left.
     stream.set_nonblocking(true).expect("set");
@@ -87,7 +99,6 @@ fn stall(server: &Program, kind: usize) -> TcpStream {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
         Err(error) => panic!("{error}"),
     }
-    stream
 }
 
 /// The texts of all messages in a reply.
@@ -116,8 +127,13 @@ fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
     holds_once(|| {
         let mut stalled = Vec::new();
         unhurt(&server, &mut sender, 1.2, |sender| {
+            stalled = (0..100).map(|kind| come(&server, kind)).collect();
+            for stream in &mut stalled {
+                assert!(read_reply(stream).contains("\"protocol\": 2"));
+                assert!(read_reply(stream).contains("tokenid"));
+            }
             let began = Instant::now();
-            stalled = (0..100).map(|kind| stall(&server, kind)).collect();
+            stalled.iter_mut().enumerate().for_each(|(kind, stream)| stall(stream, kind));
             settle(&server);
             if began.elapsed() >= CUT_OFF {
                 // It has worked for them until it got rid of them: nothing is worse, and nothing is left to measure.
