@@ -1,13 +1,16 @@
 //! `chat-client` as people and scripts use it.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Command, Stdio},
     thread,
 };
 
-use crate::support::program::{Program, command, run, said, without_tokens};
+use crate::support::{
+    SENT,
+    program::{Conversation, Program, command, run, said, terminal, without_tokens},
+};
 
 fn client(server: &Program, args: &[&str]) -> Command {
     let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
@@ -80,21 +83,29 @@ fn the_json_form_works_too() {
     server.stop();
 }
 
-/// A server that says what the test wants: reads one line for each reply, then closes.
-fn script(replies: &'static [&'static str]) -> (u16, thread::JoinHandle<Vec<String>>) {
+/// Waits until the client ends the connection.
+fn stay(mut stream: &TcpStream) {
+    stream.read_to_end(&mut Vec::new()).expect("its end");
+}
+
+/// A server that says what the test wants: reads one line for each reply, does something else, then closes.
+fn script(
+    replies: &'static [&'static str],
+    then: impl FnOnce(&TcpStream) + Send + 'static,
+) -> (u16, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("an address").port();
     let serving = thread::spawn(move || {
         let (stream, _) = listener.accept().expect("a client");
         let mut lines = BufReader::new(&stream).lines();
-        replies
-            .iter()
-            .map(|reply| {
-                let line = lines.next().expect("a line").expect("UTF-8");
-                (&stream).write_all(reply.as_bytes()).expect("taken");
-                line
-            })
-            .collect()
+        let answer = |reply: &&str| {
+            let line = lines.next().expect("a line").expect("UTF-8");
+            (&stream).write_all(reply.as_bytes()).expect("taken");
+            line
+        };
+        let asked = replies.iter().map(answer).collect();
+        then(&stream);
+        asked
     });
     (port, serving)
 }
@@ -112,7 +123,7 @@ fn the_token_goes_into_every_request_that_takes_one_and_has_none() {
     let login = "{\"status\": \"OK\", \"tokenid\": \"57ea03e6-234a-439d-9602-ea8cb00fed28\"}\r\n\r\n";
     let done = "{\"status\": \"OK\"}\r\n\r\n";
     let replies: &'static [&'static str] = Box::leak(Box::new([ok, login, ok, ok, done, ok, done, ok]));
-    let (port, serving) = script(replies);
+    let (port, serving) = script(replies, stay);
     let input = format!("inbox\nauth m s\ninbox\ndance\nlogout {OTHER}\ninbox\nlogout\ninbox\n");
     let (text, code) = said(&run(client_of(port), input));
     assert_eq!(code, Some(0), "{text}");
@@ -143,7 +154,7 @@ fn a_server_that_is_lost_is_status_3() {
         (Box::leak(Box::new(["220 mail.example ESMTP\r\n"])), "inbox\n", ""),
     ];
     for (replies, input, expected) in cases {
-        let (port, serving) = script(replies);
+        let (port, serving) = script(replies, |_| {});
         let output = run(client_of(port), input);
         assert_eq!(said(&output), (expected.to_owned(), Some(3)));
         serving.join().expect("served");
@@ -185,28 +196,139 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn events_that_come_before_a_reply_are_shown_and_are_no_reply() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    let server = thread::spawn(move || {
-        let (stream, _) = listener.accept().expect("a client");
-        let mut lines = BufReader::new(stream.try_clone().expect("cloned")).lines();
-        let mut stream = stream;
-        for answer in [
-            "{\"event\": \"message\", \"id\": 1}\r\n\r\n{\"event\": \"acked\", \"upto\": 1}\r\n\r\n{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n",
-            "{\"event\": \"closing\", \"reason\": \"shutdown\"}\r\n\r\n",
-        ] {
-            lines.next().expect("a line").expect("UTF-8");
-            stream.write_all(answer.as_bytes()).expect("taken");
-        }
-    });
-    let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
-    client.args(["--port", &port.to_string()]);
-    let (text, code) = said(&run(client, "ping\nping\n"));
+    const REPLIES: &[&str] = &[
+        "{\"event\": \"message\", \"id\": 1}\r\n\r\n{\"event\": \"acked\", \"upto\": 1}\r\n\r\n\
+         {\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n",
+        "{\"event\": \"message\", \"id\": 2}\r\n\r\n{\"event\": \"closing\", \"reason\": \"shutdown\"}\r\n\r\n",
+    ];
+    let (port, serving) = script(REPLIES, |_| {});
+    let (text, code) = said(&run(client_of(port), "ping\nping\n"));
     assert_eq!(
         text,
         "{\"event\": \"message\", \"id\": 1}\n{\"event\": \"acked\", \"upto\": 1}\npong\n\
-         {\"event\": \"closing\", \"reason\": \"shutdown\"}\n"
+         {\"event\": \"message\", \"id\": 2}\n{\"event\": \"closing\", \"reason\": \"shutdown\"}\n"
     );
     assert_eq!(code, Some(3), "the server went");
-    server.join().expect("no panic");
+    serving.join().expect("no panic");
+}
+
+/// What every `watch` begins with, and what is shown of it.
+const WATCH: &str = "auth messi surabaya\nhello 2\nwatch\n";
+
+fn watch(client: Command) -> Conversation {
+    let mut watcher = Conversation::begin(client);
+    watcher.tell(WATCH);
+    assert!(watcher.line().starts_with("username messi logged in"));
+    watcher.line();
+    assert_eq!(watcher.line(), "watching");
+    watcher
+}
+
+#[test]
+fn what_is_watched_is_shown_as_it_comes() {
+    let server = Program::start(&[]);
+    let mut watcher = watch(client(&server, &[]));
+    for text in ["one", "two"] {
+        assert!(server.talk(format!("auth messi surabaya\nsend messi {text}\n")).contains(SENT));
+        let event = watcher.line();
+        assert!(event.starts_with("{\"event\": \"message\"") && event.contains(text), "{event}");
+    }
+    watcher.tell("ping\n");
+    assert_eq!(watcher.line(), "pong");
+    watcher.finish();
+    assert_eq!(watcher.end(), (vec![], Some(0)));
+    server.stop();
+}
+
+#[test]
+fn what_is_watched_is_shown_before_the_end() {
+    let server = Program::start(&[]);
+    let sends = crate::support::lines((0..300).map(|i| format!("send messi number {i}\n")));
+    server.talk(format!("auth messi surabaya\n{sends}"));
+    let (text, code) = said(&run(client(&server, &[]), WATCH));
+    let lines: Vec<_> = text.lines().skip(3).collect();
+    assert_eq!(lines.len(), 300, "{text}");
+    for (i, line) in lines.iter().enumerate() {
+        assert!(line.ends_with(&format!("\"msg\": \"number {i}\"}}")), "{line}");
+    }
+    assert_eq!(code, Some(0));
+    server.stop();
+}
+
+#[test]
+fn a_server_that_goes_is_noticed_while_nobody_types() {
+    let server = Program::start(&[]);
+    let watcher = watch(client(&server, &[]));
+    let mut idle = Conversation::begin(client(&server, &["--raw"]));
+    idle.tell("ping\n");
+    assert!(idle.line().contains("pong"));
+    server.stop();
+    let bye = |text: &str| (vec![text.to_owned()], Some(3));
+    assert_eq!(watcher.end(), bye("{\"event\": \"closing\", \"reason\": \"shutdown\"}"));
+    assert_eq!(idle.end(), bye("{\"status\": \"ERROR\", \"message\": \"server is shutting down\"}"));
+    let server = Program::start(&[]);
+    let watcher = watch(client(&server, &[]));
+    assert!(server.talk("auth messi surabaya\nsend messi last\n").contains(SENT));
+    server.stop_now();
+    let (rest, code) = watcher.end();
+    assert_eq!(code, Some(3));
+    assert!(rest.iter().all(|line| line.contains("\"msg\": \"last\"")), "{rest:?}");
+}
+
+#[test]
+fn quit_ends_it_whatever_comes_after() {
+    let server = Program::start(&[]);
+    let (text, code) = said(&run(client(&server, &[]), "ping\nquit\ndance\n"));
+    assert_eq!((text.as_str(), code), ("pong\nbye\n", Some(0)));
+    let mut typing = Conversation::begin(client(&server, &[]));
+    typing.tell("quit\n");
+    assert_eq!(typing.end(), (vec!["bye".to_owned()], Some(0)), "although the input goes on");
+    server.stop();
+}
+
+#[test]
+fn a_server_that_is_silent_at_the_end_is_left() {
+    const PONG: &[&str] = &["{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n"];
+    let (over, ended) = std::sync::mpsc::sync_channel::<()>(0);
+    let (port, serving) = script(PONG, move |_| assert!(ended.recv().is_err()));
+    assert_eq!(
+        said(&run(client_of(port), "ping\n")),
+        ("pong\n".to_owned(), Some(0)),
+        "what was asked was done"
+    );
+    drop(over);
+    serving.join().expect("no panic");
+}
+
+#[test]
+fn what_comes_at_a_prompt_is_shown_on_a_line_of_its_own() {
+    let server = Program::start(&[]);
+    let (mut screen, theirs) = terminal();
+    let mut client = client(&server, &[]);
+    client.stdin(theirs.try_clone().expect("another")).stdout(theirs).stderr(Stdio::null());
+    let mut child = client.spawn().expect("it starts");
+    drop(client);
+    let mut shown = String::new();
+    let mut show_until = |text: &str, screen: &mut std::fs::File| {
+        while !shown.ends_with(text) {
+            let mut byte = [0];
+            screen.read_exact(&mut byte).expect("more");
+            shown.push(char::from(byte[0]));
+        }
+        without_tokens(&std::mem::take(&mut shown))
+    };
+    show_until("Command :", &mut screen);
+    for line in WATCH.lines() {
+        screen.write_all(format!("{line}\n").as_bytes()).expect("typed");
+        show_until(&format!("{line}\r\n"), &mut screen);
+        show_until(":", &mut screen);
+    }
+    server.talk("auth messi surabaya\nsend messi haloo\n");
+    let told = show_until("Command", &mut screen);
+    assert!(told.contains("\r\n{\"event\": \"message\""), "{told:?}");
+    assert!(told.ends_with("\"msg\": \"haloo\"}\r\nCommand"), "{told:?}");
+    // Ctrl-D.
+    screen.write_all(&[4]).expect("typed");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    server.stop();
 }

@@ -1,7 +1,7 @@
 //! `chat-server user`, as an operator meets it.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use chat_service::users::{
 
 use crate::support::{
     SENT, SOON,
-    program::{Program, chat_server, run, said},
+    program::{Program, chat_server, run, said, terminal},
     users_toml,
 };
 
@@ -350,15 +350,8 @@ fn a_name_that_was_used_is_given_away_knowingly() {
 
 /// What a terminal shows and how the program ends, when each of these lines is typed at a prompt that hides it.
 fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i32>) {
-    use rustix::{
-        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-        termios::{LocalModes, tcgetattr},
-    };
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&ours).expect("granted");
-    unlockpt(&ours).expect("unlocked");
-    let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
-    let theirs = File::options().read(true).write(true).open(name).expect("its other end");
+    use rustix::termios::{LocalModes, tcgetattr};
+    let (mut terminal, theirs) = terminal();
     // As a login does: what asks for a password opens the terminal of its session.
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_chat-server"), "user"]).args(args);
@@ -366,7 +359,6 @@ fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i3
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     // Whoever waits for a prompt after the program's end must not wait for ever.
     drop((command, theirs));
-    let mut terminal = File::from(ours);
     let mut shown = Vec::new();
     for (i, line) in lines.iter().enumerate() {
         while memchr::memchr_iter(b':', &shown).count() <= i {

@@ -21,7 +21,7 @@ use rustls::{
 
 use crate::support::{
     SENT, SOON, lines,
-    program::{Program, chat_server, command, read_reply, run, said},
+    program::{Conversation, Program, chat_server, command, read_reply, run, said},
 };
 
 /// A folder with users, a certificate and its key.
@@ -84,10 +84,16 @@ impl Folder {
 
     /// The client, which remembers servers in this folder.
     fn client(&self, server: SocketAddr, args: &[&str]) -> Output {
+        let mut client = self.client_of(server);
+        client.args(args);
+        run(client, "auth messi surabaya\nsend messi encrypted\ninbox\n")
+    }
+
+    fn client_of(&self, server: SocketAddr) -> Command {
         let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
         client.args(["--host", &server.ip().to_string(), "--port", &server.port().to_string(), "--tls"]);
-        client.arg("--known-servers").arg(self.path("known/servers")).args(args);
-        run(client, "auth messi surabaya\nsend messi encrypted\ninbox\n")
+        client.arg("--known-servers").arg(self.path("known/servers"));
+        client
     }
 }
 
@@ -327,6 +333,34 @@ fn a_server_that_stops_says_goodbye_over_tls_too() {
     stream.read_to_string(&mut rest).expect("a clean end");
     assert_eq!(rest, "{\"status\": \"ERROR\", \"message\": \"server is shutting down\"}\r\n\r\n");
     assert_eq!(server.wait().0, Some(0));
+}
+
+#[test]
+fn what_is_watched_is_shown_as_it_comes_over_tls_too() {
+    let folder = Folder::new();
+    let (server, address) = folder.start(&[]);
+    let mut watcher = Conversation::begin(folder.client_of(address));
+    watcher.tell("auth messi surabaya\nhello 2\nwatch\n");
+    (0..3).for_each(|_| drop(watcher.line()));
+    // More than a record of TLS.
+    let texts: Vec<_> = (0..20).map(|i| format!("{i} {}", "x".repeat(5000))).collect();
+    let sends = lines(texts.iter().map(|text| format!("send messi {text}\n")));
+    server.talk(format!("auth messi surabaya\n{sends}"));
+    for text in &texts {
+        let event = watcher.line();
+        assert!(event.ends_with(&format!("\"msg\": \"{text}\"}}")), "{event}");
+    }
+    // What waits is shown at the end, too.
+    let mut late = Conversation::begin(folder.client_of(address));
+    late.tell("auth messi surabaya\nhello 2\nwatch\n");
+    late.finish();
+    let (rest, code) = late.end();
+    assert_eq!((rest.len(), code), (3 + texts.len(), Some(0)));
+    server.stop();
+    assert_eq!(
+        watcher.end(),
+        (vec!["{\"event\": \"closing\", \"reason\": \"shutdown\"}".to_owned()], Some(3))
+    );
 }
 
 #[test]

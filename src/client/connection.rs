@@ -1,59 +1,114 @@
-//! One connection to a server: a line there, a reply back.
+//! One connection to a server: lines there, objects back.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
 };
+
+use rustls::ClientConnection;
 
 use super::tls::{TlsStream, TrustError, encrypt};
 use crate::config::ClientArgs;
 
-/// A connection; replies come in the order of the requests.
+/// How much is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// A connection; replies come in the order of the requests, events whenever they want.
 pub(super) struct Connection {
-    stream: BufReader<Stream>,
+    stream: Stream,
+    /// What has come and is not taken yet.
+    received: Vec<u8>,
 }
 
 impl Connection {
     pub(super) fn open(args: &ClientArgs) -> Result<Self, TrustError> {
         let stream = TcpStream::connect((args.host.as_str(), args.port()))?;
         stream.set_nodelay(true)?;
-        let stream =
-            if args.tls { Stream::Tls(Box::new(encrypt(stream, args)?)) } else { Stream::Plain(stream) };
-        Ok(Connection { stream: BufReader::new(stream) })
+        let mut received = Vec::new();
+        let stream = if args.tls {
+            let mut stream = Box::new(encrypt(stream, args)?);
+            // The last bytes of the handshake may have brought the first of the server: no poll would tell of them.
+            take_plain(&mut stream.conn, &mut received)?;
+            Stream::Tls(stream)
+        } else {
+            Stream::Plain(stream)
+        };
+        Ok(Connection { stream, received })
     }
 
-    /// Sends a line (without its end) and waits for its reply: the JSON object, without the empty line after it. Events
-    /// that come before it are objects, too.
-    pub(super) fn ask(&mut self, line: &[u8]) -> io::Result<String> {
-        let stream = self.stream.get_mut();
-        let sent = stream.write_all(&[line, b"\r\n"].concat()).and_then(|()| stream.flush());
-        // Even to a server that takes nothing more it may have said why.
-        let reply = self.read_reply();
-        sent.and(reply)
+    /// Sends a line (without its end).
+    pub(super) fn send(&mut self, line: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&[line, b"\r\n"].concat())?;
+        self.stream.flush()
     }
 
-    /// The next object.
-    pub(super) fn read_reply(&mut self) -> io::Result<String> {
-        // No reply has a raw line end inside: strings escape them.
-        let mut reply = self.read_line()?;
-        if !reply.starts_with('{') {
-            let told = format!("it is no chat server: it said {:?}", reply.trim_end());
+    /// Says that no line will come any more. What the server still has to say can be read.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()
+            }
+        }
+    }
+
+    /// The next object: JSON, without the empty line after it. Waits for it.
+    pub(super) fn object(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(object) = self.take_object()? {
+                return Ok(object);
+            }
+            self.receive()?;
+        }
+    }
+
+    /// The next object, if all of it has come.
+    pub(super) fn take_object(&mut self) -> io::Result<Option<String>> {
+        // No object has a raw line end inside: strings escape them.
+        let Some(end) = memchr::memchr(b'\n', &self.received) else {
+            return Ok(None);
+        };
+        let line = self.received[..end].trim_ascii_end();
+        if !line.starts_with(b"{") {
+            let told = format!("it is no chat server: it said {:?}", String::from_utf8_lossy(line));
             return Err(io::Error::new(io::ErrorKind::InvalidData, told));
         }
-        // A reply that was cut is none.
-        self.read_line()?;
-        reply.truncate(reply.trim_end().len());
-        Ok(reply)
+        // Without the empty line it may have been cut.
+        let Some(empty) = memchr::memchr(b'\n', &self.received[end + 1..]) else {
+            return Ok(None);
+        };
+        let object = String::from_utf8(line.to_vec())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.received.drain(..=end + 1 + empty);
+        Ok(Some(object))
     }
 
-    /// The next line, with its end.
-    fn read_line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        if !line.ends_with('\n') {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
+    /// Waits until something comes, and keeps it; it need not be a whole object.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if nothing will come any more.
+    pub(super) fn receive(&mut self) -> io::Result<()> {
+        let goes_on = match self.stream.receive(&mut self.received) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            received => received?,
+        };
+        if goes_on {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"))
         }
-        Ok(line)
+    }
+}
+
+impl AsFd for Connection {
+    /// Readable when [`Connection::receive`] would not wait.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Plain(stream) => stream.as_fd(),
+            Stream::Tls(stream) => stream.sock.as_fd(),
+        }
     }
 }
 
@@ -63,13 +118,40 @@ enum Stream {
     Tls(Box<TlsStream>),
 }
 
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl Stream {
+    /// Appends what one read of the socket gives, which for TLS may be nothing; `false` at its end.
+    fn receive(&mut self, received: &mut Vec<u8>) -> io::Result<bool> {
+        let before = received.len();
         match self {
-            Stream::Plain(stream) => stream.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
+            Stream::Plain(stream) => {
+                received.resize(before + CHUNK, 0);
+                let read = stream.read(&mut received[before..]);
+                received.truncate(before + read.as_ref().map_or(0, |read| *read));
+                read.map(|read| read > 0)
+            }
+            // Its own `read` would wait for the next one when a record carries nothing for us.
+            Stream::Tls(stream) => {
+                let TlsStream { conn, sock } = &mut **stream;
+                let read = conn.read_tls(sock)?;
+                let goes_on = take_plain(conn, received);
+                // An alert, or the answer to a change of keys.
+                while conn.wants_write() {
+                    conn.write_tls(sock)?;
+                }
+                Ok(goes_on? && read > 0 || received.len() > before)
+            }
         }
     }
+}
+
+/// Appends what has been read and deciphered; whether the server may still say something.
+fn take_plain(conn: &mut ClientConnection, received: &mut Vec<u8>) -> io::Result<bool> {
+    let state =
+        conn.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let before = received.len();
+    received.resize(before + state.plaintext_bytes_to_read(), 0);
+    conn.reader().read_exact(&mut received[before..])?;
+    Ok(!state.peer_has_closed())
 }
 
 impl Write for Stream {

@@ -3,17 +3,24 @@
 //! It knows requests and replies by the command table alone: a command that is added there needs nothing here.
 
 mod connection;
+mod input;
 mod say;
 mod session;
 mod tls;
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
 };
 
 use self::{
     connection::Connection,
+    input::Input,
     session::{Said, Session},
 };
 use crate::config::ClientArgs;
@@ -40,7 +47,8 @@ impl From<Ended> for ExitCode {
     }
 }
 
-/// Runs the commands of standard input against the server; on a terminal, with a prompt.
+/// Runs the commands of standard input against the server; on a terminal, with a prompt. Meanwhile events are shown as they
+/// come.
 #[must_use]
 pub fn run(args: &ClientArgs) -> Ended {
     let connection = match Connection::open(args) {
@@ -50,56 +58,173 @@ pub fn run(args: &ClientArgs) -> Ended {
             return Ended::Lost;
         }
     };
-    let prompt = io::stdin().is_terminal();
-    run_lines(Session::new(connection), io::stdin().lock(), &mut io::stdout().lock(), prompt, args.raw)
+    let session = Session::new(connection);
+    let stop = |stop: Stop| match stop {
+        Stop::Commands(error) => {
+            complain(&format!("cannot read the commands: {error}"));
+            Ended::Refused
+        }
+        Stop::Server(error) => {
+            complain(&format!("lost the server: {error}"));
+            Ended::Lost
+        }
+        Stop::Goodbye => Ended::Lost,
+    };
+    let input = match Input::open() {
+        Ok(input) => input,
+        Err(error) => return stop(Stop::Commands(error)),
+    };
+    let screen =
+        Screen { output: io::stdout().lock(), prompts: input.is_terminal(), raw: args.raw, is_seen: true };
+    Talk { session, input, screen }.run().unwrap_or_else(stop)
 }
 
-fn run_lines(
-    mut session: Session,
-    mut input: impl BufRead,
-    output: &mut impl Write,
-    prompt: bool,
-    raw: bool,
-) -> Ended {
-    let mut ended = Ended::Well;
-    let mut line = Vec::new();
-    loop {
+/// Why not all commands were run.
+enum Stop {
+    /// They cannot be read.
+    Commands(io::Error),
+    /// The server is lost.
+    Server(io::Error),
+    /// The server has said why it ends this, which is shown.
+    Goodbye,
+}
+
+/// How long a server may be silent that has nothing more to do than to end the connection.
+const FAREWELL: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+/// Commands in, replies and events out.
+struct Talk<W> {
+    session: Session,
+    input: Input,
+    screen: Screen<W>,
+}
+
+impl<W: Write> Talk<W> {
+    fn run(mut self) -> Result<Ended, Stop> {
+        let mut ended = Ended::Well;
         // A reader that has seen enough and went away is no error.
-        if prompt && write!(output, "Command {}:", session.token()).and_then(|()| output.flush()).is_err() {
-            return ended;
-        }
-        line.clear();
-        match input.read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) => {
-                complain(&format!("cannot read the commands: {error}"));
-                return Ended::Refused;
+        while self.screen.is_seen {
+            self.screen.prompt(&self.session.token());
+            let Some(line) = self.next_line()? else {
+                if self.screen.prompts {
+                    self.screen.write("\n");
+                }
+                break;
+            };
+            let said = self.session.ask(&line, |event| self.screen.show(event)).map_err(Stop::Server)?;
+            let Some(said) = said else {
+                continue;
+            };
+            self.screen.show(&said);
+            if said.goodbye {
+                return Err(Stop::Goodbye);
+            }
+            if said.refused {
+                ended = Ended::Refused;
+            }
+            if said.last {
+                break;
             }
         }
-        let said = match session.ask(&line) {
-            Ok(None) => continue,
-            Ok(Some(said)) => said,
-            Err(error) => {
-                complain(&format!("lost the server: {error}"));
-                return Ended::Lost;
+        self.leave();
+        Ok(ended)
+    }
+
+    /// The next line of the commands; `None` after the last one. What the server says meanwhile is shown.
+    fn next_line(&mut self) -> Result<Option<Vec<u8>>, Stop> {
+        loop {
+            let line = self.input.take_line();
+            if line.is_some() || self.input.has_ended() || !self.screen.is_seen {
+                return Ok(line);
             }
-        };
-        let shown = if raw { &said.reply } else { &said.text };
-        let all = said.events.iter().chain([shown]).map(|line| format!("{line}\n"));
-        if write!(output, "{}", all.collect::<String>()).and_then(|()| output.flush()).is_err() {
-            return ended;
-        }
-        match said {
-            Said { goodbye: true, .. } => return Ended::Lost,
-            Said { refused: true, .. } => ended = Ended::Refused,
-            Said { .. } => {}
+            let mut both =
+                [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.session, PollFlags::IN)];
+            wait(&mut both, None).map_err(Stop::Commands)?;
+            let [input, server] = both.map(|one| !one.revents().is_empty());
+            if input {
+                self.input.receive().map_err(Stop::Commands)?;
+            }
+            // When nothing more is asked a server may go.
+            if server && !self.input.has_ended() {
+                self.hear()?;
+            }
         }
     }
-    if prompt {
-        writeln!(output).ok();
+
+    /// Shows what the server says unasked.
+    fn hear(&mut self) -> Result<(), Stop> {
+        let lost = self.session.receive();
+        let mut any = false;
+        while let Some(said) = self.session.hear().map_err(Stop::Server)? {
+            if self.screen.prompts && !any {
+                // What is typed so far stands after the prompt.
+                self.screen.write("\n");
+            }
+            any = true;
+            self.screen.show(&said);
+            if said.goodbye {
+                return Err(Stop::Goodbye);
+            }
+        }
+        lost.map_err(Stop::Server)?;
+        if any {
+            self.screen.prompt(&self.session.token());
+        }
+        Ok(())
     }
-    ended
+
+    /// Shows what is still to come when everything was answered: a server ends the connection after that.
+    fn leave(mut self) {
+        // From here on nothing can go wrong any more: what was asked is done.
+        let mut goes_on = self.session.finish().is_ok();
+        while goes_on && self.screen.is_seen {
+            let mut server = [PollFd::new(&self.session, PollFlags::IN)];
+            goes_on = matches!(wait(&mut server, Some(&FAREWELL)), Ok(1..)) && self.session.receive().is_ok();
+            while let Ok(Some(said)) = self.session.hear() {
+                if said.goodbye {
+                    return;
+                }
+                self.screen.show(&said);
+            }
+        }
+    }
+}
+
+/// Waits until one of them can be read; how many can.
+fn wait(those: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize> {
+    loop {
+        match poll(those, limit) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready?),
+        }
+    }
+}
+
+/// Where everything is shown.
+struct Screen<W> {
+    output: W,
+    /// With prompts.
+    prompts: bool,
+    /// As the server's JSON.
+    raw: bool,
+    /// Nobody has closed it.
+    is_seen: bool,
+}
+
+impl<W: Write> Screen<W> {
+    fn prompt(&mut self, token: &str) {
+        if self.prompts {
+            self.write(&format!("Command {token}:"));
+        }
+    }
+
+    fn show(&mut self, said: &Said) {
+        self.write(&format!("{}\n", if self.raw { &said.json } else { &said.text }));
+    }
+
+    fn write(&mut self, text: &str) {
+        self.is_seen &= self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush()).is_ok();
+    }
 }
 
 fn complain(what: &str) {

@@ -1,10 +1,13 @@
 //! A conversation: puts the token into requests, and finds it in replies.
 
-use std::io;
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use super::{connection::Connection, say};
 use crate::{
-    commands::{self, Access, Command, TokenEffect},
+    commands::{self, Access, ClientEffect, Command},
     protocol::{
         Closing, Token,
         request::{Arguments, Request},
@@ -17,18 +20,18 @@ pub(super) struct Session {
     token: Option<Token>,
 }
 
-/// What came back for a line.
+/// What the server says: a reply, or an event.
 pub(super) struct Said {
     /// The server's JSON.
-    pub(super) reply: String,
+    pub(super) json: String,
     /// The same for people.
     pub(super) text: String,
-    /// Events that came before it, as the server wrote them.
-    pub(super) events: Vec<String>,
-    /// The server did not do it.
+    /// The server did not do what was asked.
     pub(super) refused: bool,
-    /// The server said goodbye instead of doing it.
+    /// It ends the connection, and this says why.
     pub(super) goodbye: bool,
+    /// It ends the connection, as it was asked to.
+    pub(super) last: bool,
 }
 
 impl Session {
@@ -41,8 +44,8 @@ impl Session {
         self.token.map(|token| token.reveal()).unwrap_or_default()
     }
 
-    /// Runs one line; `None` if it is blank.
-    pub(super) fn ask(&mut self, line: &[u8]) -> io::Result<Option<Said>> {
+    /// Runs one line and waits for its reply; `None` if it is blank. Events that come before the reply are told.
+    pub(super) fn ask(&mut self, line: &[u8], mut tell: impl FnMut(&Said)) -> io::Result<Option<Said>> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         // What cannot be parsed is sent as it is: to refuse it is the server's business.
@@ -53,47 +56,75 @@ impl Session {
         };
         let command = request.as_ref().and_then(|request| commands::find(request.command()));
         let given = request.as_mut().and_then(|request| request.take_token().ok().flatten());
-        let mut reply = match (self.token, command) {
+        let sent = match (self.token, command) {
             (Some(token), Some(command)) if given.is_none() && command.access == Access::Session => {
-                self.connection.ask(&with_token(line, command, &token))?
+                self.connection.send(&with_token(line, command, &token))
             }
-            _ => self.connection.ask(line)?,
+            _ => self.connection.send(line),
         };
-        let mut events = Vec::new();
-        while say::Reply::parse(&reply).is_event() {
-            // After its farewell nothing comes.
-            let is_last = say::Reply::parse(&reply).text("event").is_some_and(|event| event == "closing");
-            if is_last {
-                break;
-            }
-            events.push(std::mem::replace(&mut reply, self.connection.read_reply()?));
-        }
         let arguments =
             request.zip(command).and_then(|(request, command)| request.bind(command.parameters).ok());
-        let own = given.is_none_or(|given| Some(given) == self.token);
-        let said = self.read(reply, command, &arguments.unwrap_or_default(), own);
-        Ok(Some(Said { events, ..said }))
+        let arguments = arguments.unwrap_or_default();
+        loop {
+            // Even if it takes nothing more it may have said why.
+            let mut said = match self.connection.object() {
+                Ok(json) => Said::new(json, command, &arguments),
+                Err(error) => return sent.and(Err(error)),
+            };
+            if said.goodbye {
+                return Ok(Some(said));
+            }
+            if !say::Reply::parse(&said.json).is_event() {
+                let own = given.is_none_or(|given| Some(given) == self.token);
+                if let (Some(command), false) = (command, said.refused) {
+                    self.heed(&mut said, command.client, own && arguments.number(0).is_none());
+                }
+                return Ok(Some(said));
+            }
+            tell(&said);
+        }
     }
 
-    fn read(
-        &mut self,
-        reply: String,
-        command: Option<&Command>,
-        arguments: &Arguments<'_>,
-        own: bool,
-    ) -> Said {
-        let parsed = say::Reply::parse(&reply);
-        let refused = parsed.refused();
-        if let (Some(command), false) = (command, refused) {
-            match command.token {
-                TokenEffect::Gives => {
-                    self.token = parsed.text("tokenid").and_then(|text| Token::parse(&text));
-                }
-                // Another session's number may have been given.
-                TokenEffect::Ends if own && arguments.number(0).is_none() => self.token = None,
-                TokenEffect::Ends | TokenEffect::Keeps => {}
+    /// What has come without being asked for, if all of it has.
+    pub(super) fn hear(&mut self) -> io::Result<Option<Said>> {
+        let json = self.connection.take_object()?;
+        Ok(json.map(|json| Said::new(json, None, &Arguments::default())))
+    }
+
+    /// Waits until the server says something, or a part of it.
+    pub(super) fn receive(&mut self) -> io::Result<()> {
+        self.connection.receive()
+    }
+
+    /// Asks nothing more.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.connection.finish()
+    }
+
+    /// A login gives a token; the end of this session, not of another one, takes it.
+    fn heed(&mut self, said: &mut Said, effect: ClientEffect, this_session: bool) {
+        match effect {
+            ClientEffect::GivesToken => {
+                self.token =
+                    say::Reply::parse(&said.json).text("tokenid").and_then(|text| Token::parse(&text));
             }
+            ClientEffect::EndsToken if this_session => self.token = None,
+            ClientEffect::EndsConnection => said.last = true,
+            ClientEffect::EndsToken | ClientEffect::Nothing => {}
         }
+    }
+}
+
+impl AsFd for Session {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}
+
+impl Said {
+    fn new(json: String, command: Option<&Command>, arguments: &Arguments<'_>) -> Self {
+        let parsed = say::Reply::parse(&json);
+        let refused = parsed.refused();
         // A line that is too long is this client's doing; every other last word is the server's.
         let farewell = parsed.text("event").is_some_and(|event| event == "closing");
         let goodbye = farewell
@@ -103,7 +134,7 @@ impl Session {
                         && parsed.text("message").is_some_and(|text| text == reason.text())
                 });
         let text = parsed.say(command, arguments);
-        Said { reply, text, events: Vec::new(), refused, goodbye }
+        Said { json, text, refused, goodbye, last: false }
     }
 }
 

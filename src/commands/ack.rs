@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::{
     protocol::{MAX_PAGE, Refusal, UserName, reply::render, request::Parameter},
     service::{Mailbox, Service, Taken},
@@ -19,7 +19,7 @@ pub(super) static COMMAND: Command = Command {
     help: "ID is the number of a message in your inbox: it and all older ones leave it, those to rooms too. `acked` tells how \
            many they were; 0 if they had left it before.",
     success: "{acked} messages taken out of the inbox",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

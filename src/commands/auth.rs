@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Effect, Reply};
 use crate::protocol::{Secret, reply::render, request::Parameter};
 
 pub(super) static COMMAND: Command = Command {
@@ -13,7 +13,7 @@ pub(super) static COMMAND: Command = Command {
     help: "PASSWORD is the rest of the line. On this connection commands need no token from then on; a second login replaces \
            the first here, and both sessions go on.",
     success: "username {USER} logged in, token {tokenid}",
-    token: TokenEffect::Gives,
+    client: ClientEffect::GivesToken,
     run,
 };
 

@@ -1,7 +1,7 @@
 //! `fetch [token] [LIMIT]`: reads the inbox and leaves it as it is.
 
 use super::{
-    Access, Answer, Call, Command, DEFAULT_PAGE, TokenEffect,
+    Access, Answer, Call, ClientEffect, Command, DEFAULT_PAGE,
     object::{self, Keep},
 };
 use crate::{
@@ -20,7 +20,7 @@ pub(super) static COMMAND: Command = Command {
     help: "LIMIT is 50 unless you say otherwise, and at most 1,000; a reply has at most 1 MiB. `more` tells whether there \
            are more. `ack` takes them out.",
     success: "{messages}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, COMMANDS, Call, Command, Effect, Reply, TokenEffect};
+use super::{Access, Answer, COMMANDS, Call, ClientEffect, Command, Effect, Reply};
 use crate::protocol::{MAX_LINE, MAX_MESSAGE, Refusal, reply::render, request::Parameter};
 
 pub(super) static COMMAND: Command = Command {
@@ -13,7 +13,7 @@ pub(super) static COMMAND: Command = Command {
     help: "VERSION is 2. The reply tells the server's version, what an OK promises, the limits and the commands. It \
            holds for this connection from the next reply on, and can be said again.",
     success: "protocol {protocol}, {server}, durability {durability}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

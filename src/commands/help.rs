@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, COMMANDS, Call, Command, Reply, TokenEffect, find};
+use super::{Access, Answer, COMMANDS, Call, ClientEffect, Command, Reply, find};
 use crate::protocol::{
     Refusal,
     reply::render,
@@ -16,7 +16,7 @@ pub(super) static COMMAND: Command = Command {
     summary: "List the commands, or explain one.",
     help: "[] stand around what may be left out; a token stands there if the connection has not logged in itself.",
     success: "{help}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

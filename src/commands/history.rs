@@ -1,7 +1,7 @@
 //! `history [token] WITH [LIMIT] [BEFORE]`: reads a conversation, or what was said in a room.
 
 use super::{
-    Access, Answer, Call, Command, Reply, TokenEffect,
+    Access, Answer, Call, ClientEffect, Command, Reply,
     fetch::limit,
     object::{self, Keep},
     rooms::refusal,
@@ -26,7 +26,7 @@ pub(super) static COMMAND: Command = Command {
     help: "WITH is a user or a #room. It shows the newest messages before the number BEFORE, oldest first: at most LIMIT of \
            them (50 unless you say otherwise, at most 1,000) and 1 MiB. `more` tells whether there are older ones.",
     success: "{messages}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

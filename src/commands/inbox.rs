@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 use super::{
-    Access, Answer, Call, Command, Effect, Reply, TokenEffect,
+    Access, Answer, Call, ClientEffect, Command, Effect, Reply,
     object::{Object, fitting},
 };
 use crate::{
@@ -27,7 +27,7 @@ pub(super) static COMMAND: Command = Command {
     help: "They are grouped by sender, oldest first, and leave the inbox when the whole reply was written. `fetch` leaves them \
            there.",
     success: "{messages}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

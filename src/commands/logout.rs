@@ -1,6 +1,6 @@
 //! `logout [token] [SESSION|all]`: ends a session, or all of the user.
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::protocol::{
     Refusal,
     reply::Body,
@@ -18,7 +18,7 @@ pub(super) static COMMAND: Command = Command {
     help: "SESSION is a number as `sessions` tells it. Without it, the session in which you speak ends; with `all`, every \
            session of yours.",
     success: "logged out",
-    token: TokenEffect::Ends,
+    client: ClientEffect::EndsToken,
     run,
 };
 

@@ -82,8 +82,8 @@ pub struct Command {
     pub help: &'static str,
     /// What the client says when it succeeded: `{USER}` stands for a parameter, `{messages}` for a field of the reply.
     pub success: &'static str,
-    /// What its success means for the token that a client holds.
-    pub token: TokenEffect,
+    /// What its success means for a client.
+    pub client: ClientEffect,
     run: fn(&Call<'_>) -> Answer,
 }
 
@@ -96,15 +96,17 @@ pub enum Access {
     Session,
 }
 
-/// What a command's success means for the token that a client holds.
+/// What a command's success means for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenEffect {
+pub enum ClientEffect {
     /// Nothing.
-    Keeps,
-    /// The reply has a new one.
-    Gives,
-    /// It is worth nothing any more.
-    Ends,
+    Nothing,
+    /// The reply has a new token.
+    GivesToken,
+    /// The token is worth nothing any more.
+    EndsToken,
+    /// The server ends the connection; the token stays good.
+    EndsConnection,
 }
 
 /// The command of that name.

@@ -1,6 +1,6 @@
 //! `passwd [token] OLD NEW`: another password.
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::protocol::{Secret, reply::Body, request::Parameter};
 
 pub(super) static COMMAND: Command = Command {
@@ -11,7 +11,7 @@ pub(super) static COMMAND: Command = Command {
     help: "OLD is one word (the JSON form takes any), NEW the rest of the line: at least 8 characters, and none of the common \
            ones. The session in which you change it goes on.",
     success: "password changed",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

@@ -1,6 +1,6 @@
 //! `ping`, `quit`: whether anybody is there, and goodbye.
 
-use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Effect, Reply};
 use crate::protocol::reply::Body;
 
 pub(super) static PING: Command = Command {
@@ -10,7 +10,7 @@ pub(super) static PING: Command = Command {
     summary: "Be answered.",
     help: "The reply comes after the replies to everything before it.",
     success: "{message}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: |_: &Call<'_>| Answer::Now(Reply::new(Body::Said("pong"))),
 };
 
@@ -21,6 +21,6 @@ pub(super) static QUIT: Command = Command {
     summary: "End the connection. The session goes on.",
     help: "Everything before it is answered; what comes after it is not looked at.",
     success: "{message}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::EndsConnection,
     run: |_: &Call<'_>| Answer::Now(Reply::new(Body::Said("bye")).with(Effect::Quit)),
 };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::{
     protocol::{
         Refusal, RoomName,
@@ -23,7 +23,7 @@ pub(super) static JOIN: Command = Command {
     help: "A room's name is # and 1 to 32 of a-z, 0-9, '.', '_' and '-'. Anybody may join. Joining twice is as good as once. \
            You can be in 1,000 rooms.",
     success: "{message} {#ROOM}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: join,
 };
 
@@ -34,7 +34,7 @@ pub(super) static LEAVE: Command = Command {
     summary: "Be in a room no longer.",
     help: "What came while you were in it stays in your inbox and your history.",
     success: "{message} {#ROOM}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: leave,
 };
 
@@ -45,7 +45,7 @@ pub(super) static ROOMS: Command = Command {
     summary: "List all rooms.",
     help: "With how many are in each, and whether you are.",
     success: "{rooms}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: rooms,
 };
 
@@ -56,7 +56,7 @@ pub(super) static MEMBERS: Command = Command {
     summary: "List who is in a room that you are in.",
     help: "By user name.",
     success: "{members}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: members,
 };
 

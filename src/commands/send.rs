@@ -1,6 +1,6 @@
 //! `send [token] TO TEXT`: puts a message into a user's inbox, or into a room.
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect, rooms::refusal};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply, rooms::refusal};
 use crate::{
     protocol::{
         Dialect, MAX_KEY, MAX_MESSAGE, Recipient, Refusal, UserName,
@@ -22,7 +22,7 @@ pub(super) static COMMAND: Command = Command {
     help: "TEXT is the rest of the line, at most 8,192 bytes. In the JSON form a `key` of 1 to 64 bytes makes it safe to \
            repeat: it is stored once.",
     success: "Message sent to {TO}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::protocol::{Timestamp, reply::render};
 
 pub(super) static COMMAND: Command = Command {
@@ -14,7 +14,7 @@ pub(super) static COMMAND: Command = Command {
     summary: "List where you are logged in.",
     help: "Each session has a number, for `logout`. It ends when it is not used for 30 days, and after 90 days in any case.",
     success: "{sessions}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::protocol::reply::render;
 
 pub(super) static COMMAND: Command = Command {
@@ -12,7 +12,7 @@ pub(super) static COMMAND: Command = Command {
     summary: "List who is logged in.",
     help: "By user name: who holds a live session, connected or not. `who` tells more.",
     success: "{messages}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

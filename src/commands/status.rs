@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::{
     protocol::{Recipient, Refusal, Timestamp, reply::render, request::Parameter},
     service::Service,
@@ -18,7 +18,7 @@ pub(super) static COMMAND: Command = Command {
     help: "`state` is `stored` as long as it waits, then `acked`, with the time. Of a message to a room it tells how many \
            recipients there are and how many of them have taken it out; `acked` when all have.",
     success: "{state}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run,
 };
 

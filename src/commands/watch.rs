@@ -1,6 +1,6 @@
 //! `watch [token]`, `unwatch [token]`: to be told of messages as they come.
 
-use super::{Access, Answer, Call, Command, Effect, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Effect, Reply};
 use crate::protocol::{Dialect, Refusal, reply::Body};
 
 pub(super) static WATCH: Command = Command {
@@ -11,7 +11,7 @@ pub(super) static WATCH: Command = Command {
     help: "Only after `hello 2`. Events have the key `event` and never `status`: `message` (the message stays in the inbox \
            until `ack`), `acked`, `delivered`, `presence`, `session_ended`. Watching twice repeats nothing.",
     success: "{message}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: watch,
 };
 
@@ -22,7 +22,7 @@ pub(super) static UNWATCH: Command = Command {
     summary: "Be sent no more events.",
     help: "The connection goes on; `watch` begins again with what is in the inbox.",
     success: "{message}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: unwatch,
 };
 

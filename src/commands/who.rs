@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Access, Answer, Call, Command, Reply, TokenEffect};
+use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::{
     protocol::{Dialect, Timestamp, reply::render},
     store::Position,
@@ -16,7 +16,7 @@ pub(super) static WHO: Command = Command {
     help: "`active` is who holds a live session, `connected` who has a connection in one, or had five seconds ago. \
            `last_seen` is null for who is connected and for who never was.",
     success: "{users}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: who,
 };
 
@@ -27,7 +27,7 @@ pub(super) static WHOAMI: Command = Command {
     summary: "Tell as whom you speak.",
     help: "With the number of the session, and the dialect of this connection.",
     success: "{username} ({name}), session {session}",
-    token: TokenEffect::Keeps,
+    client: ClientEffect::Nothing,
     run: whoami,
 };
 

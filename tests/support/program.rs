@@ -1,10 +1,14 @@
 //! The programs as a user runs them.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStderr, Command, Output, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio},
+    sync::{
+        Arc, Condvar, Mutex,
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -239,6 +243,70 @@ pub(crate) fn run(mut command: Command, input: impl AsRef<[u8]>) -> Output {
 /// Standard output of a run, and its exit status.
 pub(crate) fn said(output: &Output) -> (String, Option<i32>) {
     (String::from_utf8(output.stdout.clone()).expect("UTF-8"), output.status.code())
+}
+
+/// A terminal: its screen and keyboard, and the side that a program gets.
+pub(crate) fn terminal() -> (File, File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).expect("granted");
+    unlockpt(&ours).expect("unlocked");
+    let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let theirs = File::options().read(true).write(true).open(name).expect("its other end");
+    (ours.into(), theirs)
+}
+
+/// A program that is told and shows one line after the other.
+pub(crate) struct Conversation {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Conversation {
+    pub(crate) fn begin(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let (shown, lines) = sync_channel(1000);
+        // Whoever waits for a line that does not come must not wait for ever.
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| shown.send(line)));
+        Conversation { input: child.stdin.take(), child, lines }
+    }
+
+    pub(crate) fn tell(&mut self, text: &str) {
+        self.input.as_mut().expect("not ended").write_all(text.as_bytes()).expect("taken");
+    }
+
+    /// The next line that it shows.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(SOON).expect("a line soon")
+    }
+
+    /// No line will come any more.
+    pub(crate) fn finish(&mut self) {
+        self.input = None;
+    }
+
+    /// What else it shows until it ends, and its exit status.
+    pub(crate) fn end(mut self) -> (Vec<String>, Option<i32>) {
+        let mut rest = Vec::new();
+        loop {
+            match self.lines.recv_timeout(SOON) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it goes on after {rest:?}"),
+            }
+        }
+        (rest, self.child.wait().expect("it ran").code())
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }
 
 /// Output with tokens replaced, since nobody knows them beforehand.
