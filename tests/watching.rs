@@ -395,6 +395,24 @@ async fn presence_is_told_to_those_who_know_each_other() {
     assert_eq!((out["active"].as_bool(), out["connected"].as_bool()), (Some(false), Some(false)));
 }
 
+#[tokio::test]
+async fn a_login_is_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(Sqlite::open(folder.path(), &Options::default()).expect("a store"));
+    let server = Setup { store, ..Setup::default() }.server();
+    let mut messi = Device::watch(&server, "messi").await;
+    messi.ok("send henderson hello").await;
+    for _ in 0..10 {
+        let mut henderson = Device::log_in(&server, "henderson").await;
+        let here = messi.event_of("presence").await;
+        assert!(here["active"] == true && here["connected"] == true, "{here}");
+        henderson.ok("logout all").await;
+        // Told twice, the login would come again here.
+        let gone = messi.event_of("presence").await;
+        assert!(gone["active"] == false && gone["connected"] == false, "{gone}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_elsewhere_ends_the_watch_and_not_the_connection() {
     let server = Setup::default().server();

@@ -153,23 +153,26 @@ impl<W: Write> Talk<W> {
 
     /// Shows what the server says unasked.
     fn hear(&mut self) -> Result<(), Stop> {
-        let lost = self.session.receive();
-        let mut any = false;
+        let received = self.session.receive();
+        let mut all = Vec::new();
         while let Some(said) = self.session.hear().map_err(Stop::Server)? {
-            if self.screen.prompts && !any {
-                // What is typed so far stands after the prompt.
-                self.screen.write("\n");
-            }
-            any = true;
-            self.screen.show(&said);
+            all.push(said);
+        }
+        if all.is_empty() && received.is_ok() {
+            return Ok(());
+        }
+        if self.screen.prompts {
+            // What is typed so far stands after the prompt.
+            self.screen.write("\n");
+        }
+        for said in &all {
+            self.screen.show(said);
             if said.goodbye {
                 return Err(Stop::Goodbye);
             }
         }
-        lost.map_err(Stop::Server)?;
-        if any {
-            self.screen.prompt(&self.session.token());
-        }
+        received.map_err(Stop::Server)?;
+        self.screen.prompt(&self.session.token());
         Ok(())
     }
 

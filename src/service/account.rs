@@ -78,7 +78,7 @@ impl Service {
             self.end_expired(&session);
             return None;
         }
-        self.presence_changed(&user.username);
+        // The connection that asked for it is bound to it now, and tells of both at once.
         tracing::info!(%from, user = %user.username, "logged in");
         Some(LoggedIn { token, session, position })
     }
