@@ -1,21 +1,19 @@
 //! Whether a database is sound: its structure, every checksum, and that its tables agree with each other.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
-};
+mod index;
 
-use rusqlite::{OptionalExtension, Statement, Transaction};
+use std::{collections::HashMap, path::Path};
+
+use rusqlite::Transaction;
 
 use super::{
-    OpenError, blocks,
+    OpenError,
     ops::NameId,
-    postings::{self, List, Partner},
+    postings,
     reader::{COLUMNS, StoredRow},
-    runs::{self, Lists},
-    schema, varint,
+    schema,
 };
-use crate::{protocol::Recipient, store::MessageId};
+use crate::protocol::Recipient;
 
 /// So many problems are told; the rest is counted.
 const MAX_TOLD: usize = 100;
@@ -102,24 +100,6 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     Ok(report)
 }
 
-/// Who has a conversation with whom in a run, by both of what it says.
-#[derive(Default)]
-struct Pairs {
-    conversed: BTreeSet<(NameId, NameId)>,
-    partners: BTreeSet<(NameId, NameId)>,
-}
-
-impl Pairs {
-    fn add(&mut self, list: List, numbers: &[MessageId]) {
-        if let Some((one, other)) = list.pair() {
-            self.conversed.extend([(one, other), (other, one)]);
-        }
-        if let Some(user) = list.partners_of() {
-            self.partners.extend(numbers.iter().map(|number| (user, Partner::from(number.0).0)));
-        }
-    }
-}
-
 type Part<'a> = fn(&mut Check<'a>, &mut Report) -> rusqlite::Result<()>;
 
 struct Check<'a> {
@@ -131,7 +111,7 @@ struct Check<'a> {
     names: Vec<Inbox>,
 }
 
-impl<'a> Check<'a> {
+impl Check<'_> {
     fn structure(&mut self, report: &mut Report) -> rusqlite::Result<()> {
         let mut statement = self.transaction.prepare("PRAGMA integrity_check")?;
         let mut rows = statement.query([])?;
@@ -232,127 +212,6 @@ impl<'a> Check<'a> {
         }
         let all = self.names.iter().zip(0..);
         Ok(all.map(|(inbox, id)| (NameId(id), inbox.upto)).collect())
-    }
-
-    fn blocks(&mut self, report: &mut Report) -> rusqlite::Result<()> {
-        let mut statement = self
-            .transaction
-            .prepare("SELECT one, other, first, rest FROM blocks ORDER BY one, other, first")?;
-        let mut ends = self.ends()?;
-        let mut rows = statement.query([])?;
-        let mut before: Option<(List, MessageId)> = None;
-        while let Some(row) = rows.next()? {
-            let list = List { one: row.get(0)?, other: row.get(1)? };
-            let ids = match blocks::decode(row.get(2)?, row.get_ref(3)?.as_blob()?) {
-                Ok(ids) => ids,
-                Err(error) => {
-                    report.problem(error.to_string());
-                    continue;
-                }
-            };
-            for id in ids {
-                if before.is_some_and(|before| before.0 == list && before.1 >= id) {
-                    report.problem(format!("the index has message {} out of order", id.0));
-                }
-                before = Some((list, id));
-                // What is beyond is of a merge that is not whole: as good as not there.
-                self.posting(list, id, id.0 <= self.merged, &mut ends, report)?;
-            }
-        }
-        let strangers = "SELECT count(*) FROM (SELECT DISTINCT one, other FROM blocks WHERE other >= 0 AND first <= ?1) \
-                         WHERE (one, other) NOT IN (SELECT user, other FROM partners) \
-                         OR (other, one) NOT IN (SELECT user, other FROM partners)";
-        let merged = self.merged.cast_signed();
-        let strangers: i64 = self.transaction.query_row(strangers, [merged], |row| row.get(0))?;
-        if strangers > 0 {
-            report.problem(format!("{strangers} conversations are not among those of their users"));
-        }
-        Ok(())
-    }
-
-    fn runs(&mut self, report: &mut Report) -> rusqlite::Result<()> {
-        let merged = MessageId(self.merged);
-        let mut parts = self
-            .transaction
-            .prepare("SELECT one, other, lists FROM run_parts WHERE run = ?1 ORDER BY one, other")?;
-        let mut ends = self.ends()?;
-        let mut begin = merged;
-        for run in runs::after(self.transaction, merged)? {
-            let mut pairs = Pairs::default();
-            let mut rows = parts.query([run.0.cast_signed()])?;
-            let mut before = None;
-            while let Some(row) = rows.next()? {
-                for entry in
-                    Lists::new(List { one: row.get(0)?, other: row.get(1)? }, row.get_ref(2)?.as_blob()?)
-                {
-                    let (list, numbers) = entry?;
-                    if before.is_some_and(|before| before >= list) {
-                        report.problem(format!("run {} of the index has its lists out of order", run.0));
-                    }
-                    before = Some(list);
-                    let mut ids = Vec::new();
-                    varint::growing(0, numbers, &mut ids, MessageId)?;
-                    pairs.add(list, &ids);
-                    for id in ids.into_iter().filter(|_| list.partners_of().is_none()) {
-                        if id <= begin || id > run {
-                            report.problem(format!("run {} of the index has message {}", run.0, id.0));
-                        }
-                        self.posting(list, id, true, &mut ends, report)?;
-                    }
-                }
-            }
-            if pairs.conversed != pairs.partners {
-                report.problem(format!("run {} of the index has other partners than conversations", run.0));
-            }
-            begin = run;
-        }
-        if begin.0 != self.indexed {
-            report.problem(format!("the index ends with message {}, not {}", begin.0, self.indexed));
-        }
-        let stray = "SELECT count(*) FROM run_parts WHERE run NOT IN (SELECT upto FROM runs)";
-        if self.transaction.query_row(stray, [], |row| row.get::<_, i64>(0))? > 0 {
-            report.problem("the index has parts of a run that is not there".to_owned());
-        }
-        Ok(())
-    }
-
-    /// Tells the sender and the recipient of a message.
-    fn ends(&self) -> rusqlite::Result<Statement<'a>> {
-        self.transaction.prepare("SELECT sender, recipient FROM messages WHERE id = ?1")
-    }
-
-    /// A number in a list of the index: whether it belongs there. It is counted, if it counts.
-    fn posting(
-        &mut self,
-        list: List,
-        id: MessageId,
-        counts: bool,
-        ends: &mut Statement<'_>,
-        report: &mut Report,
-    ) -> rusqlite::Result<()> {
-        let found = ends
-            .query_row([id.0.cast_signed()], |row| Ok((NameId(row.get(0)?), NameId(row.get(1)?))))
-            .optional()?;
-        let belongs = |(sender, recipient): (NameId, NameId)| match list.pair() {
-            None => Some(recipient) == list.recipient(),
-            Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
-        };
-        let Some((_, recipient)) = found.filter(|ends| belongs(*ends)) else {
-            report.problem(format!("the index has message {} in a list where it is not", id.0));
-            return Ok(());
-        };
-        if !counts {
-            return Ok(());
-        }
-        if let Some(inbox) = self.user(recipient, "a part of the index", report) {
-            if list.pair().is_some() {
-                inbox.conversed += 1;
-            } else {
-                inbox.entries += 1;
-                inbox.waiting += u64::from(id.0 > inbox.upto);
-            }
-        }
-        Ok(())
     }
 
     /// What is counted in each inbox, by all the tables.

@@ -94,7 +94,7 @@ impl Store for Sqlite {
         let admitted = if state.read_only {
             Err(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
         } else {
-            let full = Outcome { result: Err(Refusal::InboxFull), position: state.head() };
+            let full = Outcome { result: Err(Refusal::InboxFull), position: state.queue.head() };
             state.admit(&message, text).ok_or(full)
         };
         let row = match admitted {

@@ -21,6 +21,7 @@ mod ops;
 mod options;
 mod plan;
 mod postings;
+mod queue;
 mod reader;
 mod restore;
 mod retention;
@@ -104,7 +105,7 @@ impl Shared {
     fn next_batch(&self, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
-            let batch = state.take_batch();
+            let batch = state.queue.take();
             self.congested.store(0, Ordering::Relaxed);
             if !batch.ops.is_empty() {
                 return Next::Batch(batch);
@@ -135,7 +136,7 @@ impl Shared {
     /// Queues an op. Returns its position.
     fn enqueue(&self, state: &mut State, op: Op) -> Position {
         let (position, wake) = state.enqueue(op);
-        if state.queued_bytes() > MAX_QUEUED {
+        if state.queue.bytes() > MAX_QUEUED {
             self.congested.store(position.0, Ordering::Relaxed);
         }
         if wake {

@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    ops::{Batch, CursorMove, InboxCursor, NameId, Op, Passed, Row, Stay},
+    ops::{CursorMove, InboxCursor, NameId, Op, Passed, Row, Stay},
+    queue::Queue,
     reader::Known,
     tail::Tail,
 };
@@ -19,9 +20,6 @@ use crate::{
         sorted::begin_after,
     },
 };
-
-/// Room for so many ops is made at once.
-const MAX_ROOM: usize = 1024;
 
 /// What was sent to one user or room.
 pub(super) struct Inbox {
@@ -60,11 +58,7 @@ pub(super) struct State {
     in_index: MessageId,
     /// Places of cursors that are not in the index yet, in the order of the queue.
     passed: VecDeque<Passed>,
-    queue: Vec<Op>,
-    new_names: Vec<(NameId, Recipient)>,
-    queued_bytes: usize,
-    /// The position of the last op that was queued.
-    head: Position,
+    pub(super) queue: Queue,
     inbox_limit: u64,
     pub(super) read_only: bool,
     pub(super) closing: bool,
@@ -83,10 +77,7 @@ impl State {
             tail: Tail::new(indexed),
             in_index: indexed,
             passed: VecDeque::new(),
-            queue: Vec::new(),
-            new_names: Vec::new(),
-            queued_bytes: 0,
-            head: Position::START,
+            queue: Queue::default(),
             inbox_limit: inbox_limit as u64,
             read_only: false,
             closing: false,
@@ -150,7 +141,7 @@ impl State {
         }
         let name = whole();
         let id = self.restore_name(name.clone());
-        self.new_names.push((id, name));
+        self.queue.name(id, name);
         id
     }
 
@@ -171,11 +162,6 @@ impl State {
         Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
     }
 
-    /// The position of the last op that was queued.
-    pub(super) fn head(&self) -> Position {
-        self.head
-    }
-
     /// Gives a message its number and its place, unless the inbox is full. (A room never is.) Its op is the caller's to
     /// queue.
     pub(super) fn admit(&mut self, new: &NewMessage<'_>, text: Arc<str>) -> Option<Row> {
@@ -191,7 +177,7 @@ impl State {
             recipient,
             text,
             key: new.key.map(Into::into),
-            position: Position(self.head.0 + 1),
+            position: self.queue.next(),
             to_room: new.to.room().is_some(),
         };
         self.count_in(&row);
@@ -207,37 +193,7 @@ impl State {
 
     /// Queues an op; returns its position, and whether the writer has to be woken.
     pub(super) fn enqueue(&mut self, op: Op) -> (Position, bool) {
-        self.queued_bytes += match &op {
-            Op::Message(row) | Op::Keyed(row, _) => row.text.len() + 64,
-            _ => 64,
-        };
-        self.queue.push(op);
-        self.head.0 += 1;
-        (self.head, std::mem::take(&mut self.writer_idle))
-    }
-
-    /// How many ops wait to be written.
-    pub(super) fn queued(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// How many bytes wait to be written.
-    pub(super) fn queued_bytes(&self) -> usize {
-        self.queued_bytes
-    }
-
-    /// All that is queued.
-    pub(super) fn take_batch(&mut self) -> Batch {
-        if self.queue.is_empty() {
-            // Names that were given out wait for an op: they are written with it.
-            return Batch::default();
-        }
-        // The next batch is about as large.
-        let room = Vec::with_capacity(self.queue.len().min(MAX_ROOM));
-        let ops = std::mem::replace(&mut self.queue, room);
-        self.queued_bytes = 0;
-        let first = Position(self.head.0 + 1 - ops.len() as u64);
-        Batch { ops, names: std::mem::take(&mut self.new_names), first }
+        (self.queue.push(op), std::mem::take(&mut self.writer_idle))
     }
 
     /// A message was not stored after all.
@@ -259,7 +215,7 @@ impl State {
         at: Timestamp,
     ) -> Option<Op> {
         let id = self.intern_user(user);
-        let position = Position(self.head.0 + 1);
+        let position = self.queue.next();
         let inbox = &mut self.inboxes[id.index()];
         if upto <= inbox.cursor.upto {
             return None;
@@ -281,14 +237,7 @@ impl State {
         if inbox.cursor == cursor.after {
             inbox.cursor = cursor.before;
         }
-        for op in &mut self.queue {
-            if let Op::Cursor(later) = op
-                && later.user == cursor.user
-                && later.before == cursor.after
-            {
-                later.before = cursor.before;
-            }
-        }
+        self.queue.restore_cursor(cursor);
     }
 
     /// When the user's cursor passed a message, as far as the index does not know.
@@ -303,7 +252,7 @@ impl State {
         }
         let from = self.tail.next_id();
         self.rooms.join(user, room, from);
-        self.rooms.position = Position(self.head.0 + 1);
+        self.rooms.position = self.queue.next();
         let room = self.intern(room, || Recipient::Room(room.clone()));
         Some(Op::Join(Stay { room, user: self.intern_user(user), from }))
     }
@@ -312,7 +261,7 @@ impl State {
     pub(super) fn leave(&mut self, user: &UserName, room: &RoomName) -> Option<Op> {
         let until = self.tail.next_id();
         let from = self.rooms.leave(user, room, until)?;
-        self.rooms.position = Position(self.head.0 + 1);
+        self.rooms.position = self.queue.next();
         let room = self.intern(room, || Recipient::Room(room.clone()));
         Some(Op::Leave(Stay { room, user: self.intern_user(user), from }, until))
     }
@@ -411,13 +360,13 @@ mod tests {
     fn a_name_that_was_given_out_for_a_refused_message_is_written_with_the_next_op() {
         let mut state = State::new(1, MessageId(0));
         admit(&mut state, "henderson", None);
-        state.take_batch();
+        state.queue.take();
         let (lineker, to) = (user("lineker"), Recipient::User(user("henderson")));
         let new = NewMessage { from: &lineker, to: &to, text: "a", key: None, at: Timestamp(0) };
         assert!(state.admit(&new, "a".into()).is_none(), "full");
-        assert!(state.take_batch().names.is_empty(), "there is nothing to write");
+        assert!(state.queue.take().names.is_empty(), "there is nothing to write");
         admit(&mut state, "lineker", None);
-        let names: Vec<_> = state.take_batch().names.into_iter().map(|(_, name)| name.to_string()).collect();
+        let names: Vec<_> = state.queue.take().names.into_iter().map(|(_, name)| name.to_string()).collect();
         assert_eq!(names, ["lineker"]);
     }
 

@@ -66,7 +66,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         self.shared.readers.warm_up();
         loop {
-            if self.syncer.is_under_way() && self.shared.lock().queued() < ENOUGH {
+            if self.syncer.is_under_way() && self.shared.lock().queue.len() < ENOUGH {
                 self.finish_sync();
             }
             let due = self.retention.as_ref().map(Retention::due);
