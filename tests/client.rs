@@ -276,6 +276,21 @@ fn a_server_that_goes_is_noticed_while_nobody_types() {
 }
 
 #[test]
+fn what_comes_right_after_a_reply_is_shown_at_once() {
+    const REPLY: &[&str] = &[
+        "{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n{\"event\": \"message\", \"id\": 1}\r\n\r\n{\"event\": \"acked\"",
+    ];
+    let (port, serving) = script(REPLY, stay);
+    let mut conversation = Conversation::begin(client_of(port));
+    conversation.tell("ping\n");
+    assert_eq!(conversation.line(), "pong");
+    assert_eq!(conversation.line(), "{\"event\": \"message\", \"id\": 1}");
+    conversation.finish();
+    assert_eq!(conversation.end(), (vec![], Some(0)), "half an event is none");
+    serving.join().expect("no panic");
+}
+
+#[test]
 fn quit_ends_it_whatever_comes_after() {
     let server = Program::start(&[]);
     let (text, code) = said(&run(client(&server, &[]), "ping\nquit\ndance\n"));

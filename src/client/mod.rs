@@ -74,8 +74,8 @@ pub fn run(args: &ClientArgs) -> Ended {
         Ok(input) => input,
         Err(error) => return stop(Stop::Commands(error)),
     };
-    let screen =
-        Screen { output: io::stdout().lock(), prompts: input.is_terminal(), raw: args.raw, is_seen: true };
+    let prompt = if input.is_terminal() { Prompt::Due } else { Prompt::Never };
+    let screen = Screen { output: io::stdout().lock(), prompt, raw: args.raw, is_seen: true };
     Talk { session, input, screen }.run().unwrap_or_else(stop)
 }
 
@@ -90,7 +90,7 @@ enum Stop {
 }
 
 /// How long a server may be silent that has nothing more to do than to end the connection.
-const FAREWELL: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+const FAREWELL: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// Commands in, replies and events out.
 struct Talk<W> {
@@ -104,13 +104,14 @@ impl<W: Write> Talk<W> {
         let mut ended = Ended::Well;
         // A reader that has seen enough and went away is no error.
         while self.screen.is_seen {
+            // What has come right after the last reply.
+            self.tell()?;
             self.screen.prompt(&self.session.token());
             let Some(line) = self.next_line()? else {
-                if self.screen.prompts {
-                    self.screen.write("\n");
-                }
+                self.screen.leave_prompt();
                 break;
             };
+            self.screen.end_prompt();
             let said = self.session.ask(&line, |event| self.screen.show(event)).map_err(Stop::Server)?;
             let Some(said) = said else {
                 continue;
@@ -151,45 +152,51 @@ impl<W: Write> Talk<W> {
         }
     }
 
-    /// Shows what the server says unasked.
+    /// Waits until the server says something unasked, and shows it.
     fn hear(&mut self) -> Result<(), Stop> {
         let received = self.session.receive();
-        let mut all = Vec::new();
+        let any = self.tell()?;
+        if received.is_err() && !any {
+            self.screen.leave_prompt();
+        }
+        received.map_err(Stop::Server)?;
+        if any {
+            self.screen.prompt(&self.session.token());
+        }
+        Ok(())
+    }
+
+    /// Shows what the server has said unasked; whether it was anything.
+    fn tell(&mut self) -> Result<bool, Stop> {
+        let mut any = false;
         while let Some(said) = self.session.hear().map_err(Stop::Server)? {
-            all.push(said);
-        }
-        if all.is_empty() && received.is_ok() {
-            return Ok(());
-        }
-        if self.screen.prompts {
-            // What is typed so far stands after the prompt.
-            self.screen.write("\n");
-        }
-        for said in &all {
-            self.screen.show(said);
+            self.screen.leave_prompt();
+            self.screen.show(&said);
+            any = true;
             if said.goodbye {
                 return Err(Stop::Goodbye);
             }
         }
-        received.map_err(Stop::Server)?;
-        self.screen.prompt(&self.session.token());
-        Ok(())
+        Ok(any)
     }
 
-    /// Shows what is still to come when everything was answered: a server ends the connection after that.
+    /// Shows what is still to come when everything was answered: a server ends the connection after that. Nothing that was
+    /// asked can fail any more.
     fn leave(mut self) {
-        // From here on nothing can go wrong any more: what was asked is done.
-        let mut goes_on = self.session.finish().is_ok();
-        while goes_on && self.screen.is_seen {
+        if self.session.finish().is_err() {
+            return;
+        }
+        while self.screen.is_seen && self.tell().is_ok() {
             let mut server = [PollFd::new(&self.session, PollFlags::IN)];
-            goes_on = matches!(wait(&mut server, Some(&FAREWELL)), Ok(1..)) && self.session.receive().is_ok();
-            while let Ok(Some(said)) = self.session.hear() {
-                if said.goodbye {
-                    return;
+            match wait(&mut server, Some(&FAREWELL)) {
+                Ok(0) => {
+                    return complain("the server does not end the connection: there may be more to show");
                 }
-                self.screen.show(&said);
+                Ok(_) if self.session.receive().is_ok() => {}
+                Ok(_) | Err(_) => break,
             }
         }
+        self.tell().ok();
     }
 }
 
@@ -203,11 +210,21 @@ fn wait(those: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize>
     }
 }
 
+/// What a screen has of prompts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prompt {
+    /// Nobody types.
+    Never,
+    /// Everything is answered.
+    Due,
+    /// It is the last thing there is, with what is typed so far.
+    Shown,
+}
+
 /// Where everything is shown.
 struct Screen<W> {
     output: W,
-    /// With prompts.
-    prompts: bool,
+    prompt: Prompt,
     /// As the server's JSON.
     raw: bool,
     /// Nobody has closed it.
@@ -216,8 +233,24 @@ struct Screen<W> {
 
 impl<W: Write> Screen<W> {
     fn prompt(&mut self, token: &str) {
-        if self.prompts {
+        if self.prompt != Prompt::Never {
             self.write(&format!("Command {token}:"));
+            self.prompt = Prompt::Shown;
+        }
+    }
+
+    /// The line after the prompt was typed to its end.
+    fn end_prompt(&mut self) {
+        if self.prompt == Prompt::Shown {
+            self.prompt = Prompt::Due;
+        }
+    }
+
+    /// Goes on on a line of its own.
+    fn leave_prompt(&mut self) {
+        if self.prompt == Prompt::Shown {
+            self.write("\n");
+            self.prompt = Prompt::Due;
         }
     }
 
