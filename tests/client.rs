@@ -302,7 +302,35 @@ fn quit_ends_it_whatever_comes_after() {
 }
 
 #[test]
-fn a_server_that_is_silent_at_the_end_is_left() {
+fn a_watch_that_is_not_seen_off_is_status_3() {
+    const WATCHING: &str = "{\"status\": \"OK\", \"message\": \"watching\"}\r\n\r\n";
+    let check = |more: &str, then: fn(&TcpStream), expected: &str, status| {
+        let replies = Box::leak(Box::new([&*Box::leak(format!("{WATCHING}{more}").into_boxed_str())]));
+        let (port, serving) = script(replies, then);
+        let output = run(client_of(port), "watch\n");
+        assert_eq!(said(&output), (format!("watching\n{expected}"), Some(status)), "{output:?}");
+        serving.join().expect("no panic");
+    };
+    let event = "{\"event\": \"message\", \"id\": 1}";
+    check(&format!("{event}\r\n\r\n"), stay, &format!("{event}\n"), 0);
+    check(&format!("{event}\r\n\r\n{{\"event\""), stay, &format!("{event}\n"), 3);
+    check("garbage\r\n", stay, "", 3);
+    let closing = "{\"event\": \"closing\", \"reason\": \"shutdown\"}";
+    check(&format!("{closing}\r\n\r\n"), stay, &format!("{closing}\n"), 3);
+}
+
+#[test]
+fn a_silent_server_does_not_hold_a_watch_for_ever() {
+    const WATCHING: &[&str] = &["{\"status\": \"OK\", \"message\": \"watching\"}\r\n\r\n"];
+    let (over, ended) = std::sync::mpsc::sync_channel::<()>(0);
+    let (port, serving) = script(WATCHING, move |_| assert!(ended.recv().is_err()));
+    assert_eq!(said(&run(client_of(port), "watch\n")), ("watching\n".to_owned(), Some(3)));
+    drop(over);
+    serving.join().expect("no panic");
+}
+
+#[test]
+fn who_watches_nothing_does_not_wait_for_the_end() {
     const PONG: &[&str] = &["{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n"];
     let (over, ended) = std::sync::mpsc::sync_channel::<()>(0);
     let (port, serving) = script(PONG, move |_| assert!(ended.recv().is_err()));
@@ -313,6 +341,21 @@ fn a_server_that_is_silent_at_the_end_is_left() {
     );
     drop(over);
     serving.join().expect("no panic");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let server = Program::start(&[]);
+    let mut client = client(&server, &[]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux");
+    let mut child =
+        client.stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped()).spawn().expect("it starts");
+    child.stdin.take().expect("piped").write_all(b"ping\nping\n").expect("taken");
+    let output = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(told.contains("cannot write: No space left on device"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
+    server.stop();
 }
 
 #[test]

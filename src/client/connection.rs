@@ -85,6 +85,11 @@ impl Connection {
         Ok(Some(object))
     }
 
+    /// Whether nothing has come of which the rest is missing.
+    pub(super) fn is_between_objects(&self) -> bool {
+        self.received.is_empty()
+    }
+
     /// Waits until something comes, and keeps it; it need not be a whole object.
     ///
     /// # Errors
@@ -138,7 +143,11 @@ impl Stream {
                 while conn.wants_write() {
                     conn.write_tls(sock)?;
                 }
-                Ok(goes_on? && read > 0 || received.len() > before)
+                let goes_on = goes_on?;
+                if read == 0 && goes_on {
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was cut"));
+                }
+                Ok(goes_on || received.len() > before)
             }
         }
     }

@@ -9,13 +9,14 @@ mod session;
 mod tls;
 
 use std::{
-    io::{self, Write},
+    io::{self, ErrorKind::UnexpectedEof, Write},
     process::ExitCode,
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
+    termios::{QueueSelector, tcflush},
 };
 
 use self::{
@@ -68,6 +69,10 @@ pub fn run(args: &ClientArgs) -> Ended {
             complain(&format!("lost the server: {error}"));
             Ended::Lost
         }
+        Stop::Output(error) => {
+            complain(&format!("cannot write: {error}"));
+            Ended::Refused
+        }
         Stop::Goodbye => Ended::Lost,
     };
     let input = match Input::open() {
@@ -75,14 +80,22 @@ pub fn run(args: &ClientArgs) -> Ended {
         Err(error) => return stop(Stop::Commands(error)),
     };
     let prompt = if input.is_terminal() { Prompt::Due } else { Prompt::Never };
-    let screen = Screen { output: io::stdout().lock(), prompt, raw: args.raw, is_seen: true };
-    Talk { session, input, screen }.run().unwrap_or_else(stop)
+    let screen = Screen { output: io::stdout().lock(), prompt, raw: args.raw, failed: None };
+    let mut talk = Talk { session, input, screen };
+    let ended = talk.run().unwrap_or_else(stop);
+    if prompt != Prompt::Never && ended == Ended::Lost {
+        // What was being typed was for the server, not for the shell that reads next.
+        tcflush(&talk.input, QueueSelector::IFlush).ok();
+    }
+    ended
 }
 
 /// Why not all commands were run.
 enum Stop {
     /// They cannot be read.
     Commands(io::Error),
+    /// What came of them cannot be shown.
+    Output(io::Error),
     /// The server is lost.
     Server(io::Error),
     /// The server has said why it ends this, which is shown.
@@ -100,15 +113,26 @@ struct Talk<W> {
 }
 
 impl<W: Write> Talk<W> {
-    fn run(mut self) -> Result<Ended, Stop> {
+    fn run(&mut self) -> Result<Ended, Stop> {
+        let ended = self.run_all()?;
+        match self.screen.failed.take() {
+            // A reader that has seen enough and went away is no error.
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::Output(error)),
+            _ => Ok(ended),
+        }
+    }
+
+    fn run_all(&mut self) -> Result<Ended, Stop> {
         let mut ended = Ended::Well;
-        // A reader that has seen enough and went away is no error.
-        while self.screen.is_seen {
+        while self.screen.failed.is_none() {
             // What has come right after the last reply.
             self.tell()?;
             self.screen.prompt(&self.session.token());
             let Some(line) = self.next_line()? else {
                 self.screen.leave_prompt();
+                if self.session.watches() {
+                    self.see_off()?;
+                }
                 break;
             };
             self.screen.end_prompt();
@@ -127,7 +151,6 @@ impl<W: Write> Talk<W> {
                 break;
             }
         }
-        self.leave();
         Ok(ended)
     }
 
@@ -135,7 +158,7 @@ impl<W: Write> Talk<W> {
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, Stop> {
         loop {
             let line = self.input.take_line();
-            if line.is_some() || self.input.has_ended() || !self.screen.is_seen {
+            if line.is_some() || self.input.has_ended() || self.screen.failed.is_some() {
                 return Ok(line);
             }
             let mut both =
@@ -180,23 +203,23 @@ impl<W: Write> Talk<W> {
         Ok(any)
     }
 
-    /// Shows what is still to come when everything was answered: a server ends the connection after that. Nothing that was
-    /// asked can fail any more.
-    fn leave(mut self) {
-        if self.session.finish().is_err() {
-            return;
-        }
-        while self.screen.is_seen && self.tell().is_ok() {
+    /// Shows what is still to come when nothing more is asked: a server ends the connection after that.
+    fn see_off(&mut self) -> Result<(), Stop> {
+        self.session.finish().map_err(Stop::Server)?;
+        while self.screen.failed.is_none() {
+            self.tell()?;
             let mut server = [PollFd::new(&self.session, PollFlags::IN)];
-            match wait(&mut server, Some(&FAREWELL)) {
-                Ok(0) => {
-                    return complain("the server does not end the connection: there may be more to show");
-                }
-                Ok(_) if self.session.receive().is_ok() => {}
-                Ok(_) | Err(_) => break,
+            if wait(&mut server, Some(&FAREWELL)).map_err(Stop::Server)? == 0 {
+                return Err(Stop::Server(io::ErrorKind::TimedOut.into()));
+            }
+            let received = self.session.receive();
+            self.tell()?;
+            match received {
+                Err(error) if error.kind() == UnexpectedEof && self.session.is_between_objects() => break,
+                received => received.map_err(Stop::Server)?,
             }
         }
-        self.tell().ok();
+        Ok(())
     }
 }
 
@@ -227,8 +250,8 @@ struct Screen<W> {
     prompt: Prompt,
     /// As the server's JSON.
     raw: bool,
-    /// Nobody has closed it.
-    is_seen: bool,
+    /// Why nothing more can be shown.
+    failed: Option<io::Error>,
 }
 
 impl<W: Write> Screen<W> {
@@ -259,7 +282,9 @@ impl<W: Write> Screen<W> {
     }
 
     fn write(&mut self, text: &str) {
-        self.is_seen &= self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush()).is_ok();
+        if self.failed.is_none() {
+            self.failed = self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush()).err();
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Session {
     connection: Connection,
     token: Option<Token>,
+    /// Events were asked for.
+    watches: bool,
 }
 
 /// What the server says: a reply, or an event.
@@ -36,12 +38,17 @@ pub(super) struct Said {
 
 impl Session {
     pub(super) fn new(connection: Connection) -> Self {
-        Session { connection, token: None }
+        Session { connection, token: None, watches: false }
     }
 
     /// The token as text; empty without one.
     pub(super) fn token(&self) -> String {
         self.token.map(|token| token.reveal()).unwrap_or_default()
+    }
+
+    /// Whether events are to be expected.
+    pub(super) fn watches(&self) -> bool {
+        self.watches
     }
 
     /// Runs one line and waits for its reply; `None` if it is blank. Events that come before the reply are told.
@@ -96,12 +103,17 @@ impl Session {
         self.connection.receive()
     }
 
+    /// Whether all that has come is whole.
+    pub(super) fn is_between_objects(&self) -> bool {
+        self.connection.is_between_objects()
+    }
+
     /// Asks nothing more.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.connection.finish()
     }
 
-    /// A login gives a token; the end of this session, not of another one, takes it.
+    /// Keeps in mind what a command has done. A login gives a token; the end of this session, not of another one, takes it.
     fn heed(&mut self, said: &mut Said, effect: ClientEffect, this_session: bool) {
         match effect {
             ClientEffect::GivesToken => {
@@ -110,6 +122,8 @@ impl Session {
             }
             ClientEffect::EndsToken if this_session => self.token = None,
             ClientEffect::EndsConnection => said.last = true,
+            ClientEffect::BeginsEvents => self.watches = true,
+            ClientEffect::EndsEvents => self.watches = false,
             ClientEffect::EndsToken | ClientEffect::Nothing => {}
         }
     }

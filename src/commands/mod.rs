@@ -107,6 +107,10 @@ pub enum ClientEffect {
     EndsToken,
     /// The server ends the connection; the token stays good.
     EndsConnection,
+    /// Events come from now on.
+    BeginsEvents,
+    /// No more events come.
+    EndsEvents,
 }
 
 /// The command of that name.

@@ -11,7 +11,7 @@ pub(super) static WATCH: Command = Command {
     help: "Only after `hello 2`. Events have the key `event` and never `status`: `message` (the message stays in the inbox \
            until `ack`), `acked`, `delivered`, `presence`, `session_ended`. Watching twice repeats nothing.",
     success: "{message}",
-    client: ClientEffect::Nothing,
+    client: ClientEffect::BeginsEvents,
     run: watch,
 };
 
@@ -22,7 +22,7 @@ pub(super) static UNWATCH: Command = Command {
     summary: "Be sent no more events.",
     help: "The connection goes on; `watch` begins again with what is in the inbox.",
     success: "{message}",
-    client: ClientEffect::Nothing,
+    client: ClientEffect::EndsEvents,
     run: unwatch,
 };
 
