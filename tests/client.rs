@@ -4,11 +4,12 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Command, Stdio},
+    sync::mpsc::sync_channel,
     thread,
 };
 
 use crate::support::{
-    SENT,
+    SENT, lines,
     program::{Conversation, Program, command, run, said, terminal, without_tokens},
 };
 
@@ -243,7 +244,7 @@ fn what_is_watched_is_shown_as_it_comes() {
 #[test]
 fn what_is_watched_is_shown_before_the_end() {
     let server = Program::start(&[]);
-    let sends = crate::support::lines((0..300).map(|i| format!("send messi number {i}\n")));
+    let sends = lines((0..300).map(|i| format!("send messi number {i}\n")));
     server.talk(format!("auth messi surabaya\n{sends}"));
     let (text, code) = said(&run(client(&server, &[]), WATCH));
     let lines: Vec<_> = text.lines().skip(3).collect();
@@ -304,43 +305,45 @@ fn quit_ends_it_whatever_comes_after() {
 #[test]
 fn a_watch_that_is_not_seen_off_is_status_3() {
     const WATCHING: &str = "{\"status\": \"OK\", \"message\": \"watching\"}\r\n\r\n";
-    let check = |more: &str, then: fn(&TcpStream), expected: &str, status| {
+    let check = |more: &str, expected: &str, status| {
         let replies = Box::leak(Box::new([&*Box::leak(format!("{WATCHING}{more}").into_boxed_str())]));
-        let (port, serving) = script(replies, then);
+        let (port, serving) = script(replies, stay);
         let output = run(client_of(port), "watch\n");
         assert_eq!(said(&output), (format!("watching\n{expected}"), Some(status)), "{output:?}");
         serving.join().expect("no panic");
     };
     let event = "{\"event\": \"message\", \"id\": 1}";
-    check(&format!("{event}\r\n\r\n"), stay, &format!("{event}\n"), 0);
-    check(&format!("{event}\r\n\r\n{{\"event\""), stay, &format!("{event}\n"), 3);
-    check("garbage\r\n", stay, "", 3);
+    check(&format!("{event}\r\n\r\n"), &format!("{event}\n"), 0);
+    check(&format!("{event}\r\n\r\n{{\"event\""), &format!("{event}\n"), 3);
+    check("garbage\r\n", "", 3);
     let closing = "{\"event\": \"closing\", \"reason\": \"shutdown\"}";
-    check(&format!("{closing}\r\n\r\n"), stay, &format!("{closing}\n"), 3);
+    check(&format!("{closing}\r\n\r\n"), &format!("{closing}\n"), 3);
+}
+
+/// What is shown, and the exit status, when a server answers one line and then is silent for longer than the client waits.
+fn beside_a_silent_server(line: &str, reply: &'static [&'static str]) -> (String, Option<i32>) {
+    let (over, ended) = sync_channel::<()>(0);
+    let (port, serving) = script(reply, move |_| assert!(ended.recv().is_err()));
+    let output = run(client_of(port), line);
+    drop(over);
+    serving.join().expect("no panic");
+    said(&output)
 }
 
 #[test]
 fn a_silent_server_does_not_hold_a_watch_for_ever() {
     const WATCHING: &[&str] = &["{\"status\": \"OK\", \"message\": \"watching\"}\r\n\r\n"];
-    let (over, ended) = std::sync::mpsc::sync_channel::<()>(0);
-    let (port, serving) = script(WATCHING, move |_| assert!(ended.recv().is_err()));
-    assert_eq!(said(&run(client_of(port), "watch\n")), ("watching\n".to_owned(), Some(3)));
-    drop(over);
-    serving.join().expect("no panic");
+    assert_eq!(beside_a_silent_server("watch\n", WATCHING), ("watching\n".to_owned(), Some(3)));
 }
 
 #[test]
 fn who_watches_nothing_does_not_wait_for_the_end() {
     const PONG: &[&str] = &["{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n"];
-    let (over, ended) = std::sync::mpsc::sync_channel::<()>(0);
-    let (port, serving) = script(PONG, move |_| assert!(ended.recv().is_err()));
     assert_eq!(
-        said(&run(client_of(port), "ping\n")),
+        beside_a_silent_server("ping\n", PONG),
         ("pong\n".to_owned(), Some(0)),
         "what was asked was done"
     );
-    drop(over);
-    serving.join().expect("no panic");
 }
 
 #[test]

@@ -9,14 +9,11 @@ use chat_service::service::Limit;
 use tokio::{io::AsyncReadExt, time::Instant};
 
 use crate::support::{
-    SENT, SOON, Setup, TestServer, duplex,
+    CUT_OFF, SENT, SOON, Setup, TestServer, duplex,
     program::{Program, read_reply},
 };
 
 const TOO_LONG: &str = "{\"status\": \"ERROR\", \"message\": \"line too long\"}\r\n\r\n";
-
-/// Who takes nothing for this long is cut off.
-const CUT_OFF: Duration = Duration::from_secs(10);
 
 /// Somebody else is still served.
 fn others_are_unhurt(server: &Program) {

@@ -47,10 +47,7 @@ impl Connection {
     pub(super) fn finish(&mut self) -> io::Result<()> {
         match &mut self.stream {
             Stream::Plain(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Tls(stream) => {
-                stream.conn.send_close_notify();
-                stream.flush()
-            }
+            Stream::Tls(stream) => end(stream),
         }
     }
 
@@ -163,6 +160,12 @@ fn take_plain(conn: &mut ClientConnection, received: &mut Vec<u8>) -> io::Result
     Ok(!state.peer_has_closed())
 }
 
+/// Says that nothing will come any more.
+fn end(stream: &mut TlsStream) -> io::Result<()> {
+    stream.conn.send_close_notify();
+    stream.flush()
+}
+
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
@@ -183,8 +186,7 @@ impl Drop for Stream {
     /// Says that this is the end, so that the server knows it from a cut.
     fn drop(&mut self) {
         if let Stream::Tls(stream) = self {
-            stream.conn.send_close_notify();
-            stream.flush().ok();
+            end(stream).ok();
         }
     }
 }

@@ -179,10 +179,10 @@ impl<W: Write> Talk<W> {
     fn hear(&mut self) -> Result<(), Stop> {
         let received = self.session.receive();
         let any = self.tell()?;
-        if received.is_err() && !any {
+        if let Err(error) = received {
             self.screen.leave_prompt();
+            return Err(Stop::Server(error));
         }
-        received.map_err(Stop::Server)?;
         if any {
             self.screen.prompt(&self.session.token());
         }
@@ -207,7 +207,6 @@ impl<W: Write> Talk<W> {
     fn see_off(&mut self) -> Result<(), Stop> {
         self.session.finish().map_err(Stop::Server)?;
         while self.screen.failed.is_none() {
-            self.tell()?;
             let mut server = [PollFd::new(&self.session, PollFlags::IN)];
             if wait(&mut server, Some(&FAREWELL)).map_err(Stop::Server)? == 0 {
                 return Err(Stop::Server(io::ErrorKind::TimedOut.into()));

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};
 use crate::support::{
-    CHEAP_HASH, lines,
+    CHEAP_HASH, CUT_OFF, lines,
     program::{Program, read_reply},
     users_toml,
 };
@@ -68,9 +68,6 @@ fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
     });
     server.stop();
 }
-
-/// Who takes nothing for this long is cut off.
-const CUT_OFF: Duration = Duration::from_secs(10);
 
 /// How many bytes of questions each of those who do not read asks.
 const QUESTIONS: usize = 64 * 1024;

@@ -28,6 +28,9 @@ pub(crate) const CHEAP_HASH: &str =
 /// Whatever has not come by then is not coming.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// Who takes nothing for this long is cut off.
+pub(crate) const CUT_OFF: Duration = Duration::from_secs(10);
+
 /// The users file of most tests: everybody's password is surabaya.
 pub(crate) fn users_toml() -> String {
     let user = |(name, shown, country): (&str, &str, &str)| {
