@@ -126,6 +126,7 @@ async fn exhaust_descriptors() -> Result<String, String> {
 }
 
 #[test]
+#[ignore = "compares times, so needs the machine to itself: .ci/run runs it"]
 fn a_server_without_descriptors_does_not_spin_and_recovers_within_a_second() {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -49,6 +49,7 @@ fn compare(peer: &mut Sender, rounds: usize, lines: [&str; 2]) -> f64 {
 }
 
 #[test]
+#[ignore = "compares times, so needs the machine to itself: .ci/run runs it"]
 fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let users = folder.path().join("users.toml");
