@@ -1,6 +1,5 @@
-//! All integration tests: one binary, real sockets on free ports, no sleeps, no order.
+//! All integration tests but those that measure (`tests/abuse`): one binary, real sockets on free ports, no sleeps, no order.
 
-mod abuse;
 mod accounts;
 mod client;
 mod codec;

@@ -8,7 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{Sender, holds_once, raise_descriptor_limit, short_or_long};
+use super::{ALONE, Sender, holds_once, raise_descriptor_limit, short_or_long};
 use crate::support::{Peer, SENT, SOON, program::Program};
 
 /// Deadlines are looked at once a second; the rest is what a busy machine adds.
@@ -52,6 +52,7 @@ async fn others_log_in(server: &Program) -> Duration {
 
 #[tokio::test]
 async fn who_sends_a_byte_now_and_then_is_ended_in_time_while_others_log_in() {
+    let _alone = ALONE.lock().await;
     raise_descriptor_limit();
     let (count, every, line, login) =
         short_or_long((200, Duration::from_millis(500), 2, 3), (5_000, Duration::from_secs(5), 10, 60));
@@ -126,8 +127,8 @@ async fn exhaust_descriptors() -> Result<String, String> {
 }
 
 #[test]
-#[ignore = "compares times, so needs the machine to itself: .ci/run runs it"]
 fn a_server_without_descriptors_does_not_spin_and_recovers_within_a_second() {
+    let _alone = ALONE.blocking_lock();
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     holds_once(|| runtime.block_on(exhaust_descriptors()));

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use super::{report, short_or_long};
+use super::{ALONE, report, short_or_long};
 use crate::support::program::{Program, read_reply};
 
 #[test]
 fn bytes_without_a_line_end_cost_no_memory_however_many_they_are() {
+    let _alone = ALONE.blocking_lock();
     let server = Program::start(&[]);
     let chunk = vec![b'x'; 64 * 1024];
     // One to begin with, so that what is compared is not the first of anything.

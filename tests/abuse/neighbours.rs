@@ -11,7 +11,7 @@ use std::{
 use chat_service::{protocol::Secret, users};
 use serde_json::Value;
 
-use super::{Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};
+use super::{ALONE, Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};
 use crate::support::{
     CHEAP_HASH, CUT_OFF, lines,
     program::{Program, read_reply},
@@ -36,8 +36,8 @@ fn log_in_at_once(server: &Program, count: usize) {
 }
 
 #[test]
-#[ignore = "compares times, so needs the machine to itself: .ci/run runs it"]
 fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
+    let _alone = ALONE.blocking_lock();
     raise_descriptor_limit();
     let folder = tempfile::tempdir().expect("a folder");
     let users = folder.path().join("users.toml");
@@ -114,8 +114,8 @@ fn texts(value: &Value, found: &mut HashSet<String>) {
 }
 
 #[test]
-#[ignore = "compares times, so needs the machine to itself: .ci/run runs it"]
 fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
+    let _alone = ALONE.blocking_lock();
     let server = Program::start(&["--inbox-limit", "1000000", "--request-rate", "1000000"]);
     // What is waiting before they come. One reply to `inbox` has all of it, and is more than the system's buffers take:
     // whoever does not read it has taken nothing out of the inbox.

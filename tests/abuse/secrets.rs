@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use super::ALONE;
 use crate::support::program::Program;
 
 /// Passwords in clear, right and wrong, which nothing else contains.
@@ -115,6 +116,7 @@ fn check(log_format: &str) {
 
 #[test]
 fn no_password_and_no_token_is_in_a_log_or_in_the_data_folder() {
+    let _alone = ALONE.blocking_lock();
     for log_format in ["text", "json"] {
         check(log_format);
     }

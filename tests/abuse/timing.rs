@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chat_service::{protocol::Secret, users};
 
-use super::{Sender, holds_once, short_or_long};
+use super::{ALONE, Sender, holds_once, short_or_long};
 use crate::support::{CHEAP_HASH, program::Program, users_toml};
 
 /// Of all times of a run, whoever they belong to, those above this share are left out: a busy machine makes some tries
@@ -49,8 +49,8 @@ fn compare(peer: &mut Sender, rounds: usize, lines: [&str; 2]) -> f64 {
 }
 
 #[test]
-#[ignore = "compares times, so needs the machine to itself: .ci/run runs it"]
 fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+    let _alone = ALONE.blocking_lock();
     let folder = tempfile::tempdir().expect("a folder");
     let users = folder.path().join("users.toml");
     let hash = users::hash(&Secret::new("surabaya".into()));

@@ -1,4 +1,5 @@
 //! A server to test, and somebody to talk to it.
+#![allow(dead_code, reason = "each of the two binaries of tests takes a part of it")]
 
 pub(crate) mod forward;
 pub(crate) mod held;

@@ -1,12 +1,15 @@
 //! Nobody takes the server down, and nobody learns a secret from its log, its files or its timing.
 //!
 //! Each test runs the server program against a crowd; `CHAT_TEST_LONG=1` makes the crowd as large as
-//! `docs/testing.md` says. Times are compared with those of the same server at rest, in the same run.
+//! `docs/testing.md` says. Times are compared with those of the same server at rest, in the same run. What else is at work
+//! makes them longer, so this is a binary of its own, and its tests run one after the other.
 
 mod crowds;
 mod floods;
 mod neighbours;
 mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
 mod timing;
 
 use std::{
@@ -17,8 +20,12 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Mutex;
 
 use crate::support::{SENT, SOON, program::Program};
+
+/// Held by each test while it runs.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// One of two figures: that of the short form, or that of the long one.
 fn short_or_long<T>(short: T, long: T) -> T {
