@@ -4,6 +4,7 @@
 //!
 //! - [`server`]: who may connect and for how long; one connection's loop; shutdown
 //! - [`client`]: the other side
+//! - [`admin`]: the subcommands that are no server: users, certificates, backups, checks
 //! - [`commands`]: the table of commands, a file each
 //! - [`service`]: what the server knows while it runs: sessions, deliveries under way
 //! - [`users`]: who exists
@@ -14,6 +15,7 @@
 //!
 //! Follow one `send` through it in `docs/architecture.md`.
 
+pub mod admin;
 pub mod client;
 pub mod commands;
 pub mod config;

@@ -1,4 +1,4 @@
-//! `chat-server cert`: a self-signed certificate and its key, for whoever has no authority to ask.
+//! `chat-server cert`: makes a self-signed certificate and its key, for a server without a certificate authority.
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,27 +19,27 @@ use crate::{
     fingerprint::Fingerprint,
 };
 
-/// How long a certificate is valid: who pins it need not care, who names it by `--ca` does.
+/// Validity of a certificate. A client that pins it ignores this; a client that uses `--ca` does not.
 const VALID: Duration = Duration::from_hours(24 * 3650);
 
-/// Clocks differ: so long before it was made it is valid already.
+/// A certificate is valid from this long before it was made, because clocks differ.
 const SKEW: Duration = Duration::from_hours(24);
 
-/// Why there is no certificate.
+/// Why no certificate was made.
 #[derive(Debug, Error)]
 pub enum CertError {
-    /// A file is there already.
+    /// A file exists already.
     #[error(
         "{file} is there already, and is not overwritten\n  remedy: move it away, or write elsewhere with --tls-cert FILE --tls-key FILE"
     )]
     Exists {
-        /// Which.
+        /// The file.
         file: String,
     },
     /// A file cannot be written.
     #[error("{file}: {cause}\n  remedy: name files that can be written with --tls-cert FILE --tls-key FILE")]
     Write {
-        /// Which.
+        /// The file.
         file: String,
         /// The system's reason.
         cause: io::Error,
@@ -49,17 +49,17 @@ pub enum CertError {
         "no certificate can be made for {names}: {problem}\n  remedy: give DNS names and IP addresses only"
     )]
     Names {
-        /// As they were given.
+        /// The names, as given.
         names: String,
         /// The reason.
         problem: rcgen::Error,
     },
-    /// Output.
+    /// Standard output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Makes a pair, writes it, and says what to do with it.
+/// Makes a certificate and its key, writes them, and prints how to use them.
 pub(super) fn make(files: &Files, tls: &TlsFiles, names: &[String]) -> Result<(), CertError> {
     let (cert_path, key_path) = tls.paths(files);
     let names = if names.is_empty() { usual_names() } else { names.to_vec() };
@@ -88,10 +88,10 @@ pub(super) fn make(files: &Files, tls: &TlsFiles, names: &[String]) -> Result<()
     Ok(())
 }
 
-/// The names by which this machine is reached.
+/// The names of this machine.
 fn usual_names() -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    // A machine may have a name that is none in DNS.
+    // A host name need not be a valid DNS name.
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_dns = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
