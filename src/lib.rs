@@ -11,6 +11,7 @@
 //! - [`store`]: what must survive: the contract, the store on disk, the store in memory
 //! - [`protocol`]: the wire, as pure functions over bytes
 //! - [`fingerprint`]: what a certificate is known by
+//! - [`files`]: files that are private, synced, and put in place at once
 //! - [`config`]: every setting once
 //!
 //! Follow one `send` through it in `docs/architecture.md`.
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod files;
 pub mod fingerprint;
 pub mod protocol;
 pub mod server;

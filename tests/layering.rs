@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 7] = [
     &["service"],
     &["users"],
     &["store"],
-    &["protocol", "fingerprint"],
+    &["protocol", "fingerprint", "files"],
     &["config"],
 ];
 

@@ -1,9 +1,8 @@
 //! `chat-server cert`: makes a self-signed certificate and its key, for a server without a certificate authority.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -16,6 +15,7 @@ use thiserror::Error;
 
 use crate::{
     config::{Files, TLS_PORT, TlsFiles},
+    files,
     fingerprint::Fingerprint,
 };
 
@@ -65,7 +65,7 @@ pub(super) fn make(files: &Files, tls: &TlsFiles, names: &[String]) -> Result<()
     let names = if names.is_empty() { usual_names() } else { names.to_vec() };
     let (cert, key) = sign(&names).map_err(|problem| CertError::Names { names: names.join(" "), problem })?;
     write_both([
-        (&key_path, 0o600, key.serialize_pem().as_bytes()),
+        (&key_path, files::PRIVATE, key.serialize_pem().as_bytes()),
         (&cert_path, 0o644, cert.pem().as_bytes()),
     ])?;
     let mut out = io::stdout();
@@ -119,18 +119,20 @@ fn sign(names: &[String]) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error>
 }
 
 /// Writes both files, or leaves neither.
-fn write_both(files: [(&PathBuf, u32, &[u8]); 2]) -> Result<(), CertError> {
+fn write_both(pair: [(&PathBuf, u32, &[u8]); 2]) -> Result<(), CertError> {
     let mut made: Vec<&Path> = Vec::new();
     let written = (|| {
         let mut open = Vec::new();
         // Both are made before anything is in one of them.
-        for (path, mode, bytes) in files {
-            let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        for (path, mode, bytes) in pair {
+            let file = files::create_new(path, mode);
             open.push((path, file.map_err(|cause| failed(path, cause))?, bytes));
             made.push(path);
         }
         for (path, mut file, bytes) in open {
-            file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|cause| failed(path, cause))?;
+            files::write_synced(&mut file, bytes)
+                .and_then(|()| files::sync_folder(files::parent(path)))
+                .map_err(|cause| failed(path, cause))?;
         }
         Ok(())
     })();

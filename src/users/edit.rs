@@ -5,10 +5,8 @@
 //! anything, and no password in clear comes in.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +17,10 @@ use super::{
     Users, UsersFileError,
     file::{Place, parse, parse_with_places},
 };
-use crate::protocol::UserName;
+use crate::{
+    files::{self, ReplaceError},
+    protocol::UserName,
+};
 
 /// Why the file was not changed. It is as it was.
 #[derive(Debug, Error)]
@@ -87,6 +88,12 @@ fn remedy(cause: &io::Error) -> &'static str {
             "make space on that disk, and try again"
         }
         _ => "see to the disk, or name another file with --users FILE",
+    }
+}
+
+impl From<ReplaceError> for EditError {
+    fn from(ReplaceError { path, doing, cause }: ReplaceError) -> Self {
+        EditError::Io { path, doing, cause }
     }
 }
 
@@ -223,7 +230,7 @@ fn change(
         let problem = "its users do not stand in tables [users.NAME]".to_owned();
         return Err(EditError::Form { file: name, problem });
     }
-    lock.replace(&changed)
+    Ok(files::replace(&lock.target, changed.as_bytes())?)
 }
 
 /// TOML for a text.
@@ -304,14 +311,13 @@ pub struct Lock {
 /// If it cannot be opened or made.
 pub fn lock(file: &Path) -> Result<Lock, EditError> {
     let target = resolve(file).map_err(failed(file, "find it"))?;
-    let path = with_suffix(&target, ".lock");
+    let path = files::with_suffix(&target, ".lock");
     let doing = "lock the users file";
     let is_new = !path.exists();
-    let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let lock = lock.map_err(failed(&path, doing))?;
+    let lock = files::private().read(true).open(&path).map_err(failed(&path, doing))?;
     if let Ok(owner) = fs::metadata(&target)
         // Made by root for a server that is not: it must be able to take it, too.
-        && let Err(cause) = give(&lock, &owner)
+        && let Err(cause) = files::take_owner(&lock, &owner)
     {
         if is_new {
             fs::remove_file(&path).ok();
@@ -322,68 +328,13 @@ pub fn lock(file: &Path) -> Result<Lock, EditError> {
     Ok(Lock { target, _file: lock })
 }
 
-impl Lock {
-    /// Puts `text` in the place of the file, at once and for good.
-    fn replace(&self, text: &str) -> Result<(), EditError> {
-        let old = fs::metadata(&self.target).ok();
-        if old.as_ref().is_some_and(|old| !old.is_file()) {
-            let cause = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(failed(&self.target, "replace it")(cause));
-        }
-        // One name for all: what a crash left behind is gone with the next change.
-        let fresh = with_suffix(&self.target, ".new");
-        let written = write(&fresh, text, old.as_ref()).map_err(failed(&fresh, "write it"));
-        let replaced = written
-            .and_then(|()| fs::rename(&fresh, &self.target).map_err(failed(&self.target, "replace it")));
-        if replaced.is_err() {
-            fs::remove_file(&fresh).ok();
-            return replaced;
-        }
-        let folder = parent(&self.target);
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder, "sync it"))
-    }
-}
-
-/// Writes and syncs a new file that only its owner reads: the owner of the old one, if there is one.
-fn write(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    if let Some(old) = old {
-        give(&file, old)?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Makes a file belong to whom another belongs.
-fn give(file: &File, like: &Metadata) -> io::Result<()> {
-    let has = file.metadata()?;
-    if (has.uid(), has.gid()) == (like.uid(), like.gid()) {
-        return Ok(());
-    }
-    fchown(file, Some(like.uid()), Some(like.gid()))
-}
-
 /// Where links lead, also if nothing is there yet.
 fn resolve(file: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(file) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::read_link(file) {
-            Ok(link) => resolve(&parent(file).join(link)),
+            Ok(link) => resolve(&files::parent(file).join(link)),
             Err(_) => Ok(file.to_owned()),
         },
         resolved => resolved,
     }
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }

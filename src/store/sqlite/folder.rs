@@ -1,9 +1,8 @@
 //! The data folder: who may use it, and the space that is kept back in it.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -14,6 +13,7 @@ use std::{
 };
 
 use super::OpenError;
+use crate::files;
 
 /// How long a server that holds the folder is waited for.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
@@ -37,8 +37,8 @@ impl Folder {
     /// Makes the folder if there is none, and locks it.
     pub(super) fn open(path: &Path, reserve: usize) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-        let lock = private_file().open(path.join("lock")).map_err(failed)?;
+        files::create_private_folder(path).map_err(failed)?;
+        let lock = files::private().open(path.join("lock")).map_err(failed)?;
         let began = Instant::now();
         while let Err(error) = lock.try_lock() {
             match error {
@@ -87,8 +87,8 @@ impl Folder {
     pub(super) fn mark_used(&self) -> io::Result<()> {
         let marker = self.path.join("used");
         if !marker.exists() {
-            private_file().open(&marker)?.sync_all()?;
-            File::open(&self.path)?.sync_all()?;
+            files::private().open(&marker)?.sync_all()?;
+            files::sync_folder(&self.path)?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Folder {
     }
 
     fn fill(&self, path: &Path) -> io::Result<()> {
-        let mut file = private_file().open(path)?;
+        let mut file = files::private().open(path)?;
         // Written, not just allocated: every file system then has the space.
         let chunk = vec![0xa5; 64 * 1024];
         for _ in 0..self.reserve / chunk.len() {
@@ -162,11 +162,4 @@ impl Folder {
 #[must_use]
 pub fn database(folder: &Path) -> PathBuf {
     folder.join("chat.db")
-}
-
-/// A file that only its owner reads.
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    options
 }
