@@ -146,7 +146,9 @@ pub fn add(file: &Path, people: &[NewUser]) -> Result<(), EditError> {
                 .with_inline_users(&document, |users| people.iter().for_each(|new| insert(users, new)));
         }
         let mut text = current.text.to_owned();
-        people.iter().for_each(|new| append(&mut text, new));
+        for new in people {
+            append(&mut text, new);
+        }
         Ok(text)
     })
 }
@@ -352,10 +354,11 @@ fn lines_of(users: &dyn TableLike, username: &str) -> Option<Lines> {
     let (key, item) = users.get_key_value(username)?;
     let key = key.span()?;
     let Some(table) = item.as_table() else {
-        return Some(Lines::Keys(vec![key.start..item.span()?.end]));
+        let place = key.start..item.span()?.end;
+        return Some(Lines::Keys(Vec::from([place])));
     };
     let mut keys = Vec::new();
-    for (field, value) in table.iter() {
+    for (field, value) in table {
         keys.push(table.key(field)?.span()?.start..value.span()?.end);
     }
     keys.sort_unstable_by_key(|place| place.start);
