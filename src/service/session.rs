@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{mailbox::Mailbox, rate::Bucket};
+use super::{limiter::Bucket, mailbox::Mailbox};
 use crate::{
     protocol::{Timestamp, TokenDigest},
     store::{Position, SessionRecord},

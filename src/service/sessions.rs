@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{mailbox::Mailbox, rate::Bucket, session::Session};
+use super::{limiter::Bucket, mailbox::Mailbox, session::Session};
 use crate::{
     protocol::{Timestamp, Token, TokenDigest, UserName},
     store::{Position, SessionRecord},

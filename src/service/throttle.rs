@@ -5,13 +5,12 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     net::IpAddr,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
-use super::rate::limited;
+use super::limiter::{Quota, Table, make_room};
 use crate::protocol::{Refusal, Timestamp};
 
 /// How many tries may fail at once.
@@ -29,10 +28,10 @@ impl Default for Tries {
     }
 }
 
-/// How long it takes until a try is forgotten, for an account,
+/// The time after which a failed try for an account is forgotten.
 const ACCOUNT: Duration = Duration::from_mins(1);
 
-/// and from an address.
+/// The time after which a failed try from an address is forgotten.
 const ADDRESS: Duration = Duration::from_secs(20);
 
 /// The most accounts, and the most addresses, that are remembered.
@@ -53,13 +52,9 @@ impl Origin {
     }
 }
 
-/// Who has tried.
-pub(super) struct Throttle {
-    tries: Tries,
-    tables: Mutex<Tables>,
-}
+/// Failed tries of all accounts and addresses.
+pub(super) struct Throttle(Mutex<Tables>);
 
-#[derive(Default)]
 struct Tables {
     accounts: Table<Box<str>>,
     addresses: Table<Origin>,
@@ -67,41 +62,12 @@ struct Tables {
     trusted: HashMap<(Box<str>, Origin), i64>,
 }
 
-/// When all tries of each key will be forgotten, in milliseconds.
-struct Table<K>(HashMap<K, i64>);
-
-impl<K> Default for Table<K> {
-    fn default() -> Self {
-        Table(HashMap::new())
-    }
-}
-
-impl<K: Hash + Eq + Clone> Table<K> {
-    /// How many milliseconds too early a try is; 0 if it may be.
-    fn early(&self, key: &K, burst: u32, each: Duration, now: i64) -> i64 {
-        let forgotten = self.0.get(key).copied().unwrap_or(now).max(now);
-        let each = ms(each);
-        (forgotten + each - now - each * i64::from(burst)).max(0)
-    }
-
-    fn count(&mut self, key: K, each: Duration, now: i64) {
-        if self.0.len() >= MAX_ENTRIES && !self.0.contains_key(&key) {
-            // Whoever tries many names does not make those be forgotten that were tried often.
-            let least = self.0.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
-            least.and_then(|least| self.0.remove(&least));
-        }
-        let forgotten = self.0.entry(key).or_insert(now);
-        *forgotten = (*forgotten).max(now) + ms(each);
-    }
-}
-
-fn ms(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Throttle {
     pub(super) fn new(tries: Tries) -> Self {
-        Throttle { tries, tables: Mutex::default() }
+        // A client that tries many names does not make the table forget those that were tried often.
+        let accounts = Table::new(Quota::new(tries.account, ACCOUNT), MAX_ENTRIES);
+        let addresses = Table::new(Quota::new(tries.address, ADDRESS), MAX_ENTRIES);
+        Throttle(Mutex::new(Tables { accounts, addresses, trusted: HashMap::new() }))
     }
 
     /// Whether one may try to log in.
@@ -109,39 +75,40 @@ impl Throttle {
     /// # Errors
     /// [`Refusal::RateLimited`] if too many have failed.
     pub(super) fn check(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
-        let (name, origin, now) = (Box::from(name), Origin::of(from), now.0);
+        let account = (Box::from(name), Origin::of(from));
         let tables = self.lock();
-        let account = tables.accounts.early(&name, self.tries.account, ACCOUNT, now);
-        let account = if tables.trusted.contains_key(&(name, origin)) { 0 } else { account };
-        match tables.addresses.early(&origin, self.tries.address, ADDRESS, now).max(account) {
-            0 => Ok(()),
-            early => Err(limited(early * 1000)),
+        let address = tables.addresses.check(&account.1, now);
+        if tables.trusted.contains_key(&account) {
+            return address;
+        }
+        // The longer wait of the two.
+        match (tables.accounts.check(&account.0, now), address) {
+            (Err(Refusal::RateLimited { retry_after: a }), Err(Refusal::RateLimited { retry_after: b })) => {
+                Err(Refusal::RateLimited { retry_after: a.max(b) })
+            }
+            (account, address) => account.and(address),
         }
     }
 
     /// A try has failed.
     pub(super) fn failed(&self, name: &str, from: IpAddr, now: Timestamp) {
-        let (name, origin, now): (Box<str>, _, _) = (name.into(), Origin::of(from), now.0);
+        let account = (Box::from(name), Origin::of(from));
         let mut tables = self.lock();
-        if !tables.trusted.contains_key(&(name.clone(), origin)) {
-            tables.accounts.count(name, ACCOUNT, now);
+        tables.addresses.count(account.1, now);
+        if !tables.trusted.contains_key(&account) {
+            tables.accounts.count(account.0, now);
         }
-        tables.addresses.count(origin, ADDRESS, now);
     }
 
     /// A try has succeeded.
     pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Timestamp) {
-        let (name, origin, now): (Box<str>, _, _) = (name.into(), Origin::of(from), now.0);
         let mut tables = self.lock();
-        if tables.trusted.len() >= MAX_ENTRIES {
-            let oldest = tables.trusted.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
-            oldest.and_then(|oldest| tables.trusted.remove(&oldest));
-        }
-        tables.trusted.insert((name, origin), now);
+        make_room(&mut tables.trusted, MAX_ENTRIES);
+        tables.trusted.insert((name.into(), Origin::of(from)), now.0);
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().expect("nothing panics while it is held")
+        self.0.lock().expect("nothing panics while it is held")
     }
 }
 
@@ -205,8 +172,7 @@ mod tests {
             throttle.failed(&format!("u{i}"), from, Timestamp(1));
         }
         assert!(
-            throttle.lock().accounts.0.len() <= MAX_ENTRIES
-                && throttle.lock().addresses.0.len() <= MAX_ENTRIES
+            throttle.lock().accounts.len() <= MAX_ENTRIES && throttle.lock().addresses.len() <= MAX_ENTRIES
         );
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 1), 0);
     }
