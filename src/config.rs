@@ -4,6 +4,45 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// The default of each limit: for the flags here, and for the settings of the library that they set.
+pub mod defaults {
+    /// Messages that may wait in one inbox.
+    pub const INBOX_LIMIT: usize = 10_000;
+
+    /// Connections in all.
+    pub const MAX_CONNECTIONS: usize = 10_000;
+
+    /// Connections from one address.
+    pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 1_000;
+
+    /// Seconds to log in on a connection.
+    pub const LOGIN_DEADLINE: u64 = 60;
+
+    /// Seconds to finish a line.
+    pub const LINE_DEADLINE: u64 = 10;
+
+    /// Seconds without a request until a connection is ended.
+    pub const IDLE_TIMEOUT: u64 = 1_800;
+
+    /// Seconds without reading until a peer is cut off.
+    pub const SLOW_CONSUMER: u64 = 10;
+
+    /// Logins that may fail at once for one account.
+    pub const LOGIN_TRIES: u32 = 10;
+
+    /// Logins that may fail at once from one address.
+    pub const LOGIN_TRIES_PER_ADDRESS: u32 = 30;
+
+    /// Logins that may wait for their password to be checked.
+    pub const LOGIN_QUEUE: usize = 1_000;
+
+    /// Requests a second of each user, in the long run.
+    pub const REQUEST_RATE: u32 = 1_000;
+
+    /// Requests of a user at once.
+    pub const REQUEST_BURST: u32 = 10_000;
+}
+
 /// The port of both programs, unless told otherwise.
 pub const PORT: u16 = 8889;
 
@@ -51,7 +90,7 @@ pub struct ServerArgs {
     pub durability: Durability,
 
     /// Messages that may wait in one inbox; the next is refused
-    #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = 10_000)]
+    #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = defaults::INBOX_LIMIT)]
     pub inbox_limit: usize,
 
     /// Remove messages of this age in days, but none that still waits in an inbox [default: keep for ever]
@@ -59,47 +98,47 @@ pub struct ServerArgs {
     pub retain: Option<u32>,
 
     /// Connections at once; the next is told that there are too many
-    #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000)]
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS)]
     pub max_connections: usize,
 
     /// Connections at once from one address (of IPv6: one /64)
-    #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = 1_000)]
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS_PER_ADDRESS)]
     pub max_connections_per_address: usize,
 
     /// Seconds within which somebody has to log in on a connection, or to show a token
-    #[arg(long, env = "CHAT_LOGIN_DEADLINE", value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, env = "CHAT_LOGIN_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LOGIN_DEADLINE)]
     pub login_deadline: u64,
 
     /// Seconds within which a line that was begun has to be finished
-    #[arg(long, env = "CHAT_LINE_DEADLINE", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, env = "CHAT_LINE_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LINE_DEADLINE)]
     pub line_deadline: u64,
 
     /// Seconds after which a connection that asks nothing is ended, unless it watches
-    #[arg(long, env = "CHAT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 1_800)]
+    #[arg(long, env = "CHAT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = defaults::IDLE_TIMEOUT)]
     pub idle_timeout: u64,
 
     /// Seconds after which a peer that takes none of what it is sent is cut off; one that takes less than 4 KiB/s is after 30
-    #[arg(long, env = "CHAT_SLOW_CONSUMER", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, env = "CHAT_SLOW_CONSUMER", value_name = "SECONDS", default_value_t = defaults::SLOW_CONSUMER)]
     pub slow_consumer: u64,
 
     /// Logins that may fail at once for one account, from addresses that are new to it; one more each minute
-    #[arg(long, env = "CHAT_LOGIN_TRIES", value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "CHAT_LOGIN_TRIES", value_name = "N", default_value_t = defaults::LOGIN_TRIES, value_parser = clap::value_parser!(u32).range(1..))]
     pub login_tries: u32,
 
     /// Logins that may fail at once from one address (of IPv6: one /64); one more every 20 seconds
-    #[arg(long, env = "CHAT_LOGIN_TRIES_PER_ADDRESS", value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "CHAT_LOGIN_TRIES_PER_ADDRESS", value_name = "N", default_value_t = defaults::LOGIN_TRIES_PER_ADDRESS, value_parser = clap::value_parser!(u32).range(1..))]
     pub login_tries_per_address: u32,
 
     /// Logins that may wait for their password to be checked
-    #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = 1_000)]
+    #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = defaults::LOGIN_QUEUE)]
     pub login_queue: usize,
 
     /// Requests a second of each user, in the long run
-    #[arg(long, env = "CHAT_REQUEST_RATE", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "CHAT_REQUEST_RATE", value_name = "N", default_value_t = defaults::REQUEST_RATE, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub request_rate: u32,
 
     /// Requests of a user at once, after a pause
-    #[arg(long, env = "CHAT_REQUEST_BURST", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "CHAT_REQUEST_BURST", value_name = "N", default_value_t = defaults::REQUEST_BURST, value_parser = clap::value_parser!(u32).range(1..))]
     pub request_burst: u32,
 
     /// Threads that serve connections [default: one less than there are cores, at least 1]

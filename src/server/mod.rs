@@ -33,7 +33,7 @@ pub use start::{StartError, start};
 pub use tls::{Tls, TlsError};
 
 use self::registry::Registry;
-use crate::service::Service;
+use crate::{config::defaults, service::Service};
 
 /// What all connections share.
 pub struct Server {
@@ -103,11 +103,11 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             slow_consumer: Some(SlowConsumer::default()),
-            connections: 10_000,
-            per_address: 1_000,
-            login: Some(Duration::from_mins(1)),
-            line: Some(Duration::from_secs(10)),
-            idle: Some(Duration::from_mins(30)),
+            connections: defaults::MAX_CONNECTIONS,
+            per_address: defaults::MAX_CONNECTIONS_PER_ADDRESS,
+            login: Some(Duration::from_secs(defaults::LOGIN_DEADLINE)),
+            line: Some(Duration::from_secs(defaults::LINE_DEADLINE)),
+            idle: Some(Duration::from_secs(defaults::IDLE_TIMEOUT)),
         }
     }
 }
@@ -126,7 +126,7 @@ pub struct SlowConsumer {
 impl Default for SlowConsumer {
     fn default() -> Self {
         SlowConsumer {
-            silence: Duration::from_secs(10),
+            silence: Duration::from_secs(defaults::SLOW_CONSUMER),
             window: Duration::from_secs(30),
             bytes_per_window: 30 * 4 * 1024,
         }

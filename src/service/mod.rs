@@ -35,6 +35,7 @@ pub use watchers::Watchers;
 
 use self::{delivery::Inboxes, login::Hashing, presence::Attendance, throttle::Throttle};
 use crate::{
+    config::defaults,
     protocol::{Refusal, Timestamp, Token, UserName},
     store::{Position, Store},
     users::Directory,
@@ -84,8 +85,12 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let requests = Some(Rate { per_second: 1_000, burst: 10_000 });
-        Limits { requests, tries: Some(Tries::default()), logins_waiting: 1_000, renews_hashes: true }
+        Limits {
+            requests: Some(Rate { per_second: defaults::REQUEST_RATE, burst: defaults::REQUEST_BURST }),
+            tries: Some(Tries::default()),
+            logins_waiting: defaults::LOGIN_QUEUE,
+            renews_hashes: true,
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 };
 
 use super::limiter::{Quota, Table, make_room};
-use crate::protocol::{Refusal, Timestamp};
+use crate::{
+    config::defaults,
+    protocol::{Refusal, Timestamp},
+};
 
 /// How many tries may fail at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub struct Tries {
 
 impl Default for Tries {
     fn default() -> Self {
-        Tries { account: 10, address: 30 }
+        Tries { account: defaults::LOGIN_TRIES, address: defaults::LOGIN_TRIES_PER_ADDRESS }
     }
 }
 

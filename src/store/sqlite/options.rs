@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
+use crate::config::defaults;
+
 /// What an OK promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durable {
@@ -35,7 +37,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            inbox_limit: 10_000,
+            inbox_limit: defaults::INBOX_LIMIT,
             durable: Durable::Fsync,
             index_batch: 32 * 1024,
             index_step: 128,
