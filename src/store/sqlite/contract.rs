@@ -1,6 +1,9 @@
 //! The contract as this store keeps it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use rusqlite::Connection;
 use tokio::{sync::oneshot, task};
@@ -70,7 +73,7 @@ impl Sqlite {
             };
             // The file may be ahead of what is synced.
             if let tail::Found::Row(row) = shared.lock().tail.find(known.id) {
-                known.position = row.position;
+                known.position = shared.durability.unsettled(row.position);
             }
             Ok(Some(known.outcome(recipient, &text)))
         });
@@ -194,7 +197,9 @@ impl Store for Sqlite {
         let (found, indexed) = {
             let state = self.shared.lock();
             let found = match state.tail.find(id) {
-                tail::Found::Row(row) => state.message(row).map(|message| (message, row.position)),
+                tail::Found::Row(row) => {
+                    state.message(row).map(|message| (message, state.log.unsettled(row.position)))
+                }
                 tail::Found::Nothing | tail::Found::Pending => None,
             };
             (found, id <= state.tail.indexed())
@@ -226,7 +231,7 @@ impl Store for Sqlite {
         let cursor = state.name_id(user).map(|id| state.inbox(id).cursor);
         cursor.map_or(Cursor { upto: MessageId(0), position: Position::START }, |cursor| Cursor {
             upto: cursor.upto,
-            position: cursor.position,
+            position: state.log.unsettled(cursor.position),
         })
     }
 
@@ -254,7 +259,7 @@ impl Store for Sqlite {
         let mut state = self.shared.lock();
         match state.join(user, room) {
             Some(op) => self.shared.enqueue(&mut state, op),
-            None => state.rooms.position,
+            None => state.rooms_position(),
         }
     }
 
@@ -262,13 +267,13 @@ impl Store for Sqlite {
         let mut state = self.shared.lock();
         match state.leave(user, room) {
             Some(op) => self.shared.enqueue(&mut state, op),
-            None => state.rooms.position,
+            None => state.rooms_position(),
         }
     }
 
     fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
         let state = self.shared.lock();
-        (state.rooms.membership(user, room), state.rooms.position)
+        (state.rooms.membership(user, room), state.rooms_position())
     }
 
     fn count_rooms(&self, user: &UserName) -> usize {
@@ -277,12 +282,12 @@ impl Store for Sqlite {
 
     fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) {
         let state = self.shared.lock();
-        (state.rooms.list(user), state.rooms.position)
+        (state.rooms.list(user), state.rooms_position())
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
         let state = self.shared.lock();
-        (state.rooms.members(room, at), state.rooms.position)
+        (state.rooms.members(room, at), state.rooms_position())
     }
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
@@ -291,7 +296,11 @@ impl Store for Sqlite {
                 return Vec::new();
             };
             // The tail first: what leaves it is in the index by then.
-            let mut partners = self.shared.lock().partners_lately(id);
+            let (mut partners, mut part) = (BTreeSet::new(), Some(MessageId(0)));
+            while let Some(after) = part {
+                part = self.shared.lock().partners_after(after, id, &mut partners);
+                task::yield_now().await;
+            }
             let read = self.read("partners", move |connection, _| postings::partners(connection, id));
             partners.extend(read.await.unwrap_or_default());
             let state = self.shared.lock();
@@ -325,7 +334,8 @@ impl Store for Sqlite {
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
         let mut state = self.shared.lock();
-        self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
+        // A use that is lost makes a session expire an hour early at most.
+        let _ = self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
     }
 
     fn end_session(&self, digest: &TokenDigest) -> Position {

@@ -215,10 +215,10 @@ impl Sqlite {
         let file = syncs.then(|| File::options().write(true).open(locked.database()).map(Arc::new));
         let file = file.transpose().map_err(system)?;
         let shared = Arc::new(Shared {
+            durability: restored.state.log.clone(),
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
             congested: AtomicU64::new(0),
-            durability: Arc::default(),
             readers: Readers::new(locked.database()),
             listener: OnceLock::new(),
             folder: locked,

@@ -8,6 +8,9 @@ use crate::{
     store::{Message, MessageId, Position, rooms::Span},
 };
 
+/// How many places of the tail are walked through while the state is locked: a few microseconds.
+const TAIL_PART: usize = 1024;
+
 /// A page of an inbox to be made.
 pub(super) struct InboxPlan {
     pub(super) user: Option<NameId>,
@@ -101,6 +104,7 @@ impl State {
             plan.position = plan.position.max(self.rooms.position);
         }
         self.fill_from_tail(&mut plan, &waiting, limit, max_bytes);
+        plan.position = self.log.unsettled(plan.position);
         plan
     }
 
@@ -147,7 +151,7 @@ impl State {
             stays,
             before: indexed_before,
             tail: Vec::new(),
-            position: self.rooms.position,
+            position: self.rooms_position(),
         };
         if plan.stays.is_none() {
             plan.position = Position::START;
@@ -167,6 +171,7 @@ impl State {
             bytes += row.text.len();
             plan.tail.extend(self.message(row));
         }
+        plan.position = self.log.unsettled(plan.position);
         plan
     }
 
@@ -195,14 +200,24 @@ impl State {
         })
     }
 
-    /// With whom the user has exchanged messages, as far as they are in the tail.
-    pub(super) fn partners_lately(&self, user: NameId) -> BTreeSet<NameId> {
-        let rows = self.tail.rows().filter(|row| !row.to_room);
-        rows.filter_map(|row| match (row.sender, row.recipient) {
-            (sender, other) if sender == user => Some(other),
-            (other, recipient) if recipient == user => Some(other),
-            _ => None,
-        })
-        .collect()
+    /// Adds those with whom the user has exchanged messages, from the next part of the tail after `id`. Returns where that
+    /// part ends; `None` if it was the last.
+    ///
+    /// The tail holds tens of thousands of messages and everybody waits while it is locked: so it is read in parts.
+    pub(super) fn partners_after(
+        &self,
+        id: MessageId,
+        user: NameId,
+        partners: &mut BTreeSet<NameId>,
+    ) -> Option<MessageId> {
+        let (rows, next) = self.tail.rows_after(id, TAIL_PART);
+        partners.extend(rows.filter(|row| !row.to_room).filter_map(|row| {
+            match (row.sender, row.recipient) {
+                (sender, other) if sender == user => Some(other),
+                (other, recipient) if recipient == user => Some(other),
+                _ => None,
+            }
+        }));
+        next
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     protocol::{Recipient, RoomName, Timestamp, UserName},
     store::{
-        Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms,
+        Durability, Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms,
         sorted::begin_after,
     },
 };
@@ -49,6 +49,8 @@ impl Inbox {
 }
 
 pub(super) struct State {
+    /// Which positions are settled: what the state holds of an earlier one is durable.
+    pub(super) log: Arc<Durability>,
     names: HashMap<Box<str>, NameId, foldhash::fast::RandomState>,
     by_id: Vec<Recipient>,
     inboxes: Vec<Inbox>,
@@ -70,6 +72,7 @@ impl State {
     /// A state in which everything up to `indexed` is in the file's index.
     pub(super) fn new(inbox_limit: usize, indexed: MessageId) -> Self {
         State {
+            log: Arc::default(),
             names: HashMap::default(),
             by_id: Vec::new(),
             inboxes: Vec::new(),
@@ -159,7 +162,8 @@ impl State {
     pub(super) fn known(&self, sender: NameId, key: &str) -> Option<Known> {
         let row = self.tail.known(sender, key)?;
         let text = row.text.clone();
-        Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
+        let position = self.log.unsettled(row.position);
+        Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position })
     }
 
     /// Gives a message its number and its place, unless the inbox is full. (A room never is.) Its op is the caller's to
@@ -243,6 +247,11 @@ impl State {
     /// When the user's cursor passed a message, as far as the index does not know.
     pub(super) fn passed_at(&self, user: NameId, id: MessageId) -> Option<Timestamp> {
         self.passed.iter().find(|passed| passed.user == user && passed.upto >= id).map(|passed| passed.at)
+    }
+
+    /// What must be durable before anybody may be told who is in a room.
+    pub(super) fn rooms_position(&self) -> Position {
+        self.log.unsettled(self.rooms.position)
     }
 
     /// Begins a stay. `None` if the user is in the room.

@@ -73,9 +73,18 @@ impl Tail {
         }
     }
 
-    /// All messages that are known to be there.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.slots.iter().filter(|slot| !slot.pending).filter_map(|slot| slot.row.as_ref())
+    /// The messages after `id` that are known to be there, among at most `most` places. With them the last of these places;
+    /// `None` if there is none after it.
+    pub(super) fn rows_after(
+        &self,
+        id: MessageId,
+        most: usize,
+    ) -> (impl Iterator<Item = &Row>, Option<MessageId>) {
+        let begin = self.index(MessageId(id.0 + 1)).unwrap_or(0).min(self.slots.len());
+        let end = self.slots.len().min(begin + most);
+        let rows =
+            self.slots.range(begin..end).filter(|slot| !slot.pending).filter_map(|slot| slot.row.as_ref());
+        (rows, (end < self.slots.len()).then_some(MessageId(self.begin.0 + end as u64 - 1)))
     }
 
     /// The message that the sender's key is known to name.
