@@ -88,7 +88,9 @@ impl Service {
         // A change of the file either finds the session and ends it, or is found here.
         if !self.is_current(user) {
             self.revoke(&session);
-            displaced.iter().for_each(|session| session.set_ending(false));
+            for session in &displaced {
+                session.set_ending(false);
+            }
             return None;
         }
         // The connection that asked for it is bound to it now, and tells of both at once.

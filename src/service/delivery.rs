@@ -57,7 +57,6 @@ impl Taken {
 impl Lease {
     /// Takes messages out of the inbox; `origin` is the connection that did. Returns what must be durable before anybody
     /// is told.
-    #[must_use]
     pub fn take(&self, taken: Taken, origin: Option<&Arc<Mailbox>>) -> Position {
         let Taken { upto: Some(upto), mut direct } = taken else {
             return Position::START;

@@ -235,7 +235,6 @@ impl Service {
     }
 
     /// How a user is shown to others, and what must be durable before that is told.
-    #[must_use]
     pub fn presence(&self, user: &UserName) -> (Presence, Position) {
         let now = self.now();
         let (sessions, position) = self.sessions.of_user(user, now);

@@ -67,7 +67,6 @@ impl Sessions {
     }
 
     /// The user's live sessions, the oldest first, and what must be durable before they are told.
-    #[must_use]
     pub fn of_user(&self, user: &UserName, now: Timestamp) -> (Vec<Arc<Session>>, Position) {
         let table = self.lock();
         let live = table.by_user.get(user).into_iter().flatten().filter(|session| session.is_live(now));
@@ -103,7 +102,6 @@ impl Sessions {
     }
 
     /// What must be durable before anybody may be told that the session is not live.
-    #[must_use]
     pub fn end_position(&self, session: &TokenDigest) -> Position {
         self.lock().refused.get(session).copied().unwrap_or_default()
     }
@@ -132,7 +130,6 @@ impl Sessions {
     }
 
     /// The names of all who hold a live session, sorted, and what must be durable before they are told.
-    #[must_use]
     pub fn active(&self, now: Timestamp) -> (Vec<UserName>, Position) {
         let (table, mut position) = (self.lock(), Position::START);
         let mut names = Vec::new();

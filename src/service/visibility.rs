@@ -23,7 +23,6 @@ pub enum Part {
 
 impl Service {
     /// What the user is to the message, and the position that this rests on; `None` if the user may not know of it.
-    #[must_use]
     pub fn part_in(&self, user: &User, message: &Message) -> (Option<Part>, Position) {
         let is_sender = message.from == user.username;
         let (is_recipient, is_party, position) = match &message.to {
