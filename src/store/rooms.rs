@@ -22,7 +22,7 @@ impl Span {
     }
 
     /// Whether messages after `id` can fall into it.
-    pub(super) fn reaches_past(self, id: MessageId) -> bool {
+    pub(super) fn extends_past(self, id: MessageId) -> bool {
         self.until.is_none_or(|until| until.0 > id.0 + 1)
     }
 }
@@ -105,7 +105,7 @@ impl Rooms {
     }
 
     /// A stay that was not stored after all.
-    pub(super) fn take_back_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    pub(super) fn undo_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
@@ -128,7 +128,7 @@ impl Rooms {
     }
 
     /// An end that was not stored after all.
-    pub(super) fn take_back_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    pub(super) fn undo_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
@@ -153,7 +153,7 @@ impl Rooms {
         let rooms = self.of_user.get(user).into_iter().flatten();
         rooms.flat_map(move |room| {
             let stays = self.stays(user, room).iter().copied();
-            stays.filter(move |span| span.reaches_past(id)).map(move |span| (room, span))
+            stays.filter(move |span| span.extends_past(id)).map(move |span| (room, span))
         })
     }
 
@@ -195,7 +195,7 @@ impl Rooms {
     }
 
     /// Everybody who is in a room with the user, the user too.
-    pub(super) fn companions(&self, user: &UserName) -> BTreeSet<UserName> {
+    pub(super) fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {
         let rooms = self.of_user.get(user).into_iter().flatten();
         let joined = rooms.filter(|room| is_open(self.stays(user, room)));
         joined.flat_map(|room| self.members(room, None)).collect()
@@ -230,7 +230,7 @@ mod tests {
         );
         rooms.join(&ann, &lab, MessageId(9));
         rooms.join(&bob, &lab, MessageId(9));
-        assert_eq!(rooms.companions(&ann).len(), 2);
+        assert_eq!(rooms.room_mates(&ann).len(), 2);
         assert_eq!((rooms.count(&ann), rooms.members(&lab, None)), (1, vec![ann.clone(), bob.clone()]));
     }
 
@@ -240,10 +240,10 @@ mod tests {
         let mut rooms = Rooms::default();
         rooms.join(&ann, &lab, MessageId(5));
         rooms.leave(&ann, &lab, MessageId(6));
-        rooms.take_back_leave(&ann, &lab, MessageId(5));
+        rooms.undo_leave(&ann, &lab, MessageId(5));
         assert_eq!(rooms.membership(&ann, &lab), Membership::Current);
         assert_eq!(rooms.list(&ann)[0].members, 1);
-        rooms.take_back_join(&ann, &lab, MessageId(5));
+        rooms.undo_join(&ann, &lab, MessageId(5));
         assert_eq!(rooms.membership(&ann, &lab), Membership::NoRoom);
         assert_eq!(rooms.count(&ann), 0);
     }

@@ -4,7 +4,7 @@ mod directory;
 pub mod edit;
 mod file;
 mod password;
-pub mod rules;
+pub mod password_policy;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

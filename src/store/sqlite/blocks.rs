@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{postings::List, varint};
+use super::{list::List, varint};
 use crate::store::MessageId;
 
 /// At most so many numbers are in a block: it fits into the quarter of a page that SQLite keeps beside the key.

@@ -16,7 +16,7 @@ use super::{
 use crate::protocol::Recipient;
 
 /// So many problems are told; the rest is counted.
-const MAX_TOLD: usize = 100;
+const MAX_LISTED: usize = 100;
 
 /// What was found in a database.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Report {
 
 impl Report {
     fn problem(&mut self, what: String) {
-        if self.problems.len() < MAX_TOLD {
+        if self.problems.len() < MAX_LISTED {
             self.problems.push(what);
         } else {
             self.more_problems += 1;
@@ -49,7 +49,7 @@ impl Report {
 
 /// What the tables say of one user's inbox.
 #[derive(Default, Clone)]
-struct Inbox {
+struct Tally {
     is_room: bool,
     upto: u64,
     taken: u64,
@@ -108,7 +108,7 @@ struct Check<'a> {
     merged: u64,
     folded: i64,
     /// By the number of the name.
-    names: Vec<Inbox>,
+    names: Vec<Tally>,
 }
 
 impl Check<'_> {
@@ -145,12 +145,12 @@ impl Check<'_> {
                 report.problem(format!("name {id} follows {}", self.names.len()));
             }
             let is_room = parsed.is_some_and(|name| name.room().is_some());
-            self.names.push(Inbox { is_room, ..Inbox::default() });
+            self.names.push(Tally { is_room, ..Tally::default() });
         }
         Ok(())
     }
 
-    fn user(&mut self, id: NameId, what: &str, report: &mut Report) -> Option<&mut Inbox> {
+    fn user(&mut self, id: NameId, what: &str, report: &mut Report) -> Option<&mut Tally> {
         let found = self.names.get_mut(id.index());
         if found.is_none() {
             report.problem(format!("{what} belongs to name {}, which is not there", id.0));

@@ -16,7 +16,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{beside::Beside, log_space::LogSpace};
+use super::{background::Background, wal_reserve::WalReserve};
 
 /// The log is to begin anew when it has so many bytes.
 const CHECKPOINT: u64 = 16 * 1024 * 1024;
@@ -34,11 +34,11 @@ const CHECKPOINT_WHEN_FULL: u64 = 256 * 1024;
 const FRAME_HEADER: u64 = 24;
 
 /// Brings into the file what is in the log.
-pub(super) type Passes = Beside<(), rusqlite::Result<()>>;
+pub(super) type Passes = Background<(), rusqlite::Result<()>>;
 
 /// Starts the thread that makes passes, with a connection of its own. `file` is the database, if it is to be synced.
 pub(super) fn passes(connection: Connection, file: Option<Arc<File>>) -> io::Result<Passes> {
-    Beside::start("store-checkpointer", move |()| {
+    Background::start("store-checkpointer", move |()| {
         checkpoint(&connection, "PASSIVE")?;
         // SQLite syncs only when it has brought in all of the log, and that would take long then.
         let synced = file.as_ref().map_or(Ok(()), |file| file.sync_data());
@@ -52,7 +52,7 @@ pub(super) struct Checkpointer {
     pages: Arc<AtomicI32>,
     /// The bytes that a page takes in it.
     frame: u64,
-    space: LogSpace,
+    space: WalReserve,
     passes: Passes,
     /// So long the log was when the last pass began.
     upto: u64,
@@ -73,7 +73,7 @@ impl Checkpointer {
         Ok(Checkpointer {
             pages,
             frame: FRAME_HEADER + u64::from(page),
-            space: LogSpace::new(log, 2 * CHECKPOINT),
+            space: WalReserve::new(log, 2 * CHECKPOINT),
             passes,
             upto: 0,
             due: CHECKPOINT,

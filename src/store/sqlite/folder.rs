@@ -57,7 +57,7 @@ impl Folder {
             warned: AtomicBool::new(false),
         };
         folder.expect_database()?;
-        folder.tell_last_failure();
+        folder.log_last_failure();
         Ok(folder)
     }
 
@@ -98,7 +98,7 @@ impl Folder {
         fs::write(self.path.join("failure"), reason).ok();
     }
 
-    fn tell_last_failure(&self) {
+    fn log_last_failure(&self) {
         let note = self.path.join("failure");
         if let Ok(reason) = fs::read_to_string(&note) {
             tracing::warn!(reason, "the storage failed in the last run; check the disk");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{
+    list::List,
     ops::{NameId, Row},
-    postings::List,
 };
 use crate::store::MessageId;
 

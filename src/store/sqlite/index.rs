@@ -11,7 +11,7 @@ use rusqlite::Transaction;
 use super::{
     Options,
     gathered::Gathered,
-    indexing::{Indexed, Indexing, Unfolded, Written},
+    indexing::{InboxRow, Indexing, PendingCursor, Progress},
     merge::Merge,
     ops::{NameId, Row},
     syncer::Trim,
@@ -20,7 +20,7 @@ use crate::store::MessageId;
 
 /// How much of the index is written with a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum IndexWork {
     /// Nothing: what space there is, is for other things.
     Nothing,
     /// A step, if something is under way or due.
@@ -33,17 +33,17 @@ pub(super) enum Extent {
 
 /// What was written with a commit.
 pub(super) struct Step {
-    batch: Option<Written>,
+    batch: Option<Progress>,
     merge: Option<(Merge, bool)>,
 }
 
 /// The index as far as it is committed, and what is on its way into it.
 pub(super) struct Index {
     /// What the index has of inboxes, but for the batch on its way into it.
-    inboxes: HashMap<NameId, Indexed>,
+    inboxes: HashMap<NameId, InboxRow>,
     /// What no batch has.
     gathered: Gathered,
-    unfolded: Vec<Unfolded>,
+    cursors: Vec<PendingCursor>,
     /// The number of the last cursor.
     pub(super) cursor_seq: i64,
     batch: Option<Indexing>,
@@ -59,7 +59,7 @@ pub(super) struct Index {
 impl Index {
     /// As the file has it.
     pub(super) fn new(
-        inboxes: HashMap<NameId, Indexed>,
+        inboxes: HashMap<NameId, InboxRow>,
         cursor_seq: i64,
         runs: usize,
         options: &Options,
@@ -67,7 +67,7 @@ impl Index {
         Index {
             inboxes,
             gathered: Gathered::default(),
-            unfolded: Vec::new(),
+            cursors: Vec::new(),
             cursor_seq,
             batch: None,
             runs,
@@ -84,8 +84,8 @@ impl Index {
     }
 
     /// A cursor is committed.
-    pub(super) fn gather_cursor(&mut self, cursor: Unfolded) {
-        self.unfolded.push(cursor);
+    pub(super) fn gather_cursor(&mut self, cursor: PendingCursor) {
+        self.cursors.push(cursor);
     }
 
     /// How far an inbox was read, as far as the index has it.
@@ -94,7 +94,7 @@ impl Index {
     }
 
     /// What the index has of each inbox.
-    pub(super) fn inboxes(&self) -> &HashMap<NameId, Indexed> {
+    pub(super) fn inboxes(&self) -> &HashMap<NameId, InboxRow> {
         &self.inboxes
     }
 
@@ -103,23 +103,23 @@ impl Index {
         &mut self,
         transaction: &Transaction<'_>,
         ops: usize,
-        extent: Extent,
+        work: IndexWork,
     ) -> rusqlite::Result<Step> {
-        if extent == Extent::Nothing {
+        if work == IndexWork::Nothing {
             return Ok(Step { batch: None, merge: None });
         }
-        let waiting = self.gathered.len().max(self.unfolded.len());
-        if self.batch.is_none() && (waiting >= self.batch_size || (extent == Extent::Batch && waiting > 0)) {
-            let cursors = std::mem::take(&mut self.unfolded);
+        let waiting = self.gathered.len().max(self.cursors.len());
+        if self.batch.is_none() && (waiting >= self.batch_size || (work == IndexWork::Batch && waiting > 0)) {
+            let cursors = std::mem::take(&mut self.cursors);
             let batch = Indexing::new(&self.inboxes, self.gathered.take(), &cursors, self.cursor_seq);
             self.batch = Some(batch);
         }
-        let most = match extent {
+        let most = match work {
             // Enough for each batch to be whole before the next is due: a message has a key, and perhaps a cursor.
-            Extent::Batch => usize::MAX,
+            IndexWork::Batch => usize::MAX,
             _ => self.step.max(4 * ops),
         };
-        if self.merge.is_none() && (self.runs >= self.max_runs || (extent == Extent::Merge && self.runs > 0))
+        if self.merge.is_none() && (self.runs >= self.max_runs || (work == IndexWork::Merge && self.runs > 0))
         {
             let merge = Merge::new(transaction)?;
             self.runs = merge.runs();
@@ -129,7 +129,7 @@ impl Index {
         let batch = self.batch.as_ref().map(|batch| batch.write(transaction, most)).transpose()?;
         // Where it is in the runs holds only if this is committed.
         let merge = self.merge.take().map(|mut merge| {
-            let least = if extent == Extent::Merge { 16 * self.step } else { self.step };
+            let least = if work == IndexWork::Merge { 16 * self.step } else { self.step };
             let most = merge.pace(ops).max(least as u64);
             merge.step(transaction, most).map(|is_done| (merge, is_done))
         });

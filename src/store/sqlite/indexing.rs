@@ -9,8 +9,8 @@ use rusqlite::{Transaction, params};
 
 use super::{
     gathered::Gathered,
-    ops::{InboxCursor, NameId, Passed},
-    postings::{List, Partner},
+    list::{List, Partner},
+    ops::{CursorStep, InboxCursor, NameId},
     runs::Run,
     syncer::Trim,
 };
@@ -18,7 +18,7 @@ use crate::store::MessageId;
 
 /// What the index holds of one inbox: the row of `inboxes`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Indexed {
+pub(super) struct InboxRow {
     pub(super) upto: u64,
     pub(super) taken: u64,
     pub(super) received: u64,
@@ -27,14 +27,14 @@ pub(super) struct Indexed {
 
 /// A cursor that is committed and not in the index.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unfolded {
-    pub(super) passed: Passed,
+pub(super) struct PendingCursor {
+    pub(super) passed: CursorStep,
     pub(super) taken: u64,
 }
 
-impl Unfolded {
+impl PendingCursor {
     pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::protocol::Timestamp) -> Self {
-        Unfolded { passed: Passed { user, upto: cursor.upto, at }, taken: cursor.taken }
+        PendingCursor { passed: CursorStep { user, upto: cursor.upto, at }, taken: cursor.taken }
     }
 }
 
@@ -46,19 +46,19 @@ pub(super) struct Indexing {
     /// The keys of messages, sorted.
     keys: Vec<(NameId, Arc<str>, MessageId)>,
     /// Places of cursors, sorted.
-    passed: Vec<Passed>,
+    passed: Vec<CursorStep>,
     /// The rows of `inboxes` that change: with the last step, all at once.
-    changed: BTreeMap<NameId, Indexed>,
+    changed: BTreeMap<NameId, InboxRow>,
     /// The last message; nothing if there are only cursors.
     upto: Option<MessageId>,
     /// The number of the last cursor.
     folded: i64,
-    written: Written,
+    written: Progress,
 }
 
 /// How far a batch was written.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Written {
+pub(super) struct Progress {
     keys: usize,
     passed: usize,
     /// The batch is in the index.
@@ -68,9 +68,9 @@ pub(super) struct Written {
 impl Indexing {
     /// These messages and these cursors, the last of which has the number `folded`.
     pub(super) fn new(
-        inboxes: &HashMap<NameId, Indexed>,
+        inboxes: &HashMap<NameId, InboxRow>,
         mut gathered: Gathered,
-        cursors: &[Unfolded],
+        cursors: &[PendingCursor],
         folded: i64,
     ) -> Self {
         let mut keys = std::mem::take(&mut gathered.keys);
@@ -84,10 +84,10 @@ impl Indexing {
             changed: BTreeMap::new(),
             upto: gathered.upto,
             folded,
-            written: Written::default(),
+            written: Progress::default(),
         };
         batch.gather(inboxes, &gathered);
-        for Unfolded { passed, taken } in cursors {
+        for PendingCursor { passed, taken } in cursors {
             let inbox = batch.inbox(inboxes, passed.user);
             (inbox.upto, inbox.taken) = (passed.upto.0, *taken);
         }
@@ -95,7 +95,7 @@ impl Indexing {
     }
 
     /// Makes the run, and adds what came into each inbox.
-    fn gather(&mut self, inboxes: &HashMap<NameId, Indexed>, gathered: &Gathered) {
+    fn gather(&mut self, inboxes: &HashMap<NameId, InboxRow>, gathered: &Gathered) {
         let lists = gathered.lists();
         let pairs = lists.iter().filter_map(|(list, _)| list.pair());
         let mut partners: Vec<_> = pairs.flat_map(|(one, other)| [(one, other), (other, one)]).collect();
@@ -126,19 +126,19 @@ impl Indexing {
         self.run.push(List::partners(pairs[0].0), numbers);
     }
 
-    fn inbox(&mut self, inboxes: &HashMap<NameId, Indexed>, of: NameId) -> &mut Indexed {
+    fn inbox(&mut self, inboxes: &HashMap<NameId, InboxRow>, of: NameId) -> &mut InboxRow {
         self.changed.entry(of).or_insert_with(|| inboxes.get(&of).copied().unwrap_or_default())
     }
 
     /// Writes at most so many rows more, and what makes the batch whole if these are the last.
-    pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Written> {
+    pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Progress> {
         let mut written = self.written;
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)")?;
         for (sender, key, id) in next(&self.keys, &mut written.keys, &mut most) {
             insert.execute(params![sender.0, key, id.0.cast_signed()])?;
         }
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO passed VALUES (?1, ?2, ?3)")?;
-        for Passed { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
+        for CursorStep { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
             insert.execute(params![user.0, upto.0.cast_signed(), at.0])?;
         }
         if (written.keys, written.passed) == (self.keys.len(), self.passed.len()) {
@@ -172,7 +172,7 @@ impl Indexing {
     }
 
     /// A step was committed.
-    pub(super) fn committed(&mut self, written: Written) {
+    pub(super) fn committed(&mut self, written: Progress) {
         self.written = written;
     }
 
@@ -182,7 +182,7 @@ impl Indexing {
     }
 
     /// What the whole batch changes: of the rows of `inboxes`, and for the tail.
-    pub(super) fn end(self) -> (BTreeMap<NameId, Indexed>, Trim) {
+    pub(super) fn end(self) -> (BTreeMap<NameId, InboxRow>, Trim) {
         (self.changed, Trim { upto: self.upto.unwrap_or(MessageId(0)), folded: self.passed.len() })
     }
 }

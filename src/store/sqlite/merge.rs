@@ -11,8 +11,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     blocks,
+    list::{List, Partner},
     ops::NameId,
-    postings::{self, List, Partner},
+    postings,
     runs::{self, Lists},
     varint,
 };
@@ -20,7 +21,7 @@ use crate::store::MessageId;
 
 /// A merge that is under way. It may be dropped at any time: the next one begins anew.
 pub(super) struct Merge {
-    runs: Vec<Run>,
+    runs: Vec<RunCursor>,
     /// What each run has next, unless it has nothing more.
     next: BinaryHeap<Reverse<(List, usize)>>,
     /// The number of the last run, when this is whole.
@@ -34,7 +35,7 @@ pub(super) struct Merge {
 }
 
 /// Where a merge is in a run.
-struct Run {
+struct RunCursor {
     number: MessageId,
     /// The list that is next.
     list: List,
@@ -58,7 +59,7 @@ impl Merge {
         let mut spent = runs::after(transaction, MessageId(0))?;
         spent.truncate(spent.len() - numbers.len());
         let before_all = List { one: -1, other: -1 };
-        let run = |number| Run { number, list: before_all, row: Vec::new(), numbers: 0..0, rest: 0 };
+        let run = |number| RunCursor { number, list: before_all, row: Vec::new(), numbers: 0..0, rest: 0 };
         let mut merge = Merge {
             runs: numbers.into_iter().map(run).collect(),
             next: BinaryHeap::new(),
@@ -136,7 +137,7 @@ impl Merge {
     }
 }
 
-impl Run {
+impl RunCursor {
     /// Goes on to the next list. Returns whether there is one.
     fn advance(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         if self.rest == self.row.len() && !self.load(transaction)? {

@@ -3,20 +3,22 @@
 //! What is queued, waits in an inbox or is not indexed yet is in memory ([`state`]); one thread writes ([`writer`]);
 //! readers read what is indexed, each on a connection of its own, off the runtime's threads.
 
+mod background;
 mod backup;
-mod beside;
 mod blocks;
 mod check;
 mod checkpointer;
 mod checksum;
-mod contract;
+mod error;
 mod folder;
 mod gathered;
 mod index;
 mod indexing;
-mod known;
-mod log_space;
+mod insert;
+mod keyed;
+mod list;
 mod merge;
+mod name_usage;
 mod ops;
 mod options;
 mod plan;
@@ -25,13 +27,14 @@ mod queue;
 mod reader;
 mod restore;
 mod retention;
-mod rows;
 mod runs;
 mod schema;
 mod state;
+mod store_impl;
 mod syncer;
 mod tail;
 mod varint;
+mod wal_reserve;
 mod writer;
 
 use std::{
@@ -50,7 +53,7 @@ pub use self::{
     backup::{BackupError, backup},
     check::{Report, check},
     folder::database,
-    known::{Known, known_data},
+    name_usage::{NameUsage, name_usage},
     options::{Durable, OpenError, Options},
     schema::VERSION as SCHEMA_VERSION,
 };

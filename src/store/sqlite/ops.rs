@@ -79,7 +79,7 @@ pub(super) struct InboxCursor {
 
 /// A place that a cursor has had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(super) struct CursorStep {
     pub(super) user: NameId,
     pub(super) upto: MessageId,
     pub(super) at: Timestamp,

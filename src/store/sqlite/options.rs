@@ -112,5 +112,5 @@ pub enum OpenError {
     #[error(
         "the store is damaged: {0}\n  remedy: nothing was changed; `chat-server check` says what is wrong; put a backup into an empty folder as chat.db, and name that folder with --data DIR"
     )]
-    Nonsense(String),
+    Corrupt(String),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ops::NameId, postings::List, state::State, tail::Found};
+use super::{list::List, ops::NameId, state::State, tail::Found};
 use crate::{
     protocol::{Recipient, UserName},
     store::{Message, MessageId, Position, rooms::Span},

@@ -8,73 +8,13 @@ use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 
-use super::{blocks, ops::NameId, runs};
+use super::{
+    blocks,
+    list::{List, Partner},
+    ops::NameId,
+    runs,
+};
 use crate::store::MessageId;
-
-/// `other` of what was sent to one.
-const SENT: i64 = -1;
-
-/// `other` of a list of names: the least there is.
-pub(super) const PARTNERS: i64 = -2;
-
-/// Which list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct List {
-    pub(super) one: i64,
-    pub(super) other: i64,
-}
-
-impl List {
-    /// What was sent to a user or a room.
-    pub(super) fn to(recipient: NameId) -> Self {
-        List { one: i64::from(recipient.0), other: SENT }
-    }
-
-    /// What two users sent to each other.
-    pub(super) fn between(a: NameId, b: NameId) -> Self {
-        List { one: i64::from(a.min(b).0), other: i64::from(a.max(b).0) }
-    }
-
-    /// With whom a user has exchanged messages: [`Partner`]s. In runs only; after a merge they are in `partners`.
-    pub(super) fn partners(user: NameId) -> Self {
-        List { one: i64::from(user.0), other: PARTNERS }
-    }
-
-    /// The users of a conversation; `None` if it is none.
-    pub(super) fn pair(self) -> Option<(NameId, NameId)> {
-        (self.other >= 0).then_some((name(self.one), name(self.other)))
-    }
-
-    /// To whom its messages were sent; `None` if it is another list.
-    pub(super) fn recipient(self) -> Option<NameId> {
-        (self.other == SENT).then_some(name(self.one))
-    }
-
-    /// Whose partners it has; `None` if it is another list.
-    pub(super) fn partners_of(self) -> Option<NameId> {
-        (self.other == PARTNERS).then_some(name(self.one))
-    }
-}
-
-/// A name in a list of partners, where numbers begin with 1.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Partner(pub(super) NameId);
-
-impl From<u64> for Partner {
-    fn from(number: u64) -> Self {
-        Partner(NameId(u32::try_from(number.wrapping_sub(1)).unwrap_or(u32::MAX)))
-    }
-}
-
-impl From<Partner> for u64 {
-    fn from(partner: Partner) -> Self {
-        u64::from(partner.0.0) + 1
-    }
-}
-
-fn name(number: i64) -> NameId {
-    NameId(u32::try_from(number).unwrap_or(u32::MAX))
-}
 
 /// The last message that is in the blocks.
 pub(super) fn merged(connection: &Connection) -> rusqlite::Result<MessageId> {

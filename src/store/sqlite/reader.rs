@@ -9,16 +9,12 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::{
-    checksum::checksum,
-    ops::NameId,
-    plan::Source,
-    postings::{self, List},
-    schema,
-    state::State,
+    checksum::checksum, error::damaged, keyed::KeyedMessage, list::List, ops::NameId, plan::Source, postings,
+    schema, state::State,
 };
 use crate::{
-    protocol::{MAX_REPLY, Refusal, Timestamp},
-    store::{Message, MessageId, Outcome, Position, Stored, rooms::Span},
+    protocol::{MAX_REPLY, Timestamp},
+    store::{Message, MessageId, Position, rooms::Span},
 };
 
 /// Connections that read, made as they are needed and used again.
@@ -107,45 +103,29 @@ impl StoredRow {
     }
 }
 
-pub(super) fn damaged(what: String) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(what.into())
-}
-
-/// A message that a key names.
-pub(super) struct Known {
-    pub(super) id: MessageId,
-    pub(super) at: Timestamp,
-    pub(super) recipient: NameId,
-    pub(super) text: Arc<str>,
-    pub(super) position: Position,
-}
-
-impl Known {
-    /// What a send with its key is answered.
-    pub(super) fn outcome(&self, recipient: Option<NameId>, text: &str) -> Outcome<Stored> {
-        let same = recipient == Some(self.recipient) && *self.text == *text;
-        let stored = Stored { id: self.id, at: self.at, duplicate: true };
-        Outcome { result: if same { Ok(stored) } else { Err(Refusal::KeyReused) }, position: self.position }
-    }
-}
-
 /// The indexed message that the sender's key names.
 pub(super) fn find_key(
     connection: &Connection,
     sender: NameId,
     key: &str,
-) -> rusqlite::Result<Option<Known>> {
+) -> rusqlite::Result<Option<KeyedMessage>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM keys k JOIN messages m ON m.id = k.id WHERE k.sender = ?1 AND k.key = ?2"
     );
     let row =
         connection.prepare_cached(&sql)?.query_row(params![sender.0, key], StoredRow::read).optional()?;
     let position = Position::START;
-    Ok(row.map(|row| Known { id: row.id, at: row.at, recipient: row.recipient, text: row.text, position }))
+    Ok(row.map(|row| KeyedMessage {
+        id: row.id,
+        at: row.at,
+        recipient: row.recipient,
+        text: row.text,
+        position,
+    }))
 }
 
 /// Rows of a page.
-pub(super) struct Found {
+pub(super) struct PageRows {
     pub(super) rows: Vec<StoredRow>,
     /// There are more, beyond the limit or the size of a page.
     pub(super) more: bool,
@@ -166,7 +146,7 @@ pub(super) fn inbox(
     sources: &[Source],
     indexed: MessageId,
     limit: usize,
-) -> rusqlite::Result<Found> {
+) -> rusqlite::Result<PageRows> {
     let (mut rows, mut bytes, mut after) = (Vec::new(), 0, MessageId(0));
     loop {
         // The next numbers of all sources, as far as every one of them was looked at.
@@ -196,13 +176,13 @@ pub(super) fn inbox(
                 continue;
             }
             if rows.len() == limit || bytes > MAX_REPLY {
-                return Ok(Found { rows, more: true });
+                return Ok(PageRows { rows, more: true });
             }
             bytes += row.text.len();
             rows.push(row);
         }
         if seen == indexed {
-            return Ok(Found { rows, more: false });
+            return Ok(PageRows { rows, more: false });
         }
         after = seen;
     }
@@ -216,7 +196,7 @@ pub(super) fn history(
     before: MessageId,
     limit: usize,
     mut bytes: usize,
-) -> rusqlite::Result<Found> {
+) -> rusqlite::Result<PageRows> {
     let (mut rows, mut more) = (Vec::new(), false);
     postings::scan_back(connection, list, before, |id| {
         if stays.is_some_and(|stays| !stays.iter().any(|span| span.contains(id))) {
@@ -235,7 +215,7 @@ pub(super) fn history(
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(Found { rows, more })
+    Ok(PageRows { rows, more })
 }
 
 /// When the user's cursor passed a message, as far as the index knows.

@@ -7,7 +7,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Shared, blocks, ops::NameId, postings, postings::List};
+use super::{Shared, blocks, list::List, ops::NameId, postings};
 use crate::{
     protocol::{Timestamp, UserName},
     store::{MessageId, rooms::Span},
@@ -91,7 +91,7 @@ impl Retention {
         let old = old_messages(transaction, pass.before, pass.seen, merged)?;
         let seen = old.last().map_or(pass.seen, |message| message.id);
         let last = old.len() < STEP as usize;
-        let mut readers = Readers { shared, read_upto, rooms: HashMap::new() };
+        let mut readers = ReadPositions { shared, read_upto, rooms: HashMap::new() };
         let mut gone = old;
         gone.retain(|message| !readers.wait_for(message));
         let mut lists: BTreeMap<List, Vec<MessageId>> = BTreeMap::new();
@@ -163,7 +163,7 @@ fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64)
 }
 
 /// Who has read what, of those to whom old messages were sent.
-struct Readers<'a, F> {
+struct ReadPositions<'a, F> {
     shared: &'a Shared,
     /// How far an inbox was read.
     read_upto: F,
@@ -178,9 +178,9 @@ struct Reader {
     upto: MessageId,
 }
 
-impl<F: Fn(NameId) -> MessageId> Readers<'_, F> {
+impl<F: Fn(NameId) -> MessageId> ReadPositions<'_, F> {
     fn room(&mut self, recipient: NameId) -> Option<&[Reader]> {
-        let Readers { shared, read_upto, rooms } = self;
+        let ReadPositions { shared, read_upto, rooms } = self;
         let stays = rooms.entry(recipient).or_insert_with(|| {
             let state = shared.lock();
             let all = state.rooms.all_stays(state.name(recipient)?.room()?);

@@ -7,8 +7,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
-    postings::{List, PARTNERS},
-    reader::damaged,
+    error::damaged,
+    list::{List, PARTNERS},
     varint,
 };
 use crate::store::MessageId;

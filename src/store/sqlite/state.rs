@@ -8,9 +8,9 @@ use std::{
 };
 
 use super::{
-    ops::{CursorMove, InboxCursor, NameId, Op, Passed, Row, Stay},
+    keyed::KeyedMessage,
+    ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     queue::Queue,
-    reader::Known,
     tail::Tail,
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) struct State {
     /// The tail may let go of messages up to this one: they are in the index.
     in_index: MessageId,
     /// Places of cursors that are not in the index yet, in the order of the queue.
-    passed: VecDeque<Passed>,
+    passed: VecDeque<CursorStep>,
     pub(super) queue: Queue,
     inbox_limit: u64,
     pub(super) read_only: bool,
@@ -108,7 +108,7 @@ impl State {
     }
 
     /// A place of a cursor that the file has and the index has not.
-    pub(super) fn restore_passed(&mut self, passed: Passed) {
+    pub(super) fn restore_passed(&mut self, passed: CursorStep) {
         self.passed.push_back(passed);
     }
 
@@ -156,10 +156,10 @@ impl State {
     }
 
     /// The message in the tail that the sender's key is known to name.
-    pub(super) fn known(&self, sender: NameId, key: &str) -> Option<Known> {
+    pub(super) fn known(&self, sender: NameId, key: &str) -> Option<KeyedMessage> {
         let row = self.tail.known(sender, key)?;
         let text = row.text.clone();
-        Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
+        Some(KeyedMessage { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
     }
 
     /// Gives a message its number and its place, unless the inbox is full. (A room never is.) Its op is the caller's to
@@ -223,13 +223,13 @@ impl State {
         let before = inbox.cursor;
         let after = InboxCursor { upto, taken: before.taken + taken, position };
         inbox.cursor = after;
-        self.passed.push_back(Passed { user: id, upto, at });
+        self.passed.push_back(CursorStep { user: id, upto, at });
         Some(Op::Cursor(CursorMove { user: id, after, at, before }))
     }
 
     /// A cursor was not stored after all: unless it was moved on since, the messages are back.
     pub(super) fn restore_cursor(&mut self, cursor: &CursorMove) {
-        let passed = Passed { user: cursor.user, upto: cursor.after.upto, at: cursor.at };
+        let passed = CursorStep { user: cursor.user, upto: cursor.after.upto, at: cursor.at };
         if let Some(at) = self.passed.iter().rposition(|other| *other == passed) {
             self.passed.remove(at);
         }
@@ -274,9 +274,9 @@ impl State {
             return;
         };
         if ended {
-            self.rooms.take_back_leave(&user, &room, stay.from);
+            self.rooms.undo_leave(&user, &room, stay.from);
         } else {
-            self.rooms.take_back_join(&user, &room, stay.from);
+            self.rooms.undo_join(&user, &room, stay.from);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
-use super::{Shared, beside::Beside, ops::Batch};
+use super::{Shared, background::Background, ops::Batch};
 use crate::store::MessageId;
 
 /// After a commit of so many ops the next one is written while it is synced. With fewer, handing the sync over costs more
@@ -38,7 +38,7 @@ pub(super) struct Syncer {
     shared: Arc<Shared>,
     /// Nothing, where an OK does not promise a sync.
     log: Option<Log>,
-    beside: Beside<Unsynced, Result<(), Failed>>,
+    beside: Background<Unsynced, Result<(), Failed>>,
 }
 
 impl Syncer {
@@ -54,8 +54,9 @@ impl Syncer {
 
     fn over(shared: Arc<Shared>, log: Option<Log>) -> io::Result<Self> {
         let (shared_beside, log_beside) = (shared.clone(), log.clone());
-        let beside =
-            Beside::start("store-syncer", move |written| sync(&shared_beside, log_beside.as_ref(), written))?;
+        let beside = Background::start("store-syncer", move |written| {
+            sync(&shared_beside, log_beside.as_ref(), written)
+        })?;
         Ok(Syncer { shared, log, beside })
     }
 

@@ -1,6 +1,6 @@
 //! Numbers in as few bytes as they need: LEB128, and growing numbers as their distances.
 
-use super::reader::damaged;
+use super::error::damaged;
 
 /// Puts a number at the end.
 pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {

@@ -8,12 +8,12 @@ use std::{fmt, sync::Arc, time::Instant};
 use super::{
     LEAST_TRIM, Next, Options, Shared,
     checkpointer::Checkpointer,
-    index::{Extent, Index},
-    indexing::Unfolded,
+    index::{Index, IndexWork},
+    indexing::PendingCursor,
+    insert::{insert_messages, write_small},
     ops::{Batch, NameId, Op, Row},
     postings, reader,
     retention::{self, Retention},
-    rows::{insert_messages, write_small},
     schema::Cause,
     syncer::{Failed, Syncer, Trim, Unsynced},
 };
@@ -133,7 +133,7 @@ impl Writer {
             return;
         }
         let all: Vec<&Op> = batch.ops.iter().collect();
-        match self.write(&all, Extent::Step) {
+        match self.write(&all, IndexWork::Step) {
             Ok(indexed) => {
                 if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
                     self.break_down(batch, &error);
@@ -187,7 +187,7 @@ impl Writer {
     }
 
     /// One transaction, all or nothing, to be synced: ops, and a part of the index. Returns what the tail may let go of then.
-    fn write(&mut self, ops: &[&Op], extent: Extent) -> rusqlite::Result<Option<Trim>> {
+    fn write(&mut self, ops: &[&Op], work: IndexWork) -> rusqlite::Result<Option<Trim>> {
         let inserted: Vec<&Row> =
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
         let transaction =
@@ -202,7 +202,7 @@ impl Writer {
         for op in ops {
             write_small(&transaction, op, &mut seq)?;
         }
-        let step = self.index.write(&transaction, ops.len(), extent)?;
+        let step = self.index.write(&transaction, ops.len(), work)?;
         transaction.commit()?;
 
         self.names.clear();
@@ -212,7 +212,7 @@ impl Writer {
             match op {
                 Op::Message(row) => self.index.gather(row),
                 Op::Cursor(moved) => {
-                    self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at));
+                    self.index.gather_cursor(PendingCursor::new(moved.user, moved.after, moved.at));
                 }
                 _ => {}
             }
@@ -248,13 +248,13 @@ impl Writer {
             let merging = self.index.is_merging();
             // What is under way, and what has come since.
             for _ in 0..if merging { 0 } else { 2 } {
-                if !self.write_index(Extent::Batch)? {
+                if !self.write_index(IndexWork::Batch)? {
                     return Ok(None);
                 }
             }
             // Nothing is taken out of a run. (A merge that was under way has not got the latest ones.)
             if self.index.is_merging() || retention.needs_merge(&self.connection)? {
-                let is_synced = self.write_index(Extent::Merge)?;
+                let is_synced = self.write_index(IndexWork::Merge)?;
                 return Ok(is_synced.then_some(retention::Step::Waiting));
             }
         }
@@ -270,8 +270,8 @@ impl Writer {
     }
 
     /// Writes a part of the index by itself; the tail lets go of it. Returns whether it is synced: if not, the disk has failed.
-    fn write_index(&mut self, extent: Extent) -> rusqlite::Result<bool> {
-        let indexed = self.write(&[], extent)?;
+    fn write_index(&mut self, work: IndexWork) -> rusqlite::Result<bool> {
+        let indexed = self.write(&[], work)?;
         let synced = self.syncer.sync_now(indexed);
         let is_synced = synced.is_ok();
         while is_synced && self.shared.trim(LEAST_TRIM) {}
@@ -290,9 +290,9 @@ impl Writer {
         }
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
-        let mut written = self.write(&small, Extent::Nothing);
+        let mut written = self.write(&small, IndexWork::Nothing);
         if written.is_err() && self.shared.folder.release_reserve() {
-            written = self.write(&small, Extent::Nothing);
+            written = self.write(&small, IndexWork::Nothing);
         }
         match written {
             Ok(indexed) => match self.syncer.sync_now(indexed) {

@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, Statement};
 use super::{
     super::{
         blocks,
+        list::{List, Partner},
         ops::NameId,
-        postings::{List, Partner},
         runs::{self, Lists},
         varint,
     },

@@ -295,7 +295,7 @@ impl Store for Sqlite {
             let read = self.read("partners", move |connection, _| postings::partners(connection, id));
             partners.extend(read.await.unwrap_or_default());
             let state = self.shared.lock();
-            let mut all = state.rooms.companions(user);
+            let mut all = state.rooms.room_mates(user);
             all.extend(partners.into_iter().filter_map(|id| state.user(id).cloned()));
             all.remove(user);
             all.into_iter().collect()

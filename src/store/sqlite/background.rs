@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Does one job at a time; the writer asks what came of it when it wants to know.
-pub(super) struct Beside<J, D> {
+pub(super) struct Background<J, D> {
     begin: Option<SyncSender<J>>,
     done: Receiver<D>,
     is_under_way: bool,
@@ -16,7 +16,7 @@ pub(super) struct Beside<J, D> {
 
 const LASTS: &str = "the thread lasts as long as this";
 
-impl<J: Send + 'static, D: Send + 'static> Beside<J, D> {
+impl<J: Send + 'static, D: Send + 'static> Background<J, D> {
     pub(super) fn start(name: &str, mut work: impl FnMut(J) -> D + Send + 'static) -> io::Result<Self> {
         let (begin, jobs) = sync_channel(1);
         let (report, done) = sync_channel(1);
@@ -28,7 +28,7 @@ impl<J: Send + 'static, D: Send + 'static> Beside<J, D> {
             }
         };
         let thread = thread::Builder::new().name(name.into()).spawn(run)?;
-        Ok(Beside { begin: Some(begin), done, is_under_way: false, thread: Some(thread) })
+        Ok(Background { begin: Some(begin), done, is_under_way: false, thread: Some(thread) })
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -63,7 +63,7 @@ impl<J: Send + 'static, D: Send + 'static> Beside<J, D> {
     }
 }
 
-impl<J, D> Drop for Beside<J, D> {
+impl<J, D> Drop for Background<J, D> {
     fn drop(&mut self) {
         self.begin = None;
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {

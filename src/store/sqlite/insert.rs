@@ -6,8 +6,8 @@ use rusqlite::params;
 
 use super::{
     checksum::checksum,
+    error::damaged,
     ops::{CursorMove, Op, Row, Stay},
-    reader::damaged,
 };
 use crate::store::{MessageId, SessionRecord};
 

@@ -11,7 +11,7 @@ use std::{
 /// A sync of bytes that were written over older ones has no change of the file's length to put into the file system's
 /// journal: it takes half the time. SQLite reads a log up to the first frame that is not of its series, and zeros
 /// are none.
-pub(super) struct LogSpace {
+pub(super) struct WalReserve {
     path: PathBuf,
     /// The file has room for so many.
     bytes: u64,
@@ -19,14 +19,14 @@ pub(super) struct LogSpace {
     most: u64,
 }
 
-impl LogSpace {
+impl WalReserve {
     /// The file grows by this much at a time: a millisecond, in which nothing is written.
     const STEP: usize = 1024 * 1024;
 
     pub(super) fn new(path: PathBuf, most: u64) -> Self {
         // A server that was killed leaves its room behind.
         let bytes = fs::metadata(&path).map_or(0, |file| file.len());
-        LogSpace { path, bytes, most }
+        WalReserve { path, bytes, most }
     }
 
     /// The file was made short.

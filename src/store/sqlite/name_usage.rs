@@ -9,7 +9,7 @@ use crate::{protocol::UserName, store::MessageId};
 
 /// What a store has of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct NameUsage {
     /// Messages from and to it.
     pub messages: u64,
     /// Rooms that it is or was in.
@@ -24,7 +24,7 @@ pub struct Known {
 ///
 /// # Errors
 /// If there is one that this program cannot read.
-pub fn known_data(path: &Path, user: &UserName) -> Result<Option<Known>, OpenError> {
+pub fn name_usage(path: &Path, user: &UserName) -> Result<Option<NameUsage>, OpenError> {
     let mut connection = match schema::open_to_inspect(path) {
         Err(OpenError::Missing { .. }) => return Ok(None),
         opened => opened?,
@@ -39,7 +39,7 @@ pub fn known_data(path: &Path, user: &UserName) -> Result<Option<Known>, OpenErr
     let Some(id) = found else {
         return Ok(None);
     };
-    let known = Known {
+    let usage = NameUsage {
         // Through the whole table, indexed or not: names are given away seldom, and what somebody sent to rooms is in no
         // index.
         messages: count(&transaction, "messages WHERE sender = ?1 OR recipient = ?1", id)?,
@@ -53,8 +53,8 @@ pub fn known_data(path: &Path, user: &UserName) -> Result<Option<Known>, OpenErr
         "(SELECT user, upto FROM cursors UNION ALL SELECT user, upto FROM inboxes) WHERE user = ?1 AND upto > 0",
         id,
     )?;
-    let has_some = known.messages + known.rooms + known.sessions + cursors > 0;
-    Ok(has_some.then_some(known))
+    let has_some = usage.messages + usage.rooms + usage.sessions + cursors > 0;
+    Ok(has_some.then_some(usage))
 }
 
 fn count(connection: &Connection, what: &str, id: i64) -> rusqlite::Result<u64> {
