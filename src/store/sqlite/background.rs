@@ -1,4 +1,4 @@
-//! A thread that does a job beside the writer's own.
+//! A background thread that works for the writer, one job at a time.
 
 use std::{
     io,
@@ -6,7 +6,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Does one job at a time; the writer asks what came of it when it wants to know.
+/// A background thread and its current job, of type `J`. The writer asks for the result, of type `D`, when it needs it.
+///
+/// Dropping it waits for the current job and ends the thread.
 pub(super) struct Background<J, D> {
     begin: Option<SyncSender<J>>,
     done: Receiver<D>,
@@ -35,14 +37,14 @@ impl<J: Send + 'static, D: Send + 'static> Background<J, D> {
         self.is_under_way
     }
 
-    /// Begins a job. None is under way.
+    /// Starts a job. No other may be under way.
     pub(super) fn begin(&mut self, job: J) {
         debug_assert!(!self.is_under_way);
         self.begin.as_ref().expect(LASTS).send(job).expect(LASTS);
         self.is_under_way = true;
     }
 
-    /// What came of the job that was under way, if there was one and it is done.
+    /// Returns the result of the job that was under way; `None` if there was none or it is still running.
     pub(super) fn try_finish(&mut self) -> Option<D> {
         if !self.is_under_way {
             return None;
@@ -57,7 +59,7 @@ impl<J: Send + 'static, D: Send + 'static> Background<J, D> {
         }
     }
 
-    /// Waits for the job that is under way, if there is one.
+    /// Waits for the job that is under way and returns its result; `None` if there is none.
     pub(super) fn finish(&mut self) -> Option<D> {
         std::mem::take(&mut self.is_under_way).then(|| self.done.recv().expect(LASTS))
     }

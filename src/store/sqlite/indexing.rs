@@ -1,4 +1,4 @@
-//! A batch on its way into the index.
+//! A batch of messages and cursor steps that is being written into the index.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +16,8 @@ use super::{
 };
 use crate::store::MessageId;
 
-/// What the index holds of one inbox: the row of `inboxes`.
+/// A row of `inboxes`: the cursor (`upto`, `taken`) as of `state.folded`, and the number of messages (`received`) and the
+/// last of them as of `state.indexed`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct InboxRow {
     pub(super) upto: u64,
@@ -25,7 +26,7 @@ pub(super) struct InboxRow {
     pub(super) last: u64,
 }
 
-/// A cursor that is committed and not in the index.
+/// A committed cursor step that is not indexed yet, with the cursor's count of messages as of that step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PendingCursor {
     pub(super) passed: CursorStep,
@@ -38,35 +39,37 @@ impl PendingCursor {
     }
 }
 
-/// A batch that is being written in steps, one with each commit, so that none takes long; until the last one is synced, nobody
-/// looks at what it has written. What a crash leaves of it is written again, and the same.
+/// A batch that is written in steps, one with each commit, so that no commit takes long.
+///
+/// Nobody reads what it has written until the last step is synced. After a crash in between, the same rows are written
+/// again.
 pub(super) struct Indexing {
-    /// What is in it by list: written in one piece, with the last step.
+    /// Its posting lists. The last step writes them in one piece.
     run: Run,
-    /// The keys of messages, sorted.
+    /// Keys of its messages, sorted.
     keys: Vec<(NameId, Arc<str>, MessageId)>,
-    /// Places of cursors, sorted.
+    /// Its cursor steps, sorted by user and number.
     passed: Vec<CursorStep>,
-    /// The rows of `inboxes` that change: with the last step, all at once.
+    /// Rows of `inboxes` that change. The last step writes all of them.
     changed: BTreeMap<NameId, InboxRow>,
-    /// The last message; nothing if there are only cursors.
+    /// The last message; `None` if there are only cursor steps.
     upto: Option<MessageId>,
-    /// The number of the last cursor.
+    /// `seq` of the last cursor step.
     folded: i64,
     written: Progress,
 }
 
-/// How far a batch was written.
+/// How much of a batch was written: the number of keys, and the number of cursor steps.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Progress {
     keys: usize,
     passed: usize,
-    /// The batch is in the index.
+    /// All of it was written.
     pub(super) is_whole: bool,
 }
 
 impl Indexing {
-    /// These messages and these cursors, the last of which has the number `folded`.
+    /// Returns a batch of the gathered messages and the given cursor steps, the last of which has the `seq` `folded`.
     pub(super) fn new(
         inboxes: &HashMap<NameId, InboxRow>,
         mut gathered: Gathered,
@@ -94,7 +97,7 @@ impl Indexing {
         batch
     }
 
-    /// Makes the run, and adds what came into each inbox.
+    /// Builds the run, and adds the messages to the rows of their recipients.
     fn gather(&mut self, inboxes: &HashMap<NameId, InboxRow>, gathered: &Gathered) {
         let lists = gathered.lists();
         let pairs = lists.iter().filter_map(|(list, _)| list.pair());
@@ -120,7 +123,7 @@ impl Indexing {
         }
     }
 
-    /// Puts a user's partners into the run: pairs of the user and each of them.
+    /// Appends a user's list of partners to the run. `pairs` are the user and each partner, sorted.
     fn push_partners(&mut self, pairs: &[(NameId, NameId)]) {
         let numbers = pairs.iter().map(|(_, other)| Partner(*other).into());
         self.run.push(List::partners(pairs[0].0), numbers);
@@ -130,7 +133,7 @@ impl Indexing {
         self.changed.entry(of).or_insert_with(|| inboxes.get(&of).copied().unwrap_or_default())
     }
 
-    /// Writes at most so many rows more, and what makes the batch whole if these are the last.
+    /// Writes at most `most` further rows and, after the last of them, the run and everything else that completes the batch.
     pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Progress> {
         let mut written = self.written;
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)")?;
@@ -171,23 +174,23 @@ impl Indexing {
         Ok(())
     }
 
-    /// A step was committed.
+    /// Records that a step was committed.
     pub(super) fn committed(&mut self, written: Progress) {
         self.written = written;
     }
 
-    /// Whether it has a run.
+    /// Whether it has messages, and so a run.
     pub(super) fn has_run(&self) -> bool {
         self.upto.is_some()
     }
 
-    /// What the whole batch changes: of the rows of `inboxes`, and for the tail.
+    /// Returns the changed rows of `inboxes`, and what the tail may drop.
     pub(super) fn end(self) -> (BTreeMap<NameId, InboxRow>, Trim) {
         (self.changed, Trim { upto: self.upto.unwrap_or(MessageId(0)), folded: self.passed.len() })
     }
 }
 
-/// The next of `all` after the first `done`, at most so many; they are counted as done.
+/// Returns at most `most` items after the first `done`, and moves both counters.
 fn next<'a, T>(all: &'a [T], done: &mut usize, most: &mut usize) -> &'a [T] {
     let begin = *done;
     let count = (all.len() - begin).min(*most);

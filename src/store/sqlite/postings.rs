@@ -1,8 +1,8 @@
 //! Posting lists: the numbers of the messages of each inbox, room and conversation.
 //!
-//! Those up to `state.merged` are in [`blocks`], sorted by list. Those after it are in [`runs`], one for each batch, each
-//! sorted by list: a batch is written in one piece, wherever its lists are in the blocks. Now and then all runs are
-//! [merged](super::merge) into the blocks.
+//! Numbers up to `state.merged` are in [`blocks`], one table sorted by list. Later ones are in [`runs`], one for each batch,
+//! each sorted by list: a batch is written in one piece, wherever its lists are in the blocks. From time to time all runs
+//! are [merged](super::merge) into the blocks.
 
 use std::ops::ControlFlow;
 
@@ -16,13 +16,15 @@ use super::{
 };
 use crate::store::MessageId;
 
-/// The last message that is in the blocks.
+/// Returns `state.merged`: the last message that is in the blocks.
 pub(super) fn merged(connection: &Connection) -> rusqlite::Result<MessageId> {
     let mut select = connection.prepare_cached("SELECT merged FROM state")?;
     select.query_row([], |row| row.get(0)).map(|id: i64| MessageId(id.cast_unsigned()))
 }
 
-/// Visits the numbers of a list after one, in order, until told to stop. To be called in a transaction.
+/// Visits the numbers of a list that are greater than `after`, ascending, until `visit` breaks.
+///
+/// To be called in a transaction, because it reads several tables.
 pub(super) fn scan(
     connection: &Connection,
     list: List,
@@ -50,7 +52,9 @@ pub(super) fn scan(
     Ok(())
 }
 
-/// Visits the numbers of a list before one, the greatest first, until told to stop. To be called in a transaction.
+/// Visits the numbers of a list that are less than `before`, descending, until `visit` breaks.
+///
+/// To be called in a transaction, because it reads several tables.
 pub(super) fn scan_back(
     connection: &Connection,
     list: List,
@@ -60,7 +64,7 @@ pub(super) fn scan_back(
     let merged = merged(connection)?;
     if before.0 > merged.0 + 1 {
         let runs = runs::after(connection, merged)?;
-        // A run has what comes after the one before it.
+        // A run has the numbers after the last one of the run before it.
         let begins = std::iter::once(merged).chain(runs.iter().copied());
         let until = begins.take_while(|begin| begin.0 + 1 < before.0).count();
         for run in runs.into_iter().take(until).rev() {
@@ -74,7 +78,7 @@ pub(super) fn scan_back(
     blocks::scan_back(connection, list, before.min(MessageId(merged.0 + 1)), visit)
 }
 
-/// With whom the user has exchanged messages. To be called in a transaction.
+/// Returns the users with whom `user` has exchanged indexed messages. To be called in a transaction.
 pub(super) fn partners(connection: &Connection, user: NameId) -> rusqlite::Result<Vec<NameId>> {
     let mut select = connection.prepare_cached("SELECT other FROM partners WHERE user = ?1")?;
     let mut all =

@@ -1,4 +1,4 @@
-//! Reading the file: at start, pages of inboxes, keys.
+//! Reading the file: rows of messages, pages of inboxes and conversations, keys and cursor steps.
 
 use std::{
     ops::ControlFlow,
@@ -17,13 +17,13 @@ use crate::{
     store::{Message, MessageId, Position, rooms::Span},
 };
 
-/// Connections that read, made as they are needed and used again.
+/// A pool of read connections, opened when they are needed.
 pub(super) struct Readers {
     database: PathBuf,
     idle: Mutex<Vec<Connection>>,
 }
 
-/// So many are kept.
+/// Most idle connections that are kept.
 const MAX_IDLE: usize = 4;
 
 impl Readers {
@@ -31,13 +31,13 @@ impl Readers {
         Readers { database, idle: Mutex::default() }
     }
 
-    /// Makes a connection ready, so that the first who reads need not wait for that.
+    /// Opens a connection, so that the first reader need not wait for it.
     pub(super) fn warm_up(&self) {
-        // What cannot be read is told to who reads.
+        // An error will be met again, and reported, by the first reader.
         self.read(|connection| message(connection, MessageId(0))).ok();
     }
 
-    /// Lends a connection in a transaction: all that is read is of one moment. Blocks: not for a runtime thread.
+    /// Runs `read` in a read transaction, so that it sees one snapshot. Blocks: not to be called on a runtime thread.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -59,7 +59,7 @@ impl Readers {
     }
 }
 
-/// A message's row, its checksum verified.
+/// A row of `messages` whose checksum was verified.
 pub(super) struct StoredRow {
     pub(super) id: MessageId,
     pub(super) at: Timestamp,
@@ -69,7 +69,7 @@ pub(super) struct StoredRow {
     pub(super) key: Option<Box<str>>,
 }
 
-/// The columns that [`StoredRow::read`] takes.
+/// The columns that [`StoredRow::read`] expects, of a table `messages` that is called `m`.
 pub(super) const COLUMNS: &str = "m.id, m.at, m.sender, m.recipient, m.text, m.key, m.crc";
 
 impl StoredRow {
@@ -92,7 +92,7 @@ impl StoredRow {
     }
 
     pub(super) fn message(self, state: &State) -> Result<Message, rusqlite::Error> {
-        let nameless = || damaged(format!("message {} has no name", self.id.0));
+        let nameless = || damaged(format!("message {} refers to a name that does not exist", self.id.0));
         Ok(Message {
             id: self.id,
             at: self.at,
@@ -103,7 +103,7 @@ impl StoredRow {
     }
 }
 
-/// The indexed message that the sender's key names.
+/// Returns the indexed message that the sender's key names.
 pub(super) fn find_key(
     connection: &Connection,
     sender: NameId,
@@ -124,14 +124,14 @@ pub(super) fn find_key(
     }))
 }
 
-/// Rows of a page.
+/// The indexed rows of a page.
 pub(super) struct PageRows {
     pub(super) rows: Vec<StoredRow>,
-    /// There are more, beyond the limit or the size of a page.
+    /// There are more rows, which did not fit into the page's limit or size.
     pub(super) more: bool,
 }
 
-/// The indexed message of that number.
+/// Returns the message of that number, if there is one.
 pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<StoredRow>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM messages m WHERE m.id = ?1"))?
@@ -139,7 +139,7 @@ pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Resul
         .optional()
 }
 
-/// The oldest indexed messages of an inbox.
+/// Returns the oldest indexed messages of an inbox, merged by number from its sources.
 pub(super) fn inbox(
     connection: &Connection,
     user: NameId,
@@ -149,7 +149,7 @@ pub(super) fn inbox(
 ) -> rusqlite::Result<PageRows> {
     let (mut rows, mut bytes, mut after) = (Vec::new(), 0, MessageId(0));
     loop {
-        // The next numbers of all sources, as far as every one of them was looked at.
+        // Read the next numbers of every source. `seen` is the number up to which all sources were read.
         let (mut ids, mut seen) = (Vec::new(), indexed);
         for source in sources {
             let mut left = limit + 1;
@@ -169,7 +169,7 @@ pub(super) fn inbox(
         ids.retain(|(id, _)| *id <= seen);
         ids.sort_unstable();
         for (id, is_room) in ids {
-            // What waits is never pruned.
+            // Retention never removes a message that is in an inbox, so a missing one is damage.
             let row = message(connection, id)?;
             let row = row.ok_or_else(|| damaged(format!("message {} is missing", id.0)))?;
             if is_room && row.sender == user {
@@ -188,7 +188,9 @@ pub(super) fn inbox(
     }
 }
 
-/// The newest indexed messages of a conversation, the newest first.
+/// Returns the newest indexed messages of a conversation before `before`, newest first.
+///
+/// `stays` limit the messages of a room. `bytes` is the length of the texts that the page has already.
 pub(super) fn history(
     connection: &Connection,
     list: List,
@@ -200,7 +202,7 @@ pub(super) fn history(
     let (mut rows, mut more) = (Vec::new(), false);
     postings::scan_back(connection, list, before, |id| {
         if stays.is_some_and(|stays| !stays.iter().any(|span| span.contains(id))) {
-            // Before the first stay there is nothing.
+            // No message before the first stay can belong to the page.
             let over = stays.and_then(<[Span]>::first).is_none_or(|first| id < first.from);
             return Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         }
@@ -208,7 +210,7 @@ pub(super) fn history(
             more = true;
             return Ok(ControlFlow::Break(()));
         }
-        // It may have been pruned since.
+        // Retention may have removed it.
         if let Some(row) = message(connection, id)? {
             bytes += row.text.len();
             rows.push(row);
@@ -218,7 +220,7 @@ pub(super) fn history(
     Ok(PageRows { rows, more })
 }
 
-/// When the user's cursor passed a message, as far as the index knows.
+/// When the user's cursor passed a message, according to the index.
 pub(super) fn passed_at(
     connection: &Connection,
     user: NameId,

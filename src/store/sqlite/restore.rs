@@ -1,4 +1,4 @@
-//! Reading the file at start: what is kept in memory.
+//! Reads at start what the store keeps in memory.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::{
     store::{MessageId, Position, SessionRecord, rooms::Span},
 };
 
-/// What the file says at start.
+/// What was read from the file at start.
 pub(super) struct Restored {
     pub(super) state: State,
     pub(super) sessions: Vec<SessionRecord>,
@@ -30,7 +30,10 @@ fn corrupt(what: &str) -> OpenError {
     OpenError::Corrupt(what.to_owned())
 }
 
-/// Reads what is kept in memory: names, cursors, stays, sessions, and the messages that are not indexed.
+/// Reads names, cursors, stays, sessions, and the messages that are not indexed.
+///
+/// # Errors
+/// [`OpenError::Corrupt`] if the tables contradict each other; [`OpenError::Damaged`] if they cannot be read.
 pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Restored, OpenError> {
     let (indexed, folded): (i64, i64) =
         connection
@@ -51,9 +54,9 @@ fn restore_names(connection: &Connection, state: &mut State) -> Result<(), OpenE
     let mut rows = names.query([])?;
     while let Some(row) = rows.next()? {
         let name = Recipient::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
-        let name = name.ok_or_else(|| corrupt("a name that is none"))?;
+        let name = name.ok_or_else(|| corrupt("a user or room has an invalid name"))?;
         if state.restore_name(name).0 != row.get::<_, u32>(0)? {
-            return Err(corrupt("a gap in the numbers of names"));
+            return Err(corrupt("the numbers of names have a gap"));
         }
     }
     Ok(())
@@ -61,11 +64,11 @@ fn restore_names(connection: &Connection, state: &mut State) -> Result<(), OpenE
 
 fn known_name(state: &State, id: u32) -> Result<NameId, OpenError> {
     let id = NameId(id);
-    state.name(id).map(|_| id).ok_or_else(|| corrupt("the number of a name that is not there"))
+    state.name(id).map(|_| id).ok_or_else(|| corrupt("a row refers to a name that does not exist"))
 }
 
 fn known_user(state: &State, id: u32) -> Result<UserName, OpenError> {
-    state.user(NameId(id)).cloned().ok_or_else(|| corrupt("the number of a user that is not there"))
+    state.user(NameId(id)).cloned().ok_or_else(|| corrupt("a row refers to a user that does not exist"))
 }
 
 fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -116,7 +119,7 @@ fn restore_stays(connection: &Connection, state: &mut State) -> Result<(), OpenE
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let room = state.name(NameId(row.get(0)?)).and_then(Recipient::room).cloned();
-        let room = room.ok_or_else(|| corrupt("the number of a room that is not there"))?;
+        let room = room.ok_or_else(|| corrupt("a row refers to a room that does not exist"))?;
         let user = known_user(state, row.get(1)?)?;
         let until = row.get::<_, Option<i64>>(3)?.map(|until| MessageId(until.cast_unsigned()));
         state.rooms.restore(&user, &room, Span { from: MessageId(number(row, 2)?), until });

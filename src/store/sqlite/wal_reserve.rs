@@ -1,4 +1,4 @@
-//! Room in the write-ahead log.
+//! Space that is written in advance at the end of the write-ahead log's file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -6,36 +6,43 @@ use std::{
     path::PathBuf,
 };
 
-/// Keeps the log's file longer than the log.
+/// Keeps the log's file longer than the log, by appending zeros.
 ///
-/// A sync of bytes that were written over older ones has no change of the file's length to put into the file system's
-/// journal: it takes half the time. SQLite reads a log up to the first frame that is not of its series, and zeros
-/// are none.
+/// A sync of bytes that overwrite older ones takes half the time: the file's length has not changed, so the file system
+/// has nothing to put into its journal.
+///
+/// This writes to a file of SQLite's behind its back. It is safe for these reasons:
+/// - SQLite reads a log only up to the first frame that does not belong to its series. Zeros never do: a valid frame has a
+///   page number above 0.
+/// - Zeros are appended at the end of the file, by the only thread that writes to the log, between two commits.
+/// - No lock is lost. Closing a handle of a file releases all POSIX locks that the process holds on that file, but SQLite
+///   locks the database and its `-shm` file, and never the `-wal` file.
 pub(super) struct WalReserve {
     path: PathBuf,
-    /// The file has room for so many.
+    /// Length of the file in bytes, as far as it is known.
     bytes: u64,
-    /// The log is hardly ever longer.
+    /// Length in bytes beyond which the file is not extended; the log is hardly ever longer.
     most: u64,
 }
 
 impl WalReserve {
-    /// The file grows by this much at a time: a millisecond, in which nothing is written.
+    /// How many bytes the file grows at a time. That takes about a millisecond, in which no commit is written.
     const STEP: usize = 1024 * 1024;
 
     pub(super) fn new(path: PathBuf, most: u64) -> Self {
-        // A server that was killed leaves its room behind.
+        // A server that was killed leaves its zeros behind.
         let bytes = fs::metadata(&path).map_or(0, |file| file.len());
         WalReserve { path, bytes, most }
     }
 
-    /// The file was made short.
+    /// Records that the file was truncated.
     pub(super) fn reset(&mut self) {
         self.bytes = 0;
     }
 
-    /// Sees to it that the log has room for more than the `used` bytes that it has. Where there is no space, it goes
-    /// without.
+    /// Extends the file when the `used` bytes of the log come near its end.
+    ///
+    /// If the disk has no space, it does nothing, and tries again when the log has grown further.
     pub(super) fn provide(&mut self, used: u64) {
         if used + Self::STEP as u64 / 4 < self.bytes || used > self.most {
             return;
@@ -46,8 +53,8 @@ impl WalReserve {
     fn extend(&self) -> io::Result<u64> {
         let mut file = OpenOptions::new().write(true).open(&self.path)?;
         let end = file.seek(SeekFrom::End(0))?;
-        // Written, not allocated: the first write into allocated space is a change for the journal again. It is synced with the
-        // next commit.
+        // Write zeros instead of allocating: the first write into allocated space would again be a change for the
+        // journal. The next commit syncs them.
         if let Err(error) = file.write_all(&vec![0; Self::STEP]) {
             file.set_len(end)?;
             return Err(error);

@@ -329,8 +329,9 @@ impl Writer {
         self.give_up(&batch, Refusal::Uncertain);
     }
 
-    /// Fails all ops of a batch. When nothing was tried ([`Refusal::ReadOnly`]), a new session counts as stored: it lasts
-    /// until the process ends.
+    /// Fails the ops of a batch, except for those that promise nothing.
+    ///
+    /// When nothing was tried ([`Refusal::ReadOnly`]), a new session counts as stored: it lasts until the process ends.
     fn give_up(&self, batch: &Batch, refusal: Refusal) {
         let kept = |op: &Op| {
             matches!(op, Op::TouchSession(..) | Op::Nothing)
