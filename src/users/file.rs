@@ -128,7 +128,7 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
             return Err(source.wrong(
                 entry.name.span(),
                 format!("{username} has an empty name"),
-                "write what others are to be shown",
+                "write the name that other users see",
             ));
         }
         let (end, span) = (entry.end(), entry.password.span());

@@ -142,7 +142,8 @@ impl Retention {
 
 /// Removes the cursor steps from before a time, at most [`STEP`] of them. Returns how many were removed.
 ///
-/// The messages that they passed are at least as old, so they are removed as well.
+/// The messages that they passed are at least as old, so they are removed as well, except for those that were sent to a room
+/// and are still in another user's inbox.
 fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64) -> rusqlite::Result<usize> {
     let mut select = transaction
         .prepare_cached("SELECT seq, user, upto FROM cursors WHERE seq <= ?1 ORDER BY seq LIMIT ?2")?;
