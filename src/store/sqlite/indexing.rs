@@ -44,6 +44,7 @@ impl PendingCursor {
 /// The last step makes its posting lists visible; readers use them once that step is synced and the tail was trimmed. Keys
 /// and cursor steps can be found earlier. That does no harm: they are committed, and memory still has them, with the
 /// positions that must be durable.
+///
 /// After a crash in between, the same rows are written again.
 pub(super) struct Indexing {
     /// Its posting lists. The last step writes them in one piece.

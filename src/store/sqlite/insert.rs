@@ -20,7 +20,7 @@ const ROWS: usize = 32;
 /// without: the number is the table's rowid, and SQLite assigns the greatest rowid plus 1, in the order of the rows. That
 /// order is relied on, and verified after each statement by the last rowid.
 ///
-/// It saves a fifth of the cost of an insert: SQLite need not search for each number, and need not prepare to undo a part
+/// This saves a fifth of the cost of an insert: SQLite need not search for each number, and need not prepare to undo a part
 /// of a statement.
 pub(super) fn insert_messages(
     transaction: &rusqlite::Transaction<'_>,
@@ -56,7 +56,7 @@ fn insert_following<'a, 'b>(
         insert.raw_execute()?;
         last = chunk[ROWS - 1].id;
         if transaction.last_insert_rowid() != last.0.cast_signed() {
-            return Err(damaged(format!("message {} was not put after the last one", last.0)));
+            return Err(damaged(format!("message {} did not get the number after the last one", last.0)));
         }
         rows = rest;
     }

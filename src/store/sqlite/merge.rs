@@ -27,8 +27,9 @@ pub(super) struct Merge {
     next: BinaryHeap<Reverse<(List, usize)>>,
     /// Number of the last run: `state.merged` when the merge is complete.
     upto: MessageId,
-    /// Number of messages in the runs; with `size` it gives the pace.
+    /// Number of messages in the runs.
     messages: u64,
+    /// Units of work that it takes to merge the runs; see [`runs::cost`].
     size: u64,
     /// Runs that are in the blocks and must be deleted; also those that a crash has left of earlier merges.
     spent: Vec<MessageId>,
@@ -40,9 +41,11 @@ struct RunCursor {
     number: MessageId,
     /// The current list.
     list: List,
-    /// The lists of the row of `run_parts` that contains the current list.
+    /// Encoded lists of the row of `run_parts` that contains the current list.
     row: Vec<u8>,
+    /// Where in `row` the numbers of the current list are.
     numbers: Range<usize>,
+    /// Where in `row` the next list begins.
     rest: usize,
 }
 

@@ -1,6 +1,6 @@
 //! The store's state in memory: names, inboxes, rooms, the tail of messages that are not indexed yet, and the queue.
 //!
-//! One mutex guards all of it. It is held for a few look-ups in maps, and never while the disk is used.
+//! One mutex guards all of it. Most methods hold it for a few look-ups in maps, and none while the disk is used.
 
 use std::{
     collections::{HashMap, VecDeque},
