@@ -197,7 +197,7 @@ impl State {
         (self.queue.push(op), std::mem::take(&mut self.writer_idle))
     }
 
-    /// Undoes [`admit`](State::admit) for a message that was not stored. Its number is not used again.
+    /// Undoes [`admit`](State::admit) for a message that was not stored. Its number is not used again in this run.
     pub(super) fn withdraw(&mut self, row: &Row) {
         self.tail.withdraw(row);
         let inbox = &mut self.inboxes[row.recipient.index()];
