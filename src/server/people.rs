@@ -16,11 +16,11 @@ use super::{
 use crate::{
     config::{Files, UserCommand},
     protocol::{Secret, UserName, reply::is_hidden},
-    store::{self, Known, OpenError},
+    store::{self, NameUsage, OpenError},
     users::{
         self, Password, User, Users, UsersFileError,
         edit::{self, EditError, NewUser},
-        rules::{self, Weak},
+        password_policy::{self, Weak},
     },
 };
 
@@ -135,13 +135,13 @@ impl Person<'_> {
 }
 
 /// What is stored of somebody who had the name before.
-pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<Known>, PeopleError> {
-    Ok(store::known_data(&store::database(&files.data_folder()), username)?)
+pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<NameUsage>, PeopleError> {
+    Ok(store::name_usage(&store::database(&files.data_folder()), username)?)
 }
 
 /// The refusal to give a name to somebody without a word on who had it.
-pub(super) fn used(username: &UserName, known: &Known) -> PeopleError {
-    let Known { messages, rooms, sessions, .. } = *known;
+pub(super) fn used(username: &UserName, known: &NameUsage) -> PeopleError {
+    let NameUsage { messages, rooms, sessions, .. } = *known;
     PeopleError::Used { username: username.clone(), messages, rooms, sessions }
 }
 
@@ -209,7 +209,7 @@ fn find<'a>(users: &'a Users, file: &Path, username: &str) -> Result<&'a User, E
 
 fn new_password(username: &UserName) -> Result<Secret, PeopleError> {
     let password = prompt::password(&format!("Password for {username}: "), Times::Twice)?;
-    rules::check(username, &password)?;
+    password_policy::check(username, &password)?;
     Ok(password)
 }
 
@@ -235,7 +235,7 @@ fn list(file: &Path) -> Result<(), PeopleError> {
 /// How a password is kept.
 fn kept(password: &Password) -> &'static str {
     match password {
-        password if rules::is_sample(password) => "sample",
+        password if password_policy::is_sample(password) => "sample",
         Password::Plain(_) => "clear",
         Password::Hashed(hash) if hash.is_cheap() => "weak hash",
         Password::Hashed(_) => "hashed",

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Files, ServerCommand},
     store::{self, BackupError, OpenError, Report},
-    users::{self, rules},
+    users::{self, password_policy},
 };
 
 /// Why it was not done.
@@ -94,9 +94,9 @@ fn check(files: &Files, file: Option<&Path>) -> Result<(), UpkeepError> {
 /// Reads a password, and prints its hash.
 fn hash_password() -> Result<(), UpkeepError> {
     let password = prompt::password("Password: ", Times::Once)?;
-    rules::check_form(&password).map_err(PeopleError::from)?;
+    password_policy::check_form(&password).map_err(PeopleError::from)?;
     // Whose it will be is not known.
-    if let Err(weak) = rules::check("", &password) {
+    if let Err(weak) = password_policy::check("", &password) {
         writeln!(io::stderr(), "warning: {weak}")?;
     }
     Ok(writeln!(io::stdout(), "{}", users::hash(&password).as_str())?)

@@ -11,7 +11,7 @@ use crate::{
     users::{
         self, PasswordHash, User, Users,
         edit::{self, EditError},
-        hash_in, rules, verify,
+        hash_in, password_policy, verify,
     },
 };
 
@@ -152,7 +152,7 @@ impl Service {
         origin: Option<&Arc<Mailbox>>,
     ) -> Result<(), Refusal> {
         let name = &session.user().username;
-        if let Err(weak) = rules::check(name, &new) {
+        if let Err(weak) = password_policy::check(name, &new) {
             tracing::debug!(%weak, "new password refused");
             return Err(Refusal::WeakPassword);
         }

@@ -104,7 +104,6 @@ impl Durability {
     ///
     /// To be called while the state is locked. What failed was taken back from the state before it was reported, so what is in
     /// the state and settled is durable. Without this, states would hold positions for ever, and no failure could be forgotten.
-    #[must_use]
     pub fn unsettled(&self, position: Position) -> Position {
         if self.fate_is_open(position) { position } else { Position::START }
     }
