@@ -202,7 +202,7 @@ async fn check_tells_what_is_wrong() {
         for i in 0..25 {
             append(&store, "messi", &format!("text{i}"), (i == 3).then_some("key"), Timestamp(0)).await;
             if i == 5 {
-                store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
+                let _ = store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
             }
         }
         store.close();
@@ -244,11 +244,11 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     // To rooms: messi reads both, henderson neither.
     let (lab, den) = (RoomName::parse("#lab").expect("a name"), RoomName::parse("#den").expect("a name"));
     for (user, room) in [("messi", &lab), ("henderson", &lab), ("messi", &den), ("lineker", &den)] {
-        store.join(&name(user), room);
+        let _ = store.join(&name(user), room);
     }
     // A stay into which nothing falls.
-    store.join(&name("henderson"), &den);
-    store.leave(&name("henderson"), &den);
+    let _ = store.join(&name("henderson"), &den);
+    let _ = store.leave(&name("henderson"), &den);
     let waits_in_lab = append(&store, "#lab", "lab", None, Timestamp(0)).await.0;
     let read_in_den = append(&store, "#den", "den", None, Timestamp(0)).await.0;
     let (last_old, _) = append(&store, "messi", "last old", None, Timestamp(0)).await;
@@ -256,7 +256,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     // Of messi's, ten old ones wait.
     let read = MessageId(last_old.0 - 1);
     let taken = (1..=total).filter(|id| (id - 1) % 13 != 0).count();
-    store.acknowledge(&name("messi"), read, taken, Timestamp(0));
+    let _ = store.acknowledge(&name("messi"), read, taken, Timestamp(0));
     append(&store, "messi", "younger", None, now).await;
     store.close();
     drop(store);

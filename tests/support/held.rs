@@ -117,7 +117,7 @@ impl Store for Held {
     }
 
     fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
-        self.memory.acknowledge(user, upto, direct, at);
+        let _ = self.memory.acknowledge(user, upto, direct, at);
         self.next()
     }
 
