@@ -1,5 +1,4 @@
-//! The users file: parses tables `[users.NAME]` with `name`, `country`, `password` and `messages_after`, and records where
-//! in the text each of them is.
+//! The users file: `[users.NAME]` with `name`, `country`, `password`, `messages_after`.
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
@@ -57,29 +56,9 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: Spanned<String>,
-    country: Option<Spanned<String>>,
+    country: Option<String>,
     password: Spanned<String>,
-    messages_after: Option<Spanned<u64>>,
-}
-
-impl Entry {
-    /// Byte offset at which the last value of the table ends.
-    fn end(&self) -> usize {
-        let country = self.country.as_ref().map_or(0, |value| value.span().end);
-        let messages_after = self.messages_after.as_ref().map_or(0, |value| value.span().end);
-        self.name.span().end.max(self.password.span().end).max(country).max(messages_after)
-    }
-}
-
-/// Byte ranges of one user in the text of a users file.
-pub(super) struct Place {
-    pub(super) username: UserName,
-    /// The user name in the header of its table.
-    pub(super) key: Range<usize>,
-    /// The password, with its quotes.
-    pub(super) password: Range<usize>,
-    /// End of the last value of the table.
-    pub(super) end: usize,
+    messages_after: Option<u64>,
 }
 
 /// Reads the users file at `path`.
@@ -99,11 +78,6 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
 /// # Errors
 /// [`UsersFileError::Line`] for the first mistake in it.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
-    parse_with_places(text, file).map(|(loaded, _)| loaded)
-}
-
-/// Parses the text of a users file, and returns also the place of each user, in the order of the file.
-pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<Place>), UsersFileError> {
     let source = Source { text, file };
     let document: Document = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
@@ -115,7 +89,6 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
     })?;
     let mut warnings = Vec::new();
     let mut users = Vec::with_capacity(document.users.len());
-    let mut places = Vec::with_capacity(document.users.len());
     let mut entries: Vec<_> = document.users.into_iter().collect();
     // Sort by place in the file, so that the first mistake is the one that is reported.
     entries.sort_by_key(|(key, _)| key.span().start);
@@ -131,22 +104,21 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
                 "write the name that other users see",
             ));
         }
-        let (end, span) = (entry.end(), entry.password.span());
-        places.push(Place { username: username.clone(), key: key.span(), password: span.clone(), end });
+        let span = entry.password.span();
         let password = source.password(&username, entry.password.into_inner(), span, &mut warnings)?;
         users.push(User {
             username,
             name: entry.name.into_inner(),
-            country: entry.country.map(Spanned::into_inner).unwrap_or_default(),
+            country: entry.country.unwrap_or_default(),
             password,
-            messages_after: entry.messages_after.map_or(0, Spanned::into_inner),
+            messages_after: entry.messages_after.unwrap_or(0),
         });
     }
     if users.is_empty() {
         warnings
             .push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
     }
-    Ok((Loaded { users: users.into_iter().collect(), warnings }, places))
+    Ok(Loaded { users: users.into_iter().collect(), warnings })
 }
 
 /// The text of a users file, with its name for errors.

@@ -1,16 +1,14 @@
 //! `chat-server backup`: copies the database while a server may be using it.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io,
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 
 use super::{OpenError, schema};
+use crate::files;
 
 /// Why no backup was made.
 #[derive(Debug, Error)]
@@ -65,24 +63,14 @@ pub fn backup(path: &Path, file: &Path) -> Result<(), BackupError> {
     let connection = schema::open_to_inspect(path)?;
     // SQLite counts `VACUUM INTO` as a change.
     connection.pragma_update(None, "query_only", false).map_err(OpenError::from)?;
-    let mut partial = OsString::from(file);
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = files::with_suffix(file, ".partial");
     let failed = |cause| BackupError::File { file: file.to_owned(), cause };
-    // Create the file here, readable by its owner only; SQLite accepts an empty file.
-    File::options().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+    // Made here, so that nobody else can read it; SQLite fills an empty file.
+    files::create_new(&partial, files::PRIVATE).map_err(failed)?;
     let copied = connection
         .execute("VACUUM INTO ?1", [partial.to_string_lossy()])
         .map_err(|cause| BackupError::Copy { file: file.to_owned(), cause })
-        .and_then(|_| publish(&partial, file).map_err(failed));
+        .and_then(|_| files::publish_new(&partial, file).map_err(failed));
     fs::remove_file(&partial).ok();
     copied
-}
-
-/// Syncs the file `partial` and links it as `file`, which fails if another file has that name by now.
-fn publish(partial: &Path, file: &Path) -> io::Result<()> {
-    File::open(partial)?.sync_all()?;
-    fs::hard_link(partial, file)?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -1,9 +1,8 @@
 //! The data folder: its lock, its markers, and the reserve of disk space.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -14,6 +13,7 @@ use std::{
 };
 
 use super::OpenError;
+use crate::files;
 
 /// How long to wait for another server's lock: a server that is just ending keeps it for a moment.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
@@ -41,8 +41,8 @@ impl Folder {
     /// database; [`OpenError::Folder`] for other failures.
     pub(super) fn open(path: &Path, reserve: usize) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-        let lock = private_file().open(path.join("lock")).map_err(failed)?;
+        files::create_private_folder(path).map_err(failed)?;
+        let lock = files::private().open(path.join("lock")).map_err(failed)?;
         let began = Instant::now();
         while let Err(error) = lock.try_lock() {
             match error {
@@ -91,8 +91,8 @@ impl Folder {
     pub(super) fn mark_used(&self) -> io::Result<()> {
         let marker = self.path.join("used");
         if !marker.exists() {
-            private_file().open(&marker)?.sync_all()?;
-            File::open(&self.path)?.sync_all()?;
+            files::private().open(&marker)?.sync_all()?;
+            files::sync_folder(&self.path)?;
         }
         Ok(())
     }
@@ -135,8 +135,8 @@ impl Folder {
     }
 
     fn fill(&self, path: &Path) -> io::Result<()> {
-        let mut file = private_file().open(path)?;
-        // Write it instead of allocating it: that takes up the space on every file system.
+        let mut file = files::private().open(path)?;
+        // Written, not just allocated: every file system then has the space.
         let chunk = vec![0xa5; 64 * 1024];
         for _ in 0..self.reserve / chunk.len() {
             file.write_all(&chunk)?;
@@ -166,11 +166,4 @@ impl Folder {
 #[must_use]
 pub fn database(folder: &Path) -> PathBuf {
     folder.join("chat.db")
-}
-
-/// Options to open or create a file that only its owner may read.
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    options
 }
