@@ -1,6 +1,7 @@
 //! All integration tests but those that measure (`tests/abuse`): one binary, real sockets on free ports, no sleeps, no order.
 
 mod accounts;
+mod backpressure;
 mod client;
 mod codec;
 mod crash;
@@ -16,6 +17,8 @@ mod pipelining;
 mod programs;
 mod readme;
 mod reload;
+mod reused_names;
+mod session_ends;
 mod stored;
 mod stores;
 mod support;

@@ -19,7 +19,7 @@ use crate::{
     users::{
         self, PasswordHash, Users,
         edit::{self, NewUser},
-        rules,
+        password_policy,
     },
 };
 
@@ -161,7 +161,7 @@ impl Import<'_> {
             Proof::Hash(hash.as_str().to_owned())
         } else {
             let password = Secret::new(password.to_owned());
-            rules::check(&username, &password)?;
+            password_policy::check(&username, &password)?;
             Proof::Given(password)
         };
         Ok(Row { username, name: name.to_owned(), country: country.to_owned(), password })

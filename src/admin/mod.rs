@@ -20,7 +20,7 @@ use self::{prompt::Times, user::Candidate};
 use crate::{
     config::{Files, ServerCommand, UserCommand},
     store::{self, BackupError, OpenError, Report},
-    users::{self, rules},
+    users::{self, password_policy},
 };
 
 /// Why a subcommand failed.
@@ -115,9 +115,9 @@ fn check(files: &Files, file: Option<&Path>) -> Result<(), AdminError> {
 /// Reads a password and prints its hash.
 fn hash_password() -> Result<(), AdminError> {
     let password = prompt::password("Password: ", Times::Once)?;
-    rules::check_form(&password).map_err(UserError::from)?;
+    password_policy::check_form(&password).map_err(UserError::from)?;
     // The user is not known here, so the password is not compared with a name.
-    if let Err(weak) = rules::check("", &password) {
+    if let Err(weak) = password_policy::check("", &password) {
         writeln!(io::stderr(), "warning: {weak}")?;
     }
     Ok(writeln!(io::stdout(), "{}", users::hash(&password).as_str())?)

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use zeroize::Zeroizing;
 
-use crate::{protocol::Secret, users::rules};
+use crate::{protocol::Secret, users::password_policy};
 
 /// How often the terminal is asked for the same password.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) fn password(prompt: &str, times: Times) -> io::Result<Secret> {
 fn line(input: impl BufRead) -> io::Result<Secret> {
     // Longer than any valid password, so that one that is too long is rejected and not cut off. The capacity is
     // reserved at once, because a buffer that grows leaves unwiped copies behind.
-    let most = rules::MAX_BYTES + 3;
+    let most = password_policy::MAX_BYTES + 3;
     let mut line = Zeroizing::new(String::with_capacity(most));
     input.take(most as u64).read_line(&mut line)?;
     let end = line.strip_suffix('\n').map_or(&**line, |rest| rest.strip_suffix('\r').unwrap_or(rest));

@@ -14,11 +14,11 @@ use super::prompt::{self, Times};
 use crate::{
     config::Files,
     protocol::{Secret, UserName, reply::is_hidden},
-    store::{self, Known, OpenError},
+    store::{self, NameUsage, OpenError},
     users::{
         self, Password, User, Users, UsersFileError,
         edit::{self, EditError, NewUser},
-        rules::{self, Weak},
+        password_policy::{self, Weak},
     },
 };
 
@@ -96,13 +96,13 @@ impl Candidate<'_> {
 }
 
 /// What the store has of an earlier owner of the name.
-pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<Known>, UserError> {
-    Ok(store::known_data(&store::database(&files.data_folder()), username)?)
+pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<NameUsage>, UserError> {
+    Ok(store::name_usage(&store::database(&files.data_folder()), username)?)
 }
 
 /// The error for a name that had an earlier owner, when the caller did not say whose messages those are.
-pub(super) fn used(username: &UserName, known: &Known) -> UserError {
-    let Known { messages, rooms, sessions, .. } = *known;
+pub(super) fn used(username: &UserName, known: &NameUsage) -> UserError {
+    let NameUsage { messages, rooms, sessions, .. } = *known;
     UserError::Used { username: username.clone(), messages, rooms, sessions }
 }
 
@@ -178,7 +178,7 @@ fn find<'a>(users: &'a Users, file: &Path, username: &str) -> Result<&'a User, E
 
 fn new_password(username: &UserName) -> Result<Secret, UserError> {
     let password = prompt::password(&format!("Password for {username}: "), Times::Twice)?;
-    rules::check(username, &password)?;
+    password_policy::check(username, &password)?;
     Ok(password)
 }
 
@@ -205,7 +205,7 @@ pub(super) fn list(file: &Path) -> Result<(), UserError> {
 /// How a password is kept.
 fn kept(password: &Password) -> &'static str {
     match password {
-        password if rules::is_sample(password) => "sample",
+        password if password_policy::is_sample(password) => "sample",
         Password::Plain(_) => "clear",
         Password::Hashed(hash) if hash.is_cheap() => "weak hash",
         Password::Hashed(_) => "hashed",
