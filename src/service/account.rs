@@ -105,8 +105,13 @@ impl Service {
         password: &Secret,
         from: IpAddr,
     ) -> Result<Arc<User>, Refusal> {
-        let throttle = self.throttle.as_ref();
-        let may_try = || throttle.map_or(Ok(()), |throttle| throttle.check(name, from, self.now()));
+        let may_try = {
+            let (service, name) = (self.clone(), name.to_owned());
+            move || match &service.throttle {
+                Some(throttle) => throttle.check(&name, from, service.now()),
+                None => Ok(()),
+            }
+        };
         may_try().inspect_err(|_| {
             self.counts.count(Limit::LoginTries);
             tracing::warn!(%from, "login refused: too many have failed");
@@ -124,14 +129,14 @@ impl Service {
                 right
             }
         };
-        let right = self.hashing.run(&self.counts, may_try, work).await?;
+        let right = self.hash_pool.run(&self.counts, may_try, work).await?;
         // A name that nobody has may be a password typed in the wrong place: it is not logged.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
             tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
             return Err(Refusal::BadCredentials);
         };
-        if let Some(throttle) = throttle {
+        if let Some(throttle) = &self.throttle {
             throttle.succeeded(name, from, self.now());
         }
         Ok(user)
@@ -171,7 +176,7 @@ impl Service {
 
     /// A new hash of a password, when its turn comes.
     async fn hash(&self, password: Secret) -> Result<PasswordHash, Refusal> {
-        self.hashing.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
+        self.hash_pool.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
     }
 
     /// Writes a password into the users file, and takes it over. `false` if the user is not as they were any more.

@@ -8,8 +8,8 @@ mod binding;
 mod clock;
 mod counts;
 mod delivery;
+mod hash_pool;
 mod limiter;
-mod login;
 mod mailbox;
 mod presence;
 mod session;
@@ -27,8 +27,8 @@ pub use binding::{Binding, Watching};
 pub use clock::Clock;
 pub use counts::{Counts, Limit};
 pub use delivery::{Delivery, Lease, Taken};
+pub use hash_pool::spare_cores;
 pub use limiter::Rate;
-pub use login::spare_cores;
 pub use mailbox::{Mail, Mailbox, Notices};
 pub use presence::Presence;
 pub use session::{Session, SessionEntry};
@@ -37,7 +37,7 @@ pub use throttle::{Origin, Tries};
 pub use visibility::Part;
 pub use watchers::Watchers;
 
-use self::{delivery::Inboxes, login::Hashing, presence::Attendance, throttle::Throttle};
+use self::{delivery::Inboxes, hash_pool::HashPool, presence::Attendance, throttle::Throttle};
 use crate::{
     config::defaults,
     protocol::{Refusal, Timestamp, Token, TokenDigest, UserName},
@@ -58,7 +58,7 @@ pub struct Service {
     /// How often limits were reached.
     pub counts: Counts,
     clock: Clock,
-    hashing: Hashing,
+    hash_pool: HashPool,
     inboxes: Inboxes,
     attendance: Attendance,
     requests: Option<Rate>,
@@ -150,7 +150,7 @@ impl Service {
             watchers,
             counts: Counts::default(),
             clock,
-            hashing: Hashing::new(limits.logins_waiting),
+            hash_pool: HashPool::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             attendance: Attendance::default(),
             requests: limits.requests,
