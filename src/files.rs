@@ -174,12 +174,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("users.toml");
         replace(&target, b"one").expect("created");
-        assert_eq!((text(&target).as_str(), mode(&target)), ("one", PRIVATE));
+        assert_eq!((text(&target).as_str(), mode(&target)), ("one", 0o600));
         fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).expect("set");
         // What a crash has left, longer than the new content and readable by all.
         fs::write(with_suffix(&target, ".new"), "left behind").expect("written");
         replace(&target, b"two").expect("replaced");
-        assert_eq!((text(&target).as_str(), mode(&target)), ("two", PRIVATE));
+        assert_eq!((text(&target).as_str(), mode(&target)), ("two", 0o600));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else is left");
     }
 
@@ -215,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         write_synced(&mut create_new(&from, PRIVATE).expect("created"), b"new").expect("written");
-        assert_eq!(mode(&from), PRIVATE);
+        assert_eq!(mode(&from), 0o600);
         publish_new(&from, &to).expect("published");
         assert_eq!(text(&to), "new");
         let error = publish_new(&from, &to).expect_err("taken");
@@ -233,6 +233,6 @@ mod tests {
         let file = inner.join("file");
         private().open(&file).expect("created").write_all(b"kept").expect("written");
         private().open(&file).expect("opened again");
-        assert_eq!((text(&file).as_str(), mode(&file)), ("kept", PRIVATE));
+        assert_eq!((text(&file).as_str(), mode(&file)), ("kept", 0o600));
     }
 }
