@@ -1,28 +1,18 @@
 //! How much a connection may hold back before it is not read any further, and what waiting for the store leaves behind.
 
-use std::{sync::Arc, time::Duration};
-
 use chat_service::{
-    protocol::Timestamp,
-    service::{Clock, Service},
+    protocol::{Recipient, Timestamp, UserName},
+    server, service,
     store::{NewMessage, Store},
 };
-use tokio::time::sleep;
 
-use crate::support::{Setup, duplex, held::Held, sample_users};
-
-/// Lets the server do everything that it can do. (The clock stands still until then.)
-async fn settle() {
-    sleep(Duration::from_millis(1)).await;
-}
+use crate::support::{Setup, duplex, held::Held, settle};
 
 #[tokio::test(start_paused = true)]
 async fn replies_behind_a_late_one_count_against_the_limit() {
     let store = Held::new();
-    let (from, to) = (
-        chat_service::protocol::UserName::parse("messi").expect("a name"),
-        chat_service::protocol::Recipient::parse("henderson").expect("a name"),
-    );
+    let (from, to) =
+        (UserName::parse("messi").expect("a name"), Recipient::parse("henderson").expect("a name"));
     let text = "a".repeat(8 * 1024);
     for _ in 0..40 {
         let _ = store.append(NewMessage { from: &from, to: &to, text: &text, key: None, at: Timestamp(0) });
@@ -52,14 +42,8 @@ async fn replies_behind_a_late_one_count_against_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_the_store_leaves_one_waker() {
     let store = Held::new();
-    let service = Service::new(
-        sample_users(),
-        store.clone() as Arc<dyn Store>,
-        Clock::default(),
-        chat_service::service::Limits::NONE,
-    );
-    let service = Arc::new(service);
-    let server = chat_service::server::Server::new(service.clone(), chat_service::server::Limits::NONE);
+    let (limits, service_limits) = (server::Limits::NONE, service::Limits::NONE);
+    let server = Setup { store: store.clone(), limits, service_limits, ..Setup::default() }.server();
     let (mut messi, _) = duplex(&server, 1 << 20);
     messi.send("hello 2\nauth messi surabaya\nwatch\n").await;
     settle().await;
@@ -68,10 +52,10 @@ async fn whoever_waits_for_the_store_leaves_one_waker() {
         messi.reply().await;
     }
     store.congest();
-    let user = chat_service::protocol::UserName::parse("messi").expect("a name");
+    let user = UserName::parse("messi").expect("a name");
     for _ in 0..50 {
         // Woken for something else, it finds the store's queue still full.
-        service.look_again(&user);
+        server.service().look_again(&user);
         settle().await;
     }
     assert_eq!(store.durability().waiting(), 2, "one waits for room, and one for what it is to be sent");

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chat_service::protocol::Refusal;
 use tokio::{io::DuplexStream, time::sleep};
 
-use crate::support::{Peer, SENT, Setup, duplex, held::Held, texts};
+use crate::support::{Peer, SENT, Setup, duplex, held::Held, quiet, texts};
 
 const STORAGE: &str = r#"{"status": "ERROR", "message": "not stored, storage is full"}"#;
 const USERS: &str = r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#;
@@ -19,15 +19,6 @@ async fn messi(store: &Arc<Held>) -> Peer<DuplexStream> {
     store.commit();
     messi.reply().await;
     messi
-}
-
-/// Asserts that nothing comes, though the server has nothing left to do. (The clock stands still until then.)
-async fn quiet(peer: &mut Peer<DuplexStream>) {
-    tokio::select! {
-        biased;
-        reply = peer.reply() => panic!("too early: {reply}"),
-        () = sleep(Duration::from_millis(1)) => {}
-    }
 }
 
 #[tokio::test(start_paused = true)]

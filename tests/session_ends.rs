@@ -1,31 +1,17 @@
 //! Nobody is told that a session has ended before its end is durable: after a crash it would be live again.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use chat_service::{
     protocol::Refusal,
     server::Server,
     users::{self, Directory},
 };
-use tokio::{io::DuplexStream, time::sleep};
+use tokio::io::DuplexStream;
 
-use crate::support::{Peer, Setup, duplex, held::Held, users_toml};
+use crate::support::{Peer, Setup, duplex, held::Held, quiet, settle, users_toml};
 
 const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
-
-/// Lets the server do everything that it can do. (The clock stands still until then.)
-async fn settle() {
-    sleep(Duration::from_millis(1)).await;
-}
-
-/// Asserts that nothing comes.
-async fn quiet(peer: &mut Peer<DuplexStream>) {
-    tokio::select! {
-        biased;
-        reply = peer.reply() => panic!("too early: {reply}"),
-        () = settle() => {}
-    }
-}
 
 /// Logs in; the token.
 async fn log_in(store: &Held, peer: &mut Peer<DuplexStream>, user: &str) -> String {
@@ -72,32 +58,30 @@ async fn a_session_that_makes_room_lives_until_its_end_is_durable() {
     assert_eq!(sessions.matches("\"session\":").count(), 100, "{sessions}");
 }
 
-/// A server whose users file has just lost messi, a connection on which messi is logged in, and the token.
-async fn without_messi(
-    folder: &tempfile::TempDir,
-    store: &Arc<Held>,
-) -> (Arc<Server>, Peer<DuplexStream>, String) {
+/// Of a server whose users file has just lost messi: a connection on which messi is logged in, another one, which has asked
+/// for messi's inbox, and the token.
+async fn without_messi(store: &Arc<Held>) -> (Peer<DuplexStream>, Peer<DuplexStream>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("users.toml");
     fs::write(&file, users_toml()).expect("written");
     let loaded = users::load(&file).expect("a users file").users;
     let users = Directory::of_file(loaded, file.clone());
     let server = Setup { store: store.clone(), users, ..Setup::default() }.server();
-    let mut messi = connect(&server);
+    let (mut messi, mut other) = (connect(&server), connect(&server));
     messi.ask("hello 2").await;
     let token = log_in(store, &mut messi, "messi").await;
     let others = users_toml();
     fs::write(&file, &others[others.find("[users.henderson]").expect("there")..]).expect("written");
     server.service().reload_users().await.expect("a users file");
-    (server, messi, token)
+    other.send(format!("inbox {token}\n")).await;
+    quiet(&mut other).await;
+    (messi, other, token)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_user_who_is_removed_is_told_so_when_it_is_durable() {
-    let (folder, store) = (tempfile::tempdir().expect("a folder"), Held::new());
-    let (server, mut messi, token) = without_messi(&folder, &store).await;
-    let mut other = connect(&server);
-    other.send(format!("inbox {token}\n")).await;
-    quiet(&mut other).await;
+    let store = Held::new();
+    let (mut messi, mut other, token) = without_messi(&store).await;
     quiet(&mut messi).await;
     store.commit();
     assert_eq!(other.reply().await, NOT_AUTHORIZED);
@@ -107,11 +91,8 @@ async fn a_user_who_is_removed_is_told_so_when_it_is_durable() {
 
 #[tokio::test(start_paused = true)]
 async fn a_user_who_is_removed_while_the_disk_fails_is_refused_and_not_told_why() {
-    let (folder, store) = (tempfile::tempdir().expect("a folder"), Held::new());
-    let (server, mut messi, token) = without_messi(&folder, &store).await;
-    let mut other = connect(&server);
-    other.send(format!("inbox {token}\n")).await;
-    quiet(&mut other).await;
+    let store = Held::new();
+    let (mut messi, mut other, token) = without_messi(&store).await;
     store.fail(Refusal::ReadOnly);
     for _ in 0..2 {
         assert!(other.reply().await.contains("storage has failed"));

@@ -48,22 +48,21 @@ impl Service {
     /// Those who may know of the user's presence: who is in a room with the user, or has exchanged a message with them
     /// since both have their names.
     pub(super) async fn contacts(&self, user: &UserName) -> Vec<UserName> {
-        let mut contacts = self.store.acquaintances(user).await;
+        let contacts = self.store.acquaintances(user).await;
         let since = |name: &UserName| self.users.get(name).map_or(0, |user| user.messages_after);
         let own = since(user);
         if own == 0 && contacts.iter().all(|other| since(other) == 0) {
             return contacts;
         }
         let room_mates = self.room_mates(user);
-        let mut known = BTreeSet::new();
-        for other in &contacts {
-            let since = own.max(since(other));
-            if since == 0 || room_mates.contains(other) || self.last_between(user, other).await.0 > since {
-                known.insert(other.clone());
+        let mut known = Vec::new();
+        for other in contacts {
+            let since = own.max(since(&other));
+            if since == 0 || room_mates.contains(&other) || self.last_between(user, &other).await.0 > since {
+                known.push(other);
             }
         }
-        contacts.retain(|other| known.contains(other));
-        contacts
+        known
     }
 
     fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {

@@ -10,7 +10,6 @@
 use std::{
     fs::{self, File},
     io,
-    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -18,7 +17,11 @@ use thiserror::Error;
 use toml_edit::{Document, DocumentMut, InlineTable, Item, TableLike, Value};
 use zeroize::Zeroizing;
 
-use super::{User, Users, UsersFileError, parse};
+use super::{
+    User, Users, UsersFileError,
+    lines::{lines_of, with, without},
+    parse,
+};
 use crate::{
     files::{self, ReplaceError},
     protocol::UserName,
@@ -257,11 +260,6 @@ fn users_of<'a>(document: &'a Document<&str>) -> Option<&'a dyn TableLike> {
     document.get(USERS)?.as_table_like()
 }
 
-/// The text with other text in one place of it.
-fn with(text: &str, place: Range<usize>, new: &str) -> String {
-    [&text[..place.start], new, &text[place.end..]].concat()
-}
-
 /// Locks, reads, changes, reads what came of it (`is_done` compares), and replaces.
 fn change(
     file: &Path,
@@ -339,86 +337,6 @@ fn insert(users: &mut InlineTable, new: &NewUser) {
         user.decor_mut().set_suffix(suffix);
     }
     users.insert(&**username, user);
-}
-
-/// What of the text a user takes up, from a key to the end of a value.
-enum Lines {
-    /// A table of its own, with its header.
-    Table(Range<usize>),
-    /// Keys of another table: one with an inline table, or several dotted ones, in the order of the file.
-    Keys(Vec<Range<usize>>),
-}
-
-/// Where a user stands in a table of users that is no inline table.
-fn lines_of(users: &dyn TableLike, username: &str) -> Option<Lines> {
-    let (key, item) = users.get_key_value(username)?;
-    let key = key.span()?;
-    let Some(table) = item.as_table() else {
-        let place = key.start..item.span()?.end;
-        return Some(Lines::Keys(Vec::from([place])));
-    };
-    let mut keys = Vec::new();
-    for (field, value) in table {
-        keys.push(table.key(field)?.span()?.start..value.span()?.end);
-    }
-    keys.sort_unstable_by_key(|place| place.start);
-    let last = keys.last()?.end;
-    Some(if table.is_dotted() { Lines::Keys(keys) } else { Lines::Table(key.start..last) })
-}
-
-/// The text without a user and the comment right above.
-fn without(text: &str, lines: Lines) -> String {
-    match lines {
-        Lines::Table(place) => {
-            let (begin, mut end) = whole_lines(text, &place);
-            let mut begin = with_comment_above(text, begin);
-            while end < text.len() && text[end..line_end(text, end)].trim().is_empty() {
-                end = line_end(text, end);
-            }
-            if end == text.len() {
-                // The blank lines that set the last one off.
-                while begin > 0 && text[line_start(text, begin - 1)..begin].trim().is_empty() {
-                    begin = line_start(text, begin - 1);
-                }
-            }
-            with(text, begin..end, "")
-        }
-        Lines::Keys(places) => {
-            let mut text = text.to_owned();
-            for (i, place) in places.iter().enumerate().rev() {
-                let (begin, end) = whole_lines(&text, place);
-                let begin = if i == 0 { with_comment_above(&text, begin) } else { begin };
-                text.replace_range(begin..end, "");
-            }
-            text
-        }
-    }
-}
-
-/// Where the lines of a place begin and end.
-fn whole_lines(text: &str, place: &Range<usize>) -> (usize, usize) {
-    (line_start(text, place.start), line_end(text, place.end))
-}
-
-fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind('\n').map_or(0, |end| end + 1)
-}
-
-fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
-}
-
-/// Where the comment right above a line begins, or else the line. What the file begins with is about all of it.
-fn with_comment_above(text: &str, line: usize) -> usize {
-    let mut begin = line;
-    while begin > 0 {
-        let above = line_start(text, begin - 1);
-        if !text[above..begin].trim_start().starts_with('#') {
-            return begin;
-        }
-        begin = above;
-    }
-    line
 }
 
 /// The right to change a users file, as long as it lives.

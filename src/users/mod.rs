@@ -5,6 +5,7 @@
 mod directory;
 pub mod edit;
 mod file;
+mod lines;
 mod password;
 pub mod password_policy;
 

@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// argon2id of "surabaya" at the lowest cost that there is, so that logging in is not what takes the time.
@@ -200,6 +200,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             }
             all.extend(texts);
         }
+    }
+}
+
+/// Lets the server do everything that it can do, where the clock is simulated: it stands still until then.
+pub(crate) async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Asserts that nothing comes, though the server has nothing left to do.
+pub(crate) async fn quiet<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut Peer<S>) {
+    tokio::select! {
+        biased;
+        reply = peer.reply() => panic!("too early: {reply}"),
+        () = settle() => {}
     }
 }
 

@@ -148,3 +148,33 @@ impl Tail {
         slot.row
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{protocol::Timestamp, store::Position};
+
+    #[test]
+    fn the_tail_is_read_in_parts_and_nothing_is_left_out() {
+        let mut tail = Tail::new(MessageId(7));
+        let (sender, recipient) = (NameId(0), NameId(1));
+        for id in 8..=32 {
+            let (id, at, position) = (MessageId(id), Timestamp(0), Position::START);
+            let text = "a".into();
+            tail.push(
+                Row { id, at, sender, recipient, text, key: None, position, to_room: false },
+                id.0 == 9,
+            );
+        }
+        let (mut part, mut seen, mut parts) = (Some(MessageId(0)), Vec::new(), 0);
+        while let Some(after) = part {
+            let (rows, next) = tail.rows_after(after, 10);
+            let ids: Vec<_> = rows.map(|row| row.id.0).collect();
+            assert!(ids.len() <= 10, "{ids:?}");
+            seen.extend(ids);
+            (part, parts) = (next, parts + 1);
+        }
+        let confirmed: Vec<_> = (8..=32).filter(|id| *id != 9).collect();
+        assert_eq!((seen, parts), (confirmed, 3));
+    }
+}
