@@ -32,8 +32,12 @@ pub(super) struct HashPool {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What a thread does with its memory. It sends the answer itself.
-type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+/// What a thread does with its memory. Returns what sends the answer.
+type Job = Box<dyn FnOnce(&mut Memory) -> Answer + Send>;
+
+/// Sends an answer, or drops its sender. Called when the job no longer counts as running: a caller that has its answer
+/// finds the place free.
+type Answer = Box<dyn FnOnce() + Send>;
 
 /// What the threads and the callers share.
 struct Shared {
@@ -104,15 +108,24 @@ impl HashPool {
             return Err(Refusal::Internal);
         }
         let (answer, answered) = oneshot::channel();
-        let job = move |memory: &mut Memory| {
-            // A caller that has gone away does not need it.
-            answer.send(may_go_on().map(|()| work(memory))).ok();
+        let job = move |memory: &mut Memory| -> Answer {
+            // The panic is printed by its hook, and the caller is answered.
+            let done = panic::catch_unwind(AssertUnwindSafe(|| may_go_on().map(|()| work(memory))));
+            if done.is_err() {
+                *memory = Memory::default();
+            }
+            Box::new(move || {
+                if let Ok(done) = done {
+                    // A caller that has gone away does not need it.
+                    answer.send(done).ok();
+                }
+            })
         };
         let Some(_place) = self.shared.push(Box::new(job)) else {
             counts.count(Limit::LoginQueue);
             return Err(Refusal::RateLimited { retry_after: 1 });
         };
-        // A job that panics drops its sender.
+        // After a panic the sender is dropped.
         let done = answered.await.map_err(|_| Refusal::Internal)?;
         done.inspect_err(|_| counts.count(Limit::LoginTries))
     }
@@ -182,9 +195,12 @@ impl Shared {
         Some(job)
     }
 
-    fn finish(&self) {
+    /// Ends a job. It is answered before the lock is released: so the pool is not idle, and the simulated clock stands still,
+    /// until the caller is woken.
+    fn finish(&self, answer: Answer) {
         let mut queue = self.lock();
         queue.running -= 1;
+        answer();
         self.tell_if_idle(&queue);
     }
 
@@ -218,11 +234,8 @@ fn work(shared: &Shared) {
     rustix::process::setpriority_process(None, NICE).ok();
     let mut memory = Memory::default();
     while let Some(job) = shared.next() {
-        // The panic is printed by its hook, and the caller is answered.
-        if panic::catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
-            memory = Memory::default();
-        }
-        shared.finish();
+        let answer = job(&mut memory);
+        shared.finish(answer);
     }
 }
 
