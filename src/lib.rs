@@ -4,19 +4,23 @@
 //!
 //! - [`server`]: who may connect and for how long; one connection's loop; shutdown
 //! - [`client`]: the other side
+//! - [`admin`]: the subcommands that are no server: users, certificates, backups, checks
 //! - [`commands`]: the table of commands, a file each
 //! - [`service`]: what the server knows while it runs: sessions, deliveries under way
 //! - [`users`]: who exists
 //! - [`store`]: what must survive: the contract, the store on disk, the store in memory
 //! - [`protocol`]: the wire, as pure functions over bytes
 //! - [`fingerprint`]: what a certificate is known by
+//! - [`files`]: files that are private, synced, and put in place at once
 //! - [`config`]: every setting once
 //!
 //! Follow one `send` through it in `docs/architecture.md`.
 
+pub mod admin;
 pub mod client;
 pub mod commands;
 pub mod config;
+pub mod files;
 pub mod fingerprint;
 pub mod protocol;
 pub mod server;

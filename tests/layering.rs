@@ -2,14 +2,14 @@
 
 use std::{fs, path::Path};
 
-/// From the top down. `server` and `client` are side by side: neither imports the other.
+/// From the top down. `server`, `client` and `admin` are side by side: none imports another.
 const LAYERS: [&[&str]; 7] = [
-    &["server", "client"],
+    &["server", "client", "admin"],
     &["commands"],
     &["service"],
     &["users"],
     &["store"],
-    &["protocol", "fingerprint"],
+    &["protocol", "fingerprint", "files"],
     &["config"],
 ];
 

@@ -42,7 +42,7 @@ fn about(took: Duration, expected: Duration) {
 /// The limits that were reached, and how often.
 fn counted(server: &Server) -> Vec<(Limit, u64)> {
     let counts = &server.service().counts;
-    let all = Limit::ALL.into_iter().map(|limit| (limit, counts.of(limit)));
+    let all = Limit::ALL.iter().map(|limit| (*limit, counts.of(*limit)));
     all.filter(|(_, count)| *count > 0).collect()
 }
 

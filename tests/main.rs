@@ -1,6 +1,7 @@
 //! All integration tests but those that measure (`tests/abuse`): one binary, real sockets on free ports, no sleeps, no order.
 
 mod accounts;
+mod backpressure;
 mod client;
 mod codec;
 mod crash;
@@ -17,6 +18,8 @@ mod pipelining;
 mod programs;
 mod readme;
 mod reload;
+mod reused_names;
+mod session_ends;
 mod store_folder;
 mod store_model;
 mod stored;

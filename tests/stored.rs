@@ -51,7 +51,7 @@ fn fill(folder: &Path, total: u64, unread: u64) {
         waiting[to] += 1;
         // All but the last ones are read, a thousand at a time.
         if waiting[to] == 1000 && i + 2 * USERS * unread < total {
-            store.acknowledge(to_name, stored.id, 1000, Timestamp(1000));
+            let _ = store.acknowledge(to_name, stored.id, 1000, Timestamp(1000));
             waiting[to] = 0;
         }
         if store.congestion().is_some() {
@@ -64,7 +64,7 @@ fn fill(folder: &Path, total: u64, unread: u64) {
             let page = runtime.block_on(store.inbox(name, MessageId(0), limit).into_future());
             let page = page.expect("readable").messages;
             let last = page.last().map_or(MessageId(0), |message| message.id);
-            store.acknowledge(name, last, page.len(), Timestamp(1000));
+            let _ = store.acknowledge(name, last, page.len(), Timestamp(1000));
         }
     }
     store.close();

@@ -163,28 +163,34 @@ async fn check_tells_what_is_wrong() {
     for (damage, expected) in [
         ("UPDATE messages SET text = 'tex4' WHERE id = 3", "message 3 does not match its checksum"),
         ("UPDATE messages SET recipient = 0 WHERE id = 3", "message 3 does not match its checksum"),
-        ("DELETE FROM messages WHERE id = 2", "has message 2 in a list where it is not"),
+        ("DELETE FROM messages WHERE id = 2", "has message 2 in a list where it does not belong"),
         ("DELETE FROM blocks WHERE first = 1", "the index of name 1 has"),
         ("UPDATE blocks SET first = first + 1 WHERE first = 1", "message 9 out of order"),
         ("UPDATE blocks SET first = 3 WHERE first = 9", "out of order"),
         ("UPDATE blocks SET rest = x'80' WHERE first = 1", "cannot be read"),
-        ("DELETE FROM keys", "the key of message 4 is not in order"),
-        ("UPDATE keys SET key = 'other'", "the key of message 4 is not in order"),
+        ("DELETE FROM keys", "the key of message 4 is missing or wrong"),
+        ("UPDATE keys SET key = 'other'", "the key of message 4 is missing or wrong"),
         ("UPDATE inboxes SET upto = 0", "wait for name 1"),
         ("UPDATE inboxes SET received = received + 1", "wait for name 1"),
         ("INSERT INTO cursors VALUES (100, 1, 2, 1, 0)", "moves back"),
-        ("UPDATE names SET name = 'No Name' WHERE id = 0", "name 0 is none"),
-        ("UPDATE names SET id = 9 WHERE id = 1", "name 9 follows 1"),
-        ("DELETE FROM names WHERE id = 1", "which is not there"),
-        ("DELETE FROM blocks WHERE other >= 0", "conversations of name 1 have 8 messages of 24"),
-        ("DELETE FROM partners", "1 conversations are not among those of their users"),
-        ("DELETE FROM run_parts WHERE run = 24", "the index of name 1 has 16 messages of 24"),
+        ("UPDATE names SET name = 'No Name' WHERE id = 0", "name 0 is not a valid name"),
+        ("UPDATE names SET id = 9 WHERE id = 1", "name 9 is where name 1 should be"),
+        ("DELETE FROM names WHERE id = 1", "which does not exist"),
+        (
+            "DELETE FROM blocks WHERE other >= 0",
+            "conversations of name 1 have 8 messages, but the table has 24",
+        ),
+        ("DELETE FROM partners", "1 conversations are missing from the partners"),
+        ("DELETE FROM run_parts WHERE run = 24", "the index of name 1 has 16 messages, but the table has 24"),
         ("UPDATE run_parts SET lists = x'80' WHERE run = 24", "a run of the index cannot be read"),
-        ("UPDATE run_parts SET other = -1 WHERE run = 24 AND one = 0", "other partners than conversations"),
+        (
+            "UPDATE run_parts SET other = -1 WHERE run = 24 AND one = 0",
+            "the partners in run 24 of the index do not match",
+        ),
         ("DELETE FROM runs", "the index ends with message 16, not 24"),
-        ("DELETE FROM runs", "parts of a run that is not there"),
+        ("DELETE FROM runs", "parts of a run that does not exist"),
         ("UPDATE runs SET upto = 23 WHERE upto = 24", "the index ends with message 23, not 24"),
-        ("UPDATE state SET merged = 25", "message 25 is merged and not indexed"),
+        ("UPDATE state SET merged = 25", "message 25 is merged but not indexed"),
         ("UPDATE state SET merged = 17", "run 24 of the index has message 17"),
         ("INSERT INTO stays VALUES (0, 1, 1, NULL)", "a stay of name 1 in name 0"),
         ("INSERT INTO sessions VALUES (x'00', 7, 0, 0, 1)", "a session belongs to name 7"),
@@ -196,7 +202,7 @@ async fn check_tells_what_is_wrong() {
         for i in 0..25 {
             append(&store, "messi", &format!("text{i}"), (i == 3).then_some("key"), Timestamp(0)).await;
             if i == 5 {
-                store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
+                let _ = store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
             }
         }
         store.close();
@@ -238,11 +244,11 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     // To rooms: messi reads both, henderson neither.
     let (lab, den) = (RoomName::parse("#lab").expect("a name"), RoomName::parse("#den").expect("a name"));
     for (user, room) in [("messi", &lab), ("henderson", &lab), ("messi", &den), ("lineker", &den)] {
-        store.join(&name(user), room);
+        let _ = store.join(&name(user), room);
     }
     // A stay into which nothing falls.
-    store.join(&name("henderson"), &den);
-    store.leave(&name("henderson"), &den);
+    let _ = store.join(&name("henderson"), &den);
+    let _ = store.leave(&name("henderson"), &den);
     let waits_in_lab = append(&store, "#lab", "lab", None, Timestamp(0)).await.0;
     let read_in_den = append(&store, "#den", "den", None, Timestamp(0)).await.0;
     let (last_old, _) = append(&store, "messi", "last old", None, Timestamp(0)).await;
@@ -250,7 +256,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     // Of messi's, ten old ones wait.
     let read = MessageId(last_old.0 - 1);
     let taken = (1..=total).filter(|id| (id - 1) % 13 != 0).count();
-    store.acknowledge(&name("messi"), read, taken, Timestamp(0));
+    let _ = store.acknowledge(&name("messi"), read, taken, Timestamp(0));
     append(&store, "messi", "younger", None, now).await;
     store.close();
     drop(store);

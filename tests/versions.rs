@@ -61,12 +61,12 @@ async fn fill(store: &Sqlite) {
         let key = (i % 5 == 0).then_some(key.as_str());
         append(store, "lineker", to, &format!("text {i}"), key).await.expect("stored");
     }
-    store.acknowledge(&name("messi"), MessageId(10), 7, Timestamp(2000));
+    let _ = store.acknowledge(&name("messi"), MessageId(10), 7, Timestamp(2000));
     let (created, used) = (Timestamp(3000), Timestamp(4000));
     let position =
         store.open_session(SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1 });
     store.durability().settled(position).await.expect("stored");
-    store.join(&name("henderson"), &RoomName::parse("#lab").expect("a name"));
+    let _ = store.join(&name("henderson"), &RoomName::parse("#lab").expect("a name"));
     for i in 0..9 {
         append(store, "lineker", "#lab", &format!("room {i}"), None).await.expect("stored");
     }

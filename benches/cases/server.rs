@@ -54,18 +54,22 @@ impl Connection {
 
     /// The reply to a line, which must not wait for anything.
     pub(super) fn ask(&mut self, line: &str) -> &[u8] {
-        let reply = match self.speaker.dispatch(line.as_bytes(), self.service.now()).expect("not blank") {
-            Answer::Now(reply) => reply,
-            Answer::Later(reply) | Answer::Barrier(reply) => {
-                let Poll::Ready(reply) = pin!(reply).poll(&mut Context::from_waker(Waker::noop())) else {
-                    panic!("nothing in memory waits");
-                };
-                reply
-            }
+        let body = match self.speaker.dispatch(line.as_bytes(), self.service.now()).expect("not blank") {
+            Answer::Now(reply) => reply.body,
+            Answer::Later(reply) => now(reply).0,
+            Answer::Barrier(reply) => now(reply).body,
         };
         self.reply.clear();
-        reply.body.write(self.speaker.dialect(), &mut self.reply);
+        body.write(self.speaker.dialect(), &mut self.reply);
         &self.reply
+    }
+}
+
+/// What a future of the store in memory resolves to.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing in memory waits"),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn fill(folder: &Path, total: u64, users: u64) -> Result<()> {
             *last_read = stored.id;
         }
         if *waiting == READ + UNREAD {
-            store.acknowledge(&names[to], *last_read, READ, Timestamp(1000));
+            let _ = store.acknowledge(&names[to], *last_read, READ, Timestamp(1000));
             *waiting = UNREAD;
         }
         if store.congestion().is_some() {

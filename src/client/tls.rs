@@ -2,10 +2,9 @@
 //! known here.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, BufRead, IsTerminal, Read, Write},
     net::TcpStream,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -22,7 +21,7 @@ use rustls::{
 };
 use thiserror::Error;
 
-use crate::{config::ClientArgs, fingerprint::Fingerprint};
+use crate::{config::ClientArgs, files, fingerprint::Fingerprint};
 
 /// An encrypted connection to a server that is the right one.
 pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
@@ -275,12 +274,9 @@ impl Known {
 
     fn append(&self, server: &str, shown: Fingerprint) -> Result<(), TrustError> {
         let failed = |error| self.failed(error);
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        }
-        let mut options = OpenOptions::new();
-        let mut file: File =
-            options.read(true).append(true).create(true).mode(0o600).open(&self.path).map_err(failed)?;
+        let folder = files::parent(&self.path);
+        files::create_private_folder(folder).map_err(failed)?;
+        let mut file = files::private().read(true).append(true).open(&self.path).map_err(failed)?;
         // Another client may be meeting the same server.
         file.lock().map_err(failed)?;
         let mut text = String::new();
@@ -294,8 +290,8 @@ impl Known {
             None => {}
         }
         let start = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        file.write_all(format!("{start}{server} {shown}\n").as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)
+        files::write_synced(&mut file, format!("{start}{server} {shown}\n").as_bytes()).map_err(failed)?;
+        files::sync_folder(folder).map_err(failed)
     }
 
     fn failed(&self, cause: io::Error) -> TrustError {

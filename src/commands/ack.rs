@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::{Access, Answer, Call, ClientEffect, Command, Reply};
 use crate::{
-    protocol::{MAX_PAGE, Refusal, UserName, reply::render, request::Parameter},
-    service::{Mailbox, Service, Taken},
+    protocol::{MAX_PAGE, Refusal, reply::render, request::Parameter},
+    service::{Mailbox, Part, Service, Taken},
     store::{MessageId, Position},
+    users::User,
 };
 
 pub(super) static COMMAND: Command = Command {
@@ -37,21 +38,21 @@ fn run(call: &Call<'_>) -> Answer {
     };
     let origin = call.mailbox.cloned();
     Answer::Barrier(Box::pin(async move {
-        acknowledge(&service, &user.username, id, origin).await.unwrap_or_else(Reply::from)
+        acknowledge(&service, &user, id, origin).await.unwrap_or_else(Reply::from)
     }))
 }
 
 async fn acknowledge(
     service: &Arc<Service>,
-    user: &UserName,
+    user: &User,
     id: MessageId,
     origin: Option<Arc<Mailbox>>,
 ) -> Result<Reply, Refusal> {
-    let lease = service.lease_inbox(user).await;
+    let lease = service.lease_inbox(&user.username).await;
     let (mut taken, mut count, mut after, mut position) =
         (Taken::default(), 0, MessageId(0), Position::START);
     loop {
-        let page = service.store.inbox(user, after, MAX_PAGE).await?;
+        let page = service.store.inbox(&user.username, after, MAX_PAGE).await?;
         position = position.max(page.position);
         for message in page.messages.iter().take_while(|message| message.id <= id) {
             taken.add(message);
@@ -74,25 +75,23 @@ async fn acknowledge(
 /// The answer for a message that is not in the inbox: it may have left it before.
 async fn was_acknowledged(
     service: &Service,
-    user: &UserName,
+    user: &User,
     id: MessageId,
     position: Position,
 ) -> Result<Reply, Refusal> {
-    let cursor = service.store.cursor(user);
+    let cursor = service.store.cursor(&user.username);
     let position = position.max(cursor.position);
-    let refused = || Ok(Reply::from(Refusal::NoSuchMessage).at(position));
+    let refused = Reply::from(Refusal::NoSuchMessage).at(position);
     if id > cursor.upto {
-        return refused();
+        return Ok(refused);
     }
     let (Some(message), stored) = service.store.message(id).await? else {
-        return refused();
+        return Ok(refused);
     };
-    let was_there = match message.to.room() {
-        None => message.to.user() == Some(user),
-        Some(room) => message.from != *user && service.store.members(room, Some(id)).0.contains(user),
-    };
-    if !was_there {
-        return refused();
+    let (part, told) = service.part_in(user, &message);
+    let position = position.max(told);
+    if part != Some(Part::Recipient) {
+        return Ok(Reply::from(Refusal::NoSuchMessage).at(position));
     }
     let body = render(&AckReply { status: "OK", acked: 0, upto: cursor.upto.0 });
     Ok(Reply::new(body).at(position.max(stored)))

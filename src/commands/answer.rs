@@ -13,10 +13,14 @@ pub enum Answer {
     /// The reply is known.
     Now(Reply),
     /// It becomes known later, and later requests of the connection need not wait for it.
-    Later(BoxFuture<'static, Reply>),
+    Later(LateReply),
     /// It becomes known later, and later requests of the connection may rest on it.
     Barrier(BoxFuture<'static, Reply>),
 }
+
+/// A reply that becomes known while later requests of its connection are answered, and its position. It has no effect on the
+/// connection: those requests would not have seen it.
+pub type LateReply = BoxFuture<'static, (Body, Position)>;
 
 /// One reply, and what goes with it.
 pub struct Reply {
@@ -86,20 +90,23 @@ impl Answer {
         receipt: Receipt<T>,
         body: impl FnOnce(T) -> Body + Send + 'static,
     ) -> Self {
-        Self::to_read(receipt, move |result, position| Reply::new(body(result)).at(position))
+        Self::to_read(receipt, move |result, position| (body(result), position))
     }
 
     /// The answer to a look: `reply` says what was found.
     pub(super) fn to_read<T: Send + 'static>(
         receipt: Receipt<T>,
-        reply: impl FnOnce(T, Position) -> Reply + Send + 'static,
+        reply: impl FnOnce(T, Position) -> (Body, Position) + Send + 'static,
     ) -> Self {
         let reply = move |Outcome { result, position }: Outcome<T>| match result {
             Ok(found) => reply(found, position),
-            Err(refusal) => Reply::from(refusal).at(position),
+            Err(refusal) => (Body::Refused(refusal), position),
         };
         match receipt {
-            Receipt::Known(outcome) => Answer::Now(reply(outcome)),
+            Receipt::Known(outcome) => {
+                let (body, position) = reply(outcome);
+                Answer::Now(Reply::new(body).at(position))
+            }
             Receipt::Late(outcome) => Answer::Later(Box::pin(async move { reply(outcome.await) })),
         }
     }

@@ -27,7 +27,7 @@ mod who;
 
 use std::{net::IpAddr, sync::Arc};
 
-pub use answer::{Answer, Effect, Reply};
+pub use answer::{Answer, Effect, LateReply, Reply};
 pub use speaker::Speaker;
 
 use crate::{

@@ -41,15 +41,14 @@ fn run(call: &Call<'_>) -> Answer {
         Ok(_) => (Refusal::MessageTooLong, Position::START),
         Err(refused) => refused,
     };
-    let refused = move || Reply::from(refused.0).at(refused.1);
     // What was sent before under this key is answered as then, whatever has changed since.
     match Recipient::parse(to) {
         Some(to) if key.is_some() => {
             Answer::to_read(store.find_repeated(message(&to)), move |found: Option<Stored>, position| {
-                found.map_or_else(refused, |stored| Reply::new(sent(stored)).at(position))
+                found.map_or((Body::Refused(refused.0), refused.1), |stored| (sent(stored), position))
             })
         }
-        _ => Answer::Now(refused()),
+        _ => Answer::Now(Reply::from(refused.0).at(refused.1)),
     }
 }
 

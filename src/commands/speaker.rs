@@ -142,11 +142,7 @@ impl Speaker {
         let command = find(request.command()).ok_or(Refusal::UnknownCommand)?;
         let session = match command.access {
             Access::Anyone => None,
-            Access::Session => {
-                let live = sessions.live(&mut request, service, now)?;
-                // That a session has made room for another may not be durable yet.
-                Some(live.ok_or_else(|| Reply::from(Refusal::NotAuthorized).at(service.sessions.position()))?)
-            }
+            Access::Session => Some(sessions.live(&mut request, service, now)?),
         };
         let arguments = request.bind(command.parameters)?;
         if let Some(session) = session {
@@ -158,13 +154,13 @@ impl Speaker {
 }
 
 impl Held {
-    /// The session of the request's token, or without one the connection's own; `None` if it is not live.
+    /// The session of the request's token, or without one the connection's own; refused if it is not live.
     fn live(
         &mut self,
         request: &mut Request<'_>,
         service: &Service,
         now: Timestamp,
-    ) -> Result<Option<&Arc<Session>>, Refusal> {
+    ) -> Result<&Arc<Session>, Reply> {
         let is_same = self.given.as_ref().is_some_and(|given| request.take_known_token(&given.text));
         let token = if is_same { None } else { request.take_token()? };
         if let Some(token) = token
@@ -178,6 +174,14 @@ impl Held {
         } else {
             self.own.as_ref().map(|own| own.session())
         };
-        Ok(session.filter(|session| service.touch(session, now)))
+        if let Some(session) = session
+            && service.touch(session, now)
+        {
+            return Ok(session);
+        }
+        // That it has ended may not be durable yet.
+        let digest = token.map(|token| token.digest()).or(session.map(|session| *session.digest()));
+        let position = digest.map(|digest| service.sessions.end_position(&digest)).unwrap_or_default();
+        Err(Reply::from(Refusal::NotAuthorized).at(position))
     }
 }

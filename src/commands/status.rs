@@ -48,12 +48,9 @@ async fn status(service: &Service, user: &User, id: MessageId) -> Result<Reply, 
     let Some(message) = found else {
         return Ok(Reply::from(Refusal::NoSuchMessage).at(position));
     };
-    let name = &user.username;
-    let seen = match &message.to {
-        Recipient::User(to) => *to == *name || message.from == *name,
-        Recipient::Room(room) => store.members(room, Some(id)).0.contains(name),
-    };
-    if !seen || id.0 <= user.messages_after {
+    let (part, told) = service.part_in(user, &message);
+    let position = position.max(told);
+    if part.is_none() {
         return Ok(Reply::from(Refusal::NoSuchMessage).at(position));
     }
     let (reply, told) = match &message.to {

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::Path};
 
 use crate::{
     fingerprint::Fingerprint,
-    users::{Users, rules},
+    users::{Users, password_policy},
 };
 
 pub(super) struct Banner<'a> {
@@ -32,9 +32,9 @@ impl Banner<'_> {
         let mut users: Vec<_> = self.users.iter().collect();
         users.sort_by_key(|user| &user.username);
         // Whoever still has the sample can be shown a line that works as it stands.
-        let sample = users.iter().find(|user| rules::is_sample(&user.password));
+        let sample = users.iter().find(|user| password_policy::is_sample(&user.password));
         match (sample, users.first()) {
-            (Some(user), _) => (&user.username, rules::SAMPLE),
+            (Some(user), _) => (&user.username, password_policy::SAMPLE),
             (None, Some(user)) => (&user.username, "PASSWORD"),
             (None, None) => ("USER", "PASSWORD"),
         }

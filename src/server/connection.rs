@@ -25,7 +25,12 @@ use super::{
     talk::Talk,
     watchdog::{self, Patience, Seen, Turn},
 };
-use crate::{commands::Speaker, protocol::Closing, service::Limit, store::BoxFuture};
+use crate::{
+    commands::Speaker,
+    protocol::Closing,
+    service::Limit,
+    store::{BoxFuture, Fate, Position},
+};
 
 /// A peer that sends without end is read this many times after the server was told to stop, and not again.
 const LAST_READS: u32 = 64;
@@ -105,6 +110,8 @@ struct Connection<S> {
     stall: Option<Box<Stall>>,
     reads_after_closing: u32,
     patience: Patience,
+    /// The position that the task has asked to be woken for because the store's queue was full.
+    awaits_room: Position,
 }
 
 /// The place in the registry, given back however the connection ends.
@@ -134,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stall: None,
             reads_after_closing: 0,
             patience,
+            awaits_room: Position::START,
         }
     }
 
@@ -237,9 +245,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Whether the store has so much to write that nothing more should be asked for yet.
-    fn is_congested(&self, cx: &mut Context<'_>) -> bool {
+    fn is_congested(&mut self, cx: &mut Context<'_>) -> bool {
         let store = &self.entry.server.service.store;
-        store.congestion().is_some_and(|position| store.durability().poll_settled(position, cx).is_pending())
+        let (Some(position), durability) = (store.congestion(), store.durability()) else {
+            return false;
+        };
+        // A waker is left once for each position, however often the task is woken for other things meanwhile.
+        if position == self.awaits_room {
+            return durability.fate(position) == Fate::Open;
+        }
+        let is_congested = durability.poll_settled(position, cx).is_pending();
+        if is_congested {
+            self.awaits_room = position;
+        }
+        is_congested
     }
 
     fn may_read(&self) -> bool {

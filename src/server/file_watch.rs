@@ -22,6 +22,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::files;
+
 /// Files that belong together are replaced one after the other: a change is told when nothing else has changed for
 /// this long,
 const QUIET: Duration = Duration::from_millis(200);
@@ -95,18 +97,13 @@ impl Reloads {
 
 /// The folder of a file, and that of the file that it is a link to.
 pub(super) fn folders(file: &Path) -> impl Iterator<Item = PathBuf> {
-    [Some(folder(file)), file.canonicalize().ok().map(|target| folder(&target))].into_iter().flatten()
+    [Some(file.to_owned()), file.canonicalize().ok()]
+        .into_iter()
+        .flatten()
+        .map(|file| files::parent(&file).to_owned())
 }
 
 /// Reading the files must not count as a change: that would be told, and make somebody read them.
 fn is_only_read(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
-}
-
-/// A file that is named without a folder is in the current one.
-fn folder(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }

@@ -2,7 +2,7 @@
 //! thread's when there is something to read, and keeps only what is left over. Both are wiped: passwords were in them.
 
 use std::{
-    cell::RefCell,
+    cell::Cell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -23,7 +23,16 @@ const READ: usize = 64 * 1024;
 const AHEAD: usize = 4 * 1024;
 
 thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CARRY + READ].into_boxed_slice());
+    static SCRATCH: Cell<Zeroizing<Vec<u8>>> = Cell::default();
+}
+
+/// Lends the thread's buffer. It is taken away meanwhile, not borrowed: what runs with it may come here again.
+fn with_scratch<T>(run: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut scratch = SCRATCH.take();
+    scratch.resize(CARRY + READ, 0);
+    let done = run(&mut scratch);
+    SCRATCH.set(scratch);
+    done
 }
 
 /// Bytes left over from a read.
@@ -94,7 +103,7 @@ impl Input {
         stream: Pin<&mut impl AsyncRead>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(&mut scratch[..AHEAD]);
             match ready!(stream.poll_read(cx, &mut buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.cut(),
@@ -118,7 +127,7 @@ impl Input {
         consume: impl FnOnce(&[u8], bool) -> Progress,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(!self.stopped && self.left.len() <= CARRY);
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(&mut scratch[CARRY..]);
             match ready!(stream.poll_read(cx, &mut buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.cut(),

@@ -5,23 +5,18 @@
 
 mod addresses;
 mod banner;
-mod cert;
 mod confine;
 mod connection;
 mod file_watch;
-mod import;
 mod input;
 mod listener;
 mod output;
-mod people;
-mod prompt;
 mod registry;
 mod reload;
 mod stall;
 mod start;
 mod talk;
 mod tls;
-mod upkeep;
 mod watchdog;
 
 use std::{
@@ -32,13 +27,10 @@ use std::{
 use tokio::{sync::Semaphore, time::Instant};
 
 pub use addresses::ListenError;
-pub use cert::CertError;
 pub use connection::serve;
 pub use listener::{Listeners, Summary, run};
-pub use people::PeopleError;
 pub use start::{StartError, start};
 pub use tls::{Tls, TlsError};
-pub use upkeep::{UpkeepError, upkeep};
 
 use self::registry::Registry;
 use crate::service::Service;

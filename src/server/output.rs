@@ -11,10 +11,10 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use crate::{
-    commands::{Effect, Reply},
+    commands::{Effect, LateReply, Reply},
     protocol::{Closing, Dialect, reply, reply::Body},
     service::Delivery,
-    store::{BoxFuture, Durability, Fate, Position},
+    store::{Durability, Fate, Position},
 };
 
 /// A connection that holds this many unwritten bytes is not read further,
@@ -55,7 +55,18 @@ struct Segment {
 enum Queued {
     Known(Reply, Dialect),
     Event(Reply),
-    Late(BoxFuture<'static, Reply>, Dialect),
+    Late(LateReply, Dialect),
+}
+
+impl Queued {
+    /// How many bytes it holds beside its own size.
+    fn len(&self) -> usize {
+        match self {
+            Queued::Known(Reply { body: Body::Rendered(bytes), .. }, _)
+            | Queued::Event(Reply { body: Body::Rendered(bytes), .. }) => bytes.len(),
+            Queued::Known(..) | Queued::Event(_) | Queued::Late(..) => 0,
+        }
+    }
 }
 
 /// The replies that have not been written, in order.
@@ -71,6 +82,8 @@ pub(super) struct Output {
     mid_reply: bool,
     /// Empty, or its first is late.
     queue: VecDeque<Queued>,
+    /// How many bytes are in `queue`.
+    queued_bytes: usize,
     /// The position that the task has asked to be woken for.
     awaited: Position,
 }
@@ -83,7 +96,8 @@ impl Output {
 
     /// There is so much that no further request is to be answered before some of it was written.
     pub(super) fn is_full(&self) -> bool {
-        self.segments.len() + self.queue.len() >= MAX_REPLIES || self.bytes.len() - self.written >= MAX_BYTES
+        self.segments.len() + self.queue.len() >= MAX_REPLIES
+            || self.bytes.len() - self.written + self.queued_bytes >= MAX_BYTES
     }
 
     /// Appends a reply.
@@ -92,7 +106,7 @@ impl Output {
     }
 
     /// Appends a reply that becomes known later.
-    pub(super) fn push_late(&mut self, reply: BoxFuture<'static, Reply>, dialect: Dialect) {
+    pub(super) fn push_late(&mut self, reply: LateReply, dialect: Dialect) {
         self.queue.push_back(Queued::Late(reply, dialect));
     }
 
@@ -113,6 +127,7 @@ impl Output {
         if self.queue.is_empty() {
             self.append(known);
         } else {
+            self.queued_bytes += known.len();
             self.queue.push_back(known);
         }
     }
@@ -121,6 +136,7 @@ impl Output {
     pub(super) fn abandon(&mut self) {
         let kept = usize::from(self.mid_reply);
         self.queue.clear();
+        self.queued_bytes = 0;
         self.segments.truncate(kept);
         self.released = kept;
         self.ready = self.segments.front().map_or(0, |begun| begun.len);
@@ -132,11 +148,13 @@ impl Output {
         let before = self.queue.len();
         while let Some(mut first) = self.queue.pop_front() {
             if let Queued::Late(reply, dialect) = &mut first {
-                let Poll::Ready(reply) = reply.as_mut().poll(cx) else {
+                let Poll::Ready((body, position)) = reply.as_mut().poll(cx) else {
                     self.queue.push_front(first);
                     break;
                 };
-                first = Queued::Known(reply, *dialect);
+                first = Queued::Known(Reply::new(body).at(position), *dialect);
+            } else {
+                self.queued_bytes -= first.len();
             }
             self.append(first);
         }

@@ -25,7 +25,7 @@ use crate::{
     config::{Durability, LogFormat, ServerArgs, StoreKind},
     service::{self, Clock, Rate, Service, Tries},
     store::{self, Store},
-    users::{self, Directory, Users, UsersFileError, rules},
+    users::{self, Directory, Users, UsersFileError, password_policy},
 };
 
 /// After everybody was told goodbye, work off the runtime's threads has this long to end.
@@ -136,7 +136,7 @@ fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
 
 /// Refuses users whose password everybody knows.
 fn refuse_samples(users: &Users, args: &ServerArgs) -> Result<(), StartError> {
-    let mut known: Vec<_> = users.iter().filter(|user| rules::has_sample_password(user)).collect();
+    let mut known: Vec<_> = users.iter().filter(|user| password_policy::has_sample_password(user)).collect();
     known.sort_unstable_by_key(|user| &user.username);
     let Some(first) = known.first() else {
         return Ok(());

@@ -4,14 +4,14 @@ use std::{io, net::IpAddr, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::{Limit, LoggedIn, Mailbox, Service, Session};
+use super::{Limit, LoggedIn, Mailbox, Service, Session, end_expired, sessions::Opened};
 use crate::{
     protocol::{Refusal, Secret, Token, UserName},
-    store::{MessageId, SessionRecord},
+    store::{MessageId, Position, SessionRecord},
     users::{
         self, PasswordHash, User, Users,
         edit::{self, EditError},
-        hash_in, rules, verify,
+        hash_in, password_policy, verify,
     },
 };
 
@@ -49,7 +49,9 @@ impl Service {
         loop {
             let user = self.verify(name, &password, from).await?;
             // Else the user has changed meanwhile, if only by a renewed hash: what is there now decides.
-            if let Some(logged_in) = self.open_session(&user, from) {
+            if let Some((logged_in, displaced)) = self.open_session(&user, from) {
+                // A session whose end cannot be stored goes on.
+                self.end_sessions(&displaced, None).await.ok();
                 if self.renews_hashes && user.password.is_weak() {
                     self.renew_hash(user, password);
                 }
@@ -58,8 +60,13 @@ impl Service {
         }
     }
 
-    /// Begins a session; `None` if the user is not as they were when their password was checked.
-    fn open_session(self: &Arc<Self>, user: &Arc<User>, from: IpAddr) -> Option<LoggedIn> {
+    /// Begins a session; returns those that have to end for it, too. `None` if the user is not as they were when their
+    /// password was checked.
+    fn open_session(
+        self: &Arc<Self>,
+        user: &Arc<User>,
+        from: IpAddr,
+    ) -> Option<(LoggedIn, Vec<Arc<Session>>)> {
         let (token, now) = (Token::random(), self.now());
         let record = SessionRecord {
             digest: token.digest(),
@@ -69,18 +76,26 @@ impl Service {
             number: self.sessions.next_number(&user.username),
         };
         let position = self.store.open_session(record.clone());
-        let (session, displaced) = self.sessions.open(user, &record, position, now);
-        for displaced in displaced {
-            self.store.end_session(displaced.digest());
+        let Opened { session, expired, displaced } = self.sessions.open(user, &record, position, now);
+        for expired in expired {
+            end_expired(&self.store, expired.digest());
         }
+        let (table, opened) = (self.sessions.clone(), session.clone());
+        self.store.durability().when_settled(position, move |result| match result {
+            Ok(()) => opened.set_durable(),
+            Err(_) => table.end(&opened),
+        });
         // A change of the file either finds the session and ends it, or is found here.
         if !self.is_current(user) {
-            self.end_expired(&session);
+            self.revoke(&session);
+            for session in &displaced {
+                session.set_ending(false);
+            }
             return None;
         }
         // The connection that asked for it is bound to it now, and tells of both at once.
         tracing::info!(%from, user = %user.username, "logged in");
-        Some(LoggedIn { token, session, position })
+        Some((LoggedIn { token, session, position }, displaced))
     }
 
     /// The user of that name, if the password is theirs.
@@ -137,7 +152,7 @@ impl Service {
         origin: Option<&Arc<Mailbox>>,
     ) -> Result<(), Refusal> {
         let name = &session.user().username;
-        if let Err(weak) = rules::check(name, &new) {
+        if let Err(weak) = password_policy::check(name, &new) {
             tracing::debug!(%weak, "new password refused");
             return Err(Refusal::WeakPassword);
         }
@@ -239,7 +254,7 @@ impl Service {
 
     fn end_all(&self, user: &UserName) {
         for session in self.sessions.of_user(user, self.now()).0 {
-            self.end_expired(&session);
+            self.revoke(&session);
         }
     }
 
@@ -254,15 +269,29 @@ impl Service {
                     break;
                 };
                 self.end_all(&user.username);
-                for entry in self.store.rooms(&user.username).0.iter().filter(|entry| entry.joined) {
-                    self.store.leave(&user.username, &entry.room);
+                self.attendance.forget(&user.username);
+                let rooms = self.store.rooms(&user.username).0;
+                let joined = rooms.iter().filter(|entry| entry.joined);
+                let mut changes: Vec<_> =
+                    joined.map(|entry| self.store.leave(&user.username, &entry.room)).collect();
+                // Last, because it is what tells that all else is done.
+                if self.are_durable(&changes).await {
+                    changes = vec![self.store.acknowledge(&user.username, upto, direct, self.now())];
                 }
-                let position = self.store.acknowledge(&user.username, upto, direct, self.now());
-                if self.store.durability().settled(position).await.is_err() {
+                if !self.are_durable(&changes).await {
                     break;
                 }
             }
         }
+    }
+
+    /// Waits until all positions are settled. Returns whether none has failed.
+    async fn are_durable(&self, positions: &[Position]) -> bool {
+        let mut durable = true;
+        for position in positions {
+            durable &= self.store.durability().settled(*position).await.is_ok();
+        }
+        durable
     }
 
     /// How many messages to the user, not to a room, wait up to that one.

@@ -111,7 +111,7 @@ impl Service {
         }
         let (service, user) = (self.clone(), user.clone());
         spawn(async move {
-            for other in service.store.acquaintances(&user).await {
+            for other in service.contacts(&user).await {
                 service.watchers.put(&other, None, |notices| {
                     notices.presence.insert(user.clone());
                 });

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use strum::{EnumCount, VariantArray};
+
 use crate::protocol::Closing;
 
 /// A limit that keeps one from taking what is for all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, VariantArray)]
 pub enum Limit {
     /// Connections in all.
     Connections,
@@ -31,18 +33,7 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Limit; 10] = [
-        Limit::Connections,
-        Limit::ConnectionsPerAddress,
-        Limit::LoginDeadline,
-        Limit::LineDeadline,
-        Limit::IdleTimeout,
-        Limit::SlowConsumer,
-        Limit::LineLength,
-        Limit::RequestRate,
-        Limit::LoginTries,
-        Limit::LoginQueue,
-    ];
+    pub const ALL: &[Limit] = Limit::VARIANTS;
 
     /// The one that a connection is ended for.
     #[must_use]
@@ -76,9 +67,9 @@ impl Limit {
     }
 }
 
-/// How often each limit was reached since the start.
+/// How often each limit was reached since the start. One counter for each variant, so that every limit is an index.
 #[derive(Debug, Default)]
-pub struct Counts([AtomicU64; Limit::ALL.len()]);
+pub struct Counts([AtomicU64; Limit::COUNT]);
 
 impl Counts {
     /// One more.
@@ -100,12 +91,12 @@ mod tests {
     #[test]
     fn each_limit_has_a_count_and_a_name_of_its_own() {
         let counts = Counts::default();
-        for (i, limit) in Limit::ALL.into_iter().enumerate() {
+        for (i, limit) in Limit::ALL.iter().copied().enumerate() {
             (0..=i).for_each(|_| counts.count(limit));
             assert_eq!(Limit::ALL.iter().position(|other| other.name() == limit.name()), Some(i));
         }
         for (i, limit) in (1..).zip(Limit::ALL) {
-            assert_eq!(counts.of(limit), i);
+            assert_eq!(counts.of(*limit), i);
         }
     }
 }

@@ -57,17 +57,20 @@ impl Taken {
 impl Lease {
     /// Takes messages out of the inbox; `origin` is the connection that did. Returns what must be durable before anybody
     /// is told.
-    #[must_use]
     pub fn take(&self, taken: Taken, origin: Option<&Arc<Mailbox>>) -> Position {
-        let Taken { upto: Some(upto), direct } = taken else {
+        let Taken { upto: Some(upto), mut direct } = taken else {
             return Position::START;
         };
         let at = self.service.now();
         let store = &self.service.store;
         let position = store.acknowledge(&self.user, upto, direct.len(), at);
         if !self.service.watchers.is_empty() {
+            direct.retain(|(sender, id)| self.service.may_tell_sender(sender, *id));
             let (service, user, origin) = (self.service.clone(), self.user.clone(), origin.cloned());
-            store.durability().when_durable(position, move || {
+            store.durability().when_settled(position, move |result| {
+                if result.is_err() {
+                    return;
+                }
                 let acked = |notices: &mut Notices| notices.acked = notices.acked.max(Some(upto));
                 service.watchers.put(&user, origin.as_ref(), acked);
                 service.watchers.delivered(&direct, at);

@@ -15,9 +15,12 @@ mod rate;
 mod session;
 mod sessions;
 mod throttle;
+mod visibility;
 mod watchers;
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
+
+use tokio::sync::oneshot;
 
 pub use account::Change;
 pub use binding::{Binding, Watching};
@@ -31,11 +34,12 @@ pub use rate::Rate;
 pub use session::{Session, SessionEntry};
 pub use sessions::Sessions;
 pub use throttle::{Origin, Tries};
+pub use visibility::Part;
 pub use watchers::Watchers;
 
 use self::{delivery::Inboxes, login::Hashing, presence::Attendance, throttle::Throttle};
 use crate::{
-    protocol::{Refusal, Timestamp, Token, UserName},
+    protocol::{Refusal, Timestamp, Token, TokenDigest, UserName},
     store::{Position, Store},
     users::Directory,
 };
@@ -45,7 +49,7 @@ pub struct Service {
     /// Who exists.
     pub users: Directory,
     /// Who is logged in.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// What survives.
     pub store: Arc<dyn Store>,
     /// Who is told as things happen.
@@ -99,17 +103,36 @@ pub struct LoggedIn {
     pub position: Position,
 }
 
+/// Ends an expired session in the store.
+fn end_expired(store: &Arc<dyn Store>, session: &TokenDigest) {
+    // That it is not live rests on the clock alone, before and after a restart.
+    let _ = store.end_session(session);
+}
+
+/// Ends a session in the store that is refused from now on. Until that is durable, whoever shows its token is told nothing:
+/// after a crash it would be live again.
+fn end_refused(store: &Arc<dyn Store>, sessions: &Arc<Sessions>, session: TokenDigest) {
+    let position = store.end_session(&session);
+    sessions.refuse(&session, position);
+    let sessions = sessions.clone();
+    store.durability().when_settled(position, move |result| {
+        if result.is_ok() {
+            sessions.forget_refused(&session);
+        }
+    });
+}
+
 impl Service {
     /// A service in which those are logged in whose sessions the store has kept.
     #[must_use]
     pub fn new(users: impl Into<Directory>, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
-        let (users, sessions) = (users.into(), Sessions::default());
+        let (users, sessions) = (users.into(), Arc::<Sessions>::default());
         for record in store.sessions() {
-            // Who is not in the users file any more is not logged in.
-            let live =
-                users.get(&record.user).is_some_and(|user| sessions.restore(&user, &record, clock.now()));
-            if !live {
-                store.end_session(&record.digest);
+            match users.get(&record.user) {
+                // A user who is not in the users file any more is not logged in.
+                None => end_refused(&store, &sessions, record.digest),
+                Some(user) if sessions.restore(&user, &record, clock.now()) => {}
+                Some(_) => end_expired(&store, &record.digest),
             }
         }
         let watchers = Arc::new(Watchers::default());
@@ -149,34 +172,69 @@ impl Service {
         Some(session)
     }
 
-    /// Ends a session that is not live any more, if nobody has; its connections are told.
+    /// Ends a session that has expired, if nobody has; its connections are told.
     pub fn end_expired(&self, session: &Session) {
-        self.store.end_session(session.digest());
+        end_expired(&self.store, session.digest());
         self.sessions.end(session);
+    }
+
+    /// Ends a session at once, whether or not its end can be stored; its connections are told when that is durable.
+    pub(super) fn revoke(&self, session: &Session) {
+        end_refused(&self.store, &self.sessions, *session.digest());
+        self.sessions.end(session);
+    }
+
+    /// Ends sessions, each when its end is stored, even if nobody waits for that; `origin` is the connection that asked for
+    /// it. Until then they are live, and nobody is told anything else.
+    ///
+    /// # Errors
+    /// What kept an end from being stored: that session goes on.
+    pub(super) fn end_sessions(
+        &self,
+        sessions: &[Arc<Session>],
+        origin: Option<&Arc<Mailbox>>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send + use<> {
+        let end = |session: &Arc<Session>| {
+            let (done, ended) = oneshot::channel();
+            let (table, session, origin) = (self.sessions.clone(), session.clone(), origin.cloned());
+            let position = self.store.end_session(session.digest());
+            self.store.durability().when_settled(position, move |result| {
+                match result {
+                    Ok(()) => table.end_by(&session, origin.as_ref()),
+                    Err(_) => session.set_ending(false),
+                }
+                done.send(result).ok();
+            });
+            ended
+        };
+        let ends: Vec<_> = sessions.iter().map(end).collect();
+        async move {
+            let mut result = Ok(());
+            for end in ends {
+                result = result.and(end.await.unwrap_or(Err(Refusal::Internal)));
+            }
+            result
+        }
     }
 
     /// Ends sessions of a user, once their ends are stored; `origin` is the connection that asked for it.
     ///
     /// # Errors
-    /// What kept their ends from being stored: they go on.
+    /// What kept an end from being stored: that session goes on.
     pub async fn log_out(
         self: &Arc<Self>,
         user: &UserName,
         sessions: &[Arc<Session>],
         origin: Option<&Arc<Mailbox>>,
     ) -> Result<(), Refusal> {
-        let ends: Vec<_> = sessions.iter().map(|session| self.store.end_session(session.digest())).collect();
-        for (session, position) in sessions.iter().zip(ends) {
-            self.store.durability().settled(position).await?;
-            self.sessions.end_by(session, origin);
-        }
+        let ended = self.end_sessions(sessions, origin).await;
         self.presence_changed(user);
+        ended?;
         tracing::info!(%user, sessions = sessions.len(), "logged out");
         Ok(())
     }
 
     /// How a user is shown to others, and what must be durable before that is told.
-    #[must_use]
     pub fn presence(&self, user: &UserName) -> (Presence, Position) {
         let now = self.now();
         let (sessions, position) = self.sessions.of_user(user, now);

@@ -106,6 +106,13 @@ impl Attendance {
         std::mem::replace(&mut entry.told, now) != now
     }
 
+    /// The name is somebody else's from now on: nothing of its last owner is shown.
+    pub(super) fn forget(&self, user: &UserName) {
+        if let Some(entry) = self.lock().get_mut(user) {
+            entry.left = None;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<UserName, Entry>> {
         self.0.lock().expect("nothing panics while it is held")
     }

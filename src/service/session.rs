@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,10 @@ pub struct Session {
     /// What the store knows of that.
     stored_used_ms: AtomicI64,
     ended: AtomicBool,
+    /// Its end was asked for and is not stored yet.
+    ending: AtomicBool,
+    /// What must be durable before anybody may be told that it is there: a [`Position`].
+    opened: AtomicU64,
     number: u32,
     /// Connections that are bound to it.
     connections: AtomicUsize,
@@ -60,7 +64,12 @@ pub struct SessionEntry {
 }
 
 impl Session {
-    pub(super) fn new(user: &Arc<User>, record: &SessionRecord, requests: Arc<Bucket>) -> Arc<Self> {
+    pub(super) fn new(
+        user: &Arc<User>,
+        record: &SessionRecord,
+        opened: Position,
+        requests: Arc<Bucket>,
+    ) -> Arc<Self> {
         Arc::new(Session {
             digest: record.digest,
             user: user.clone(),
@@ -68,6 +77,8 @@ impl Session {
             used_ms: AtomicI64::new(record.used.0),
             stored_used_ms: AtomicI64::new(record.used.0),
             ended: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            opened: AtomicU64::new(opened.0),
             number: record.number,
             connections: AtomicUsize::new(0),
             mailboxes: Mutex::default(),
@@ -136,6 +147,26 @@ impl Session {
 
     pub(super) fn disconnect(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What must be durable before anybody may be told that it is there.
+    pub(super) fn opened(&self) -> Position {
+        Position(self.opened.load(Ordering::Relaxed))
+    }
+
+    /// It is durable that it is there.
+    pub(super) fn set_durable(&self) {
+        self.opened.store(Position::START.0, Ordering::Relaxed);
+    }
+
+    /// Whether its end was asked for.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// From now on its end was asked for, or was not.
+    pub(super) fn set_ending(&self, ending: bool) {
+        self.ending.store(ending, Ordering::Relaxed);
     }
 
     /// When it was used last.

@@ -28,30 +28,34 @@ struct Table {
     numbers: HashMap<UserName, u32>,
     /// What each user asks for.
     buckets: HashMap<UserName, Arc<Bucket>>,
-    /// What must be durable before anybody may be told of the latest change.
-    position: Position,
+    /// Sessions that are refused though their ends are not durable, and the positions of these ends.
+    refused: HashMap<TokenDigest, Position>,
+}
+
+/// A session that was begun, and what it ends.
+pub(super) struct Opened {
+    pub(super) session: Arc<Session>,
+    /// Ended already: whether their ends are stored or not, they are not live.
+    pub(super) expired: Vec<Arc<Session>>,
+    /// To be ended when their ends are stored, because there would be too many.
+    pub(super) displaced: Vec<Arc<Session>>,
 }
 
 impl Sessions {
-    /// Begins a session that the store keeps at `position`. Returns those of the user, too, that ended by that: the
-    /// expired, and the longest unused of more than there may be.
+    /// Begins a session that the store keeps at `position`, and ends those of the user that have expired.
     pub(super) fn open(
         &self,
         user: &Arc<User>,
         record: &SessionRecord,
         position: Position,
         now: Timestamp,
-    ) -> (Arc<Session>, Vec<Arc<Session>>) {
+    ) -> Opened {
         let mut table = self.lock();
-        let session = Session::new(user, record, table.bucket(&user.username));
-        let mut displaced = table.end_expired(&user.username, now);
-        while let Some(longest_unused) = table.excess(&user.username) {
-            table.end(&longest_unused, None);
-            displaced.push(longest_unused);
-        }
+        let session = Session::new(user, record, position, table.bucket(&user.username));
+        let expired = table.end_expired(&user.username, now);
+        let displaced = table.displace(&user.username);
         table.insert(&session);
-        table.position = table.position.max(position);
-        (session, displaced)
+        Opened { session, expired, displaced }
     }
 
     /// The number of the user's next session.
@@ -63,11 +67,12 @@ impl Sessions {
     }
 
     /// The user's live sessions, the oldest first, and what must be durable before they are told.
-    #[must_use]
     pub fn of_user(&self, user: &UserName, now: Timestamp) -> (Vec<Arc<Session>>, Position) {
         let table = self.lock();
         let live = table.by_user.get(user).into_iter().flatten().filter(|session| session.is_live(now));
-        (live.cloned().collect(), table.position)
+        let live: Vec<_> = live.cloned().collect();
+        let position = live.iter().map(|session| session.opened()).max().unwrap_or_default();
+        (live, position)
     }
 
     /// A session that the store has kept; returns whether it is live.
@@ -78,7 +83,7 @@ impl Sessions {
         let number = if record.number == 0 { *last + 1 } else { record.number };
         *last = number.max(*last);
         let record = SessionRecord { number, ..record.clone() };
-        let session = Session::new(user, &record, table.bucket(&user.username));
+        let session = Session::new(user, &record, Position::START, table.bucket(&user.username));
         let live = session.is_live(now);
         if live {
             table.insert(&session);
@@ -86,10 +91,19 @@ impl Sessions {
         live
     }
 
-    /// What must be durable before anybody may be told who is logged in, or not.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.lock().position
+    /// From now on the session is refused, though its end at `position` is not durable.
+    pub(super) fn refuse(&self, session: &TokenDigest, position: Position) {
+        self.lock().refused.insert(*session, position);
+    }
+
+    /// The end of a session that was refused is durable.
+    pub(super) fn forget_refused(&self, session: &TokenDigest) {
+        self.lock().refused.remove(session);
+    }
+
+    /// What must be durable before anybody may be told that the session is not live.
+    pub fn end_position(&self, session: &TokenDigest) -> Position {
+        self.lock().refused.get(session).copied().unwrap_or_default()
     }
 
     /// The session that the token proves, expired or not.
@@ -116,11 +130,18 @@ impl Sessions {
     }
 
     /// The names of all who hold a live session, sorted, and what must be durable before they are told.
-    #[must_use]
     pub fn active(&self, now: Timestamp) -> (Vec<UserName>, Position) {
-        let table = self.lock();
-        let live = table.by_user.iter().filter(|(_, own)| own.iter().any(|session| session.is_live(now)));
-        (live.map(|(name, _)| name.clone()).collect(), table.position)
+        let (table, mut position) = (self.lock(), Position::START);
+        let mut names = Vec::new();
+        for (name, own) in &table.by_user {
+            // One that is durable is enough: then nothing is told of the others.
+            let live = own.iter().filter(|session| session.is_live(now)).map(|session| session.opened());
+            if let Some(opened) = live.min() {
+                position = position.max(opened);
+                names.push(name.clone());
+            }
+        }
+        (names, position)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -138,14 +159,18 @@ impl Table {
         self.by_user.entry(session.user().username.clone()).or_default().push(session.clone());
     }
 
-    /// The session that has to make room for another of the same user.
-    fn excess(&self, name: &UserName) -> Option<Arc<Session>> {
-        let own = self.by_user.get(name).filter(|own| own.len() >= MAX_SESSIONS)?;
-        own.iter().min_by_key(|session| session.used()).cloned()
+    /// The sessions that have to make room for another of the same user, marked as ending: the longest unused.
+    fn displace(&self, name: &UserName) -> Vec<Arc<Session>> {
+        let own = self.by_user.get(name).into_iter().flatten();
+        let mut own: Vec<_> = own.filter(|session| !session.is_ending()).collect();
+        own.sort_by_key(|session| session.used());
+        let displaced = own.into_iter().rev().skip(MAX_SESSIONS - 1).cloned();
+        displaced.inspect(|session| session.set_ending(true)).collect()
     }
 
     fn end(&mut self, session: &Session, origin: Option<&Arc<Mailbox>>) {
-        session.end(self.position, origin);
+        let position = self.refused.get(session.digest()).copied().unwrap_or_default();
+        session.end(position, origin);
         self.by_token.remove(session.digest());
         let name = &session.user().username;
         if let Some(own) = self.by_user.get_mut(name) {
@@ -192,7 +217,7 @@ mod tests {
         sessions: &Sessions,
         user: &Arc<User>,
         now: Timestamp,
-    ) -> (Token, Arc<Session>, Option<Arc<Session>>) {
+    ) -> (Token, Arc<Session>, Vec<Arc<Session>>) {
         let token = Token::random();
         let record = SessionRecord {
             digest: token.digest(),
@@ -201,9 +226,11 @@ mod tests {
             used: now,
             number: 1,
         };
-        let (session, displaced) = sessions.open(user, &record, Position::START, now);
-        let mut live = displaced.into_iter().filter(|session| now.since(session.entry().created) < IDLE);
-        (token, session, live.next())
+        let opened = sessions.open(user, &record, Position::START, now);
+        for displaced in &opened.displaced {
+            sessions.end(displaced);
+        }
+        (token, opened.session, opened.displaced)
     }
 
     fn after(time: Duration) -> Timestamp {
@@ -251,10 +278,10 @@ mod tests {
         let held: Vec<_> = (0..100).map(|i| open(&sessions, &messi, Timestamp(i))).collect();
         assert!(held[0].1.touch(Timestamp(500)));
         let (.., displaced) = open(&sessions, &messi, Timestamp(1000));
-        assert!(Arc::ptr_eq(&displaced.expect("one"), &held[1].1));
+        assert!(displaced.len() == 1 && Arc::ptr_eq(&displaced[0], &held[1].1));
         let live = held.iter().filter(|(token, ..)| sessions.find(token).is_some()).count();
         assert_eq!(live, 99);
-        assert!(open(&sessions, &user("henderson"), Timestamp(1000)).2.is_none());
+        assert!(open(&sessions, &user("henderson"), Timestamp(1000)).2.is_empty());
         assert_eq!(active(&sessions, Timestamp(1000)), ["henderson", "messi"]);
     }
 
@@ -264,7 +291,7 @@ mod tests {
         let messi = user("messi");
         let old: Vec<_> = (0..100).map(|_| open(&sessions, &messi, Timestamp(0))).collect();
         let (.., displaced) = open(&sessions, &messi, after(IDLE));
-        assert!(displaced.is_none());
+        assert!(displaced.is_empty());
         assert_eq!(sessions.lock().by_token.len(), 1);
         drop(old);
     }

@@ -2,11 +2,11 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, VecDeque},
     future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
 };
@@ -15,6 +15,7 @@ use crate::protocol::Refusal;
 
 /// A place in a store's log. Everything up to a durable position is durable, but for what failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[must_use = "what rests on it may be told only when it is durable"]
 pub struct Position(pub u64);
 
 impl Position {
@@ -33,20 +34,56 @@ pub enum Fate {
     Failed(Refusal),
 }
 
+/// The most failed ranges that are remembered. A full disk adds one each time that a write is refused after one that
+/// found room; the oldest are forgotten.
+const MAX_FAILED: usize = 64 * 1024;
+
 /// How far a log is durable. One writer reports, any number of tasks wait.
 #[derive(Default)]
 pub struct Durability {
     /// Every position up to this one is durable or failed.
     settled: AtomicU64,
-    any_failed: AtomicBool,
+    /// The last position that failed; what comes after it is looked up without the lock.
+    last_failed: AtomicU64,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// Ranges (after, up to) that failed, oldest first; neighbours with one cause are one range.
-    failed: Vec<(Position, Position, Refusal)>,
+    /// Sorted, and none overlaps another; neighbours with one cause are one range.
+    failed: VecDeque<FailedRange>,
+    /// The end of the last failed range that was forgotten. Whether a position before it failed is not known any more.
+    forgotten: Position,
     waiting: BinaryHeap<Waiting>,
+}
+
+/// Positions that failed: those after `after`, up to and including `upto`.
+struct FailedRange {
+    after: Position,
+    upto: Position,
+    cause: Refusal,
+}
+
+impl Inner {
+    fn add_failed(&mut self, range: FailedRange) {
+        match self.failed.back_mut() {
+            Some(last) if last.upto == range.after && last.cause == range.cause => last.upto = range.upto,
+            _ => self.failed.push_back(range),
+        }
+        if self.failed.len() > MAX_FAILED
+            && let Some(oldest) = self.failed.pop_front()
+        {
+            self.forgotten = oldest.upto;
+        }
+    }
+
+    fn fate(&self, position: Position) -> Fate {
+        if position <= self.forgotten {
+            return Fate::Failed(Refusal::Uncertain);
+        }
+        let range = self.failed.get(self.failed.partition_point(|range| range.upto < position));
+        range.filter(|range| range.after < position).map_or(Fate::Durable, |range| Fate::Failed(range.cause))
+    }
 }
 
 impl Durability {
@@ -56,12 +93,19 @@ impl Durability {
         if position.0 > self.settled.load(Ordering::Acquire) {
             return Fate::Open;
         }
-        if !self.any_failed.load(Ordering::Acquire) {
+        // Stored before `settled` is: whoever sees a position settled sees whether it failed.
+        if position == Position::START || position.0 > self.last_failed.load(Ordering::Acquire) {
             return Fate::Durable;
         }
-        let inner = self.lock();
-        let cause = inner.failed.iter().rev().find(|(after, upto, _)| *after < position && position <= *upto);
-        cause.map_or(Fate::Durable, |&(.., refusal)| Fate::Failed(refusal))
+        self.lock().fate(position)
+    }
+
+    /// The position that a state rests on, if its latest change has this one: [`Position::START`] once that is settled.
+    ///
+    /// To be called while the state is locked. What failed was taken back from the state before it was reported, so what is in
+    /// the state and settled is durable. Without this, states would hold positions for ever, and no failure could be forgotten.
+    pub fn unsettled(&self, position: Position) -> Position {
+        if self.fate_is_open(position) { position } else { Position::START }
     }
 
     /// Ready as soon as `position` is durable or has failed; until then the task is woken when it is.
@@ -82,20 +126,41 @@ impl Durability {
     /// # Errors
     /// The refusal that it failed with.
     pub async fn settled(&self, position: Position) -> Result<(), Refusal> {
+        let mut left: Option<Waker> = None;
         poll_fn(|cx| match self.fate(position) {
-            Fate::Open => self.poll_settled(position, cx),
             Fate::Durable | Fate::Failed(_) => Poll::Ready(()),
+            // Polled because something else woke the task: the waker that was left is good.
+            Fate::Open if left.as_ref().is_some_and(|left| left.will_wake(cx.waker())) => Poll::Pending,
+            Fate::Open => {
+                left = Some(cx.waker().clone());
+                self.poll_settled(position, cx)
+            }
         })
         .await;
+        self.result(position)
+    }
+
+    /// What became of a position that is settled.
+    fn result(&self, position: Position) -> Result<(), Refusal> {
         match self.fate(position) {
             Fate::Failed(refusal) => Err(refusal),
             Fate::Durable | Fate::Open => Ok(()),
         }
     }
 
-    /// Calls `done` when `position` has become durable; drops it if that failed. At once if it is known, else by whoever
-    /// reports it: `done` returns soon.
-    pub fn when_durable(self: &Arc<Self>, position: Position, done: impl FnOnce() + Send + 'static) {
+    /// How many wakers wait for a position.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Calls `done` once `position` is durable, or with the refusal that it failed with: at once if that is known, else on the
+    /// thread that reports it. `done` must return soon.
+    pub fn when_settled(
+        self: &Arc<Self>,
+        position: Position,
+        done: impl FnOnce(Result<(), Refusal>) + Send + 'static,
+    ) {
         let call = Arc::new(Call { done: Mutex::new(Some(Box::new(done))), log: self.clone(), position });
         let waker = Waker::from(call.clone());
         if self.poll_settled(position, &mut Context::from_waker(&waker)).is_ready() {
@@ -120,11 +185,8 @@ impl Durability {
             return;
         }
         if let Some(cause) = cause {
-            self.any_failed.store(true, Ordering::Release);
-            match inner.failed.last_mut() {
-                Some((_, upto, known)) if *upto == after && *known == cause => *upto = position,
-                _ => inner.failed.push((after, position, cause)),
-            }
+            inner.add_failed(FailedRange { after, upto: position, cause });
+            self.last_failed.store(position.0, Ordering::Release);
         }
         self.settled.store(position.0, Ordering::Release);
         let mut woken = Vec::new();
@@ -144,9 +206,9 @@ impl Durability {
     }
 }
 
-/// What is to be done when a position is durable.
+/// What is to be done when a position is settled.
 struct Call {
-    done: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    done: Mutex<Option<OnSettled>>,
     log: Arc<Durability>,
     position: Position,
 }
@@ -154,13 +216,13 @@ struct Call {
 impl Wake for Call {
     fn wake(self: Arc<Self>) {
         let done = self.done.lock().expect("nothing panics while it is held").take();
-        if let Some(done) = done
-            && self.log.fate(self.position) == Fate::Durable
-        {
-            done();
+        if let Some(done) = done {
+            done(self.log.result(self.position));
         }
     }
 }
+
+type OnSettled = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
 /// A task that waits for a position; the heap's greatest is the lowest position.
 struct Waiting(Reverse<Position>, Waker);
@@ -226,23 +288,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_done_when_durable_is_done_once_or_never() {
-        let (log, count) = (Arc::new(Durability::default()), Arc::new(AtomicUsize::new(0)));
+    fn failures_among_successes_are_found_fast_and_forgotten_at_last() {
+        let log = Durability::default();
+        let count = 2 * MAX_FAILED as u64 + 100;
+        for at in 0..count {
+            log.fail(Position(2 * at + 1), Refusal::Storage);
+            log.advance(Position(2 * at + 2));
+        }
+        assert_eq!(log.lock().failed.len(), MAX_FAILED);
+        let last = 2 * count;
+        let began = std::time::Instant::now();
+        for back in (0..2 * MAX_FAILED as u64).step_by(2) {
+            assert_eq!(log.fate(Position(last - back)), Fate::Durable);
+            assert_eq!(log.fate(Position(last - back - 1)), Fate::Failed(Refusal::Storage));
+        }
+        // A walk through all ranges for each takes minutes.
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(
+            log.fate(Position(1)),
+            Fate::Failed(Refusal::Uncertain),
+            "nobody is told that it is durable"
+        );
+        assert_eq!((log.fate(Position::START), log.unsettled(Position(2))), (Fate::Durable, Position::START));
+        assert_eq!(log.unsettled(Position(last + 1)), Position(last + 1));
+    }
+
+    #[test]
+    fn what_is_to_be_done_when_settled_is_done_once() {
+        let log = Arc::new(Durability::default());
+        let done = Arc::new(Mutex::new(Vec::new()));
         let when = |position| {
-            let count = count.clone();
-            log.when_durable(Position(position), move || {
-                count.fetch_add(1, Ordering::Relaxed);
+            let done = done.clone();
+            log.when_settled(Position(position), move |result| {
+                done.lock().expect("no panics").push((position, result));
             });
         };
+        let take = || std::mem::take(&mut *done.lock().expect("no panics"));
         when(0);
-        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert_eq!(take(), [(0, Ok(()))]);
         when(1);
         when(2);
-        assert_eq!(count.load(Ordering::Relaxed), 1);
+        assert_eq!(take(), []);
         log.advance(Position(1));
-        assert_eq!(count.load(Ordering::Relaxed), 2);
+        assert_eq!(take(), [(1, Ok(()))]);
         log.fail(Position(2), Refusal::Storage);
-        assert_eq!(count.load(Ordering::Relaxed), 2);
+        log.advance(Position(3));
+        assert_eq!(take(), [(2, Err(Refusal::Storage))]);
     }
 
     #[test]

@@ -271,7 +271,7 @@ impl Store for Memory {
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
         let state = self.lock();
-        let mut all = state.rooms.companions(user);
+        let mut all = state.rooms.room_mates(user);
         all.extend(state.partners.get(user).into_iter().flatten().cloned());
         all.remove(user);
         Box::pin(ready(all.into_iter().collect()))

@@ -14,8 +14,8 @@ pub use durability::{Durability, Fate, Position};
 pub use memory::Memory;
 pub use rooms::{Membership, RoomEntry};
 pub use sqlite::{
-    BackupError, Durable, Known, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check, database,
-    known_data,
+    BackupError, Durable, NameUsage, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check,
+    database, name_usage,
 };
 
 use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};

@@ -1,4 +1,4 @@
-//! Who is in which room, and was when.
+//! Rooms: who is in which room, and during which messages each user was in it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,12 +7,12 @@ use foldhash::fast::RandomState;
 use super::{MessageId, Position};
 use crate::protocol::{RoomName, UserName};
 
-/// A stay in a room, by the messages that fall into it.
+/// A stay in a room, as an interval of message numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
-    /// The first number that a message in it can have.
+    /// Number of the first message that can belong to it.
     pub(super) from: MessageId,
-    /// The first that one after it has; `None` as long as the stay lasts.
+    /// Number of the first message after it; `None` while the stay lasts.
     pub(super) until: Option<MessageId>,
 }
 
@@ -21,50 +21,50 @@ impl Span {
         self.from <= id && self.until.is_none_or(|until| id < until)
     }
 
-    /// Whether messages after `id` can fall into it.
-    pub(super) fn reaches_past(self, id: MessageId) -> bool {
+    /// Whether a message after `id` can belong to it.
+    pub(super) fn extends_past(self, id: MessageId) -> bool {
         self.until.is_none_or(|until| until.0 > id.0 + 1)
     }
 }
 
-/// What somebody is to a room.
+/// Relation of a user to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
-    /// There is no such room.
+    /// The room does not exist.
     NoRoom,
-    /// Not in it, and never was.
+    /// The user was never in the room.
     Never,
-    /// Was in it.
+    /// The user was in the room and has left.
     Former,
-    /// Is in it.
+    /// The user is in the room.
     Current,
 }
 
-/// A room, as it is listed.
+/// A room in a list for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomEntry {
     /// Its name.
     pub room: RoomName,
-    /// How many are in it.
+    /// Number of users in it.
     pub members: usize,
-    /// Whether the one who asks is.
+    /// Whether the user who asks is in it.
     pub joined: bool,
 }
 
 #[derive(Default)]
 struct Room {
-    /// Everybody who ever was in it. No list is empty; only the last span may be open.
+    /// Stays of every user who was ever in it, oldest first. No list is empty, and only its last stay may last still.
     stays: BTreeMap<UserName, Vec<Span>>,
     members: usize,
 }
 
-/// All rooms.
+/// All rooms, and who is or was in them.
 #[derive(Default)]
 pub(super) struct Rooms {
     by_name: BTreeMap<RoomName, Room>,
-    /// The rooms that somebody is or was in.
+    /// The rooms that each user is or was in.
     of_user: HashMap<UserName, BTreeSet<RoomName>, RandomState>,
-    /// What must be durable before anybody may be told of the latest change.
+    /// Position that must be durable before a reply may depend on the latest change.
     pub(super) position: Position,
 }
 
@@ -82,12 +82,12 @@ impl Rooms {
         }
     }
 
-    /// A stay begins with the next message's number. The user is not in the room.
+    /// Begins a stay with message `from`, the next one. The user must not be in the room.
     pub(super) fn join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         self.restore(user, room, Span { from, until: None });
     }
 
-    /// A stay that was kept, in the order of their beginnings.
+    /// Adds a stay. To be called in the order in which the stays of a user in a room began.
     pub(super) fn restore(&mut self, user: &UserName, room: &RoomName, span: Span) {
         let entry = self.by_name.entry(room.clone()).or_default();
         entry.members += usize::from(span.until.is_none());
@@ -95,7 +95,9 @@ impl Rooms {
         self.of_user.entry(user.clone()).or_default().insert(room.clone());
     }
 
-    /// The stay ends before the next message's number. Returns when it began; `None` if the user is not in the room.
+    /// Ends a stay before message `until`, the next one.
+    ///
+    /// Returns the first message of the stay; `None` if the user is not in the room.
     pub(super) fn leave(&mut self, user: &UserName, room: &RoomName, until: MessageId) -> Option<MessageId> {
         let room = self.by_name.get_mut(room)?;
         let span = room.stays.get_mut(user)?.last_mut().filter(|span| span.until.is_none())?;
@@ -104,8 +106,8 @@ impl Rooms {
         Some(span.from)
     }
 
-    /// A stay that was not stored after all.
-    pub(super) fn take_back_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    /// Undoes a join that was not stored: removes the stay that began with `from`, and the room if nobody was ever in it.
+    pub(super) fn undo_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
@@ -127,8 +129,8 @@ impl Rooms {
         }
     }
 
-    /// An end that was not stored after all.
-    pub(super) fn take_back_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    /// Undoes a leave that was not stored: the stay that began with `from` lasts again.
+    pub(super) fn undo_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
@@ -139,12 +141,12 @@ impl Rooms {
         }
     }
 
-    /// The user's stays, oldest first.
+    /// The user's stays in a room, oldest first.
     pub(super) fn stays(&self, user: &UserName, room: &RoomName) -> &[Span] {
         self.by_name.get(room).and_then(|room| room.stays.get(user)).map_or(&[], Vec::as_slice)
     }
 
-    /// Every stay of the user that messages after `id` can fall into.
+    /// All stays of the user to which a message after `id` can belong.
     pub(super) fn stays_past<'a>(
         &'a self,
         user: &'a UserName,
@@ -153,22 +155,22 @@ impl Rooms {
         let rooms = self.of_user.get(user).into_iter().flatten();
         rooms.flat_map(move |room| {
             let stays = self.stays(user, room).iter().copied();
-            stays.filter(move |span| span.reaches_past(id)).map(move |span| (room, span))
+            stays.filter(move |span| span.extends_past(id)).map(move |span| (room, span))
         })
     }
 
-    /// Whether the user is or was in any room.
+    /// Whether the user is in any room, or was.
     pub(super) fn knows(&self, user: &UserName) -> bool {
         self.of_user.contains_key(user)
     }
 
-    /// How many rooms the user is in.
+    /// Number of rooms that the user is in.
     pub(super) fn count(&self, user: &UserName) -> usize {
         let rooms = self.of_user.get(user).into_iter().flatten();
         rooms.filter(|room| is_open(self.stays(user, room))).count()
     }
 
-    /// All rooms by name, as the user sees them.
+    /// All rooms, sorted by name, as the user sees them.
     pub(super) fn list(&self, user: &UserName) -> Vec<RoomEntry> {
         let entry = |(name, room): (&RoomName, &Room)| RoomEntry {
             room: name.clone(),
@@ -178,7 +180,7 @@ impl Rooms {
         self.by_name.iter().map(entry).collect()
     }
 
-    /// Who is in the room, or was when that message came, by name.
+    /// Users who are in the room or, if `at` is given, who were in it when that message came; sorted by name.
     pub(super) fn members(&self, room: &RoomName, at: Option<MessageId>) -> Vec<UserName> {
         let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         let is_member = |stays: &[Span]| match at {
@@ -188,14 +190,14 @@ impl Rooms {
         all.filter(|(_, stays)| is_member(stays)).map(|(user, _)| user.clone()).collect()
     }
 
-    /// Every stay in a room, of everybody.
+    /// All stays of all users in a room.
     pub(super) fn all_stays(&self, room: &RoomName) -> impl Iterator<Item = (&UserName, Span)> {
         let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         all.flat_map(|(user, stays)| stays.iter().map(move |span| (user, *span)))
     }
 
-    /// Everybody who is in a room with the user, the user too.
-    pub(super) fn companions(&self, user: &UserName) -> BTreeSet<UserName> {
+    /// Users who are in a room with the user, and the user if in any room.
+    pub(super) fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {
         let rooms = self.of_user.get(user).into_iter().flatten();
         let joined = rooms.filter(|room| is_open(self.stays(user, room)));
         joined.flat_map(|room| self.members(room, None)).collect()
@@ -230,7 +232,7 @@ mod tests {
         );
         rooms.join(&ann, &lab, MessageId(9));
         rooms.join(&bob, &lab, MessageId(9));
-        assert_eq!(rooms.companions(&ann).len(), 2);
+        assert_eq!(rooms.room_mates(&ann).len(), 2);
         assert_eq!((rooms.count(&ann), rooms.members(&lab, None)), (1, vec![ann.clone(), bob.clone()]));
     }
 
@@ -240,10 +242,10 @@ mod tests {
         let mut rooms = Rooms::default();
         rooms.join(&ann, &lab, MessageId(5));
         rooms.leave(&ann, &lab, MessageId(6));
-        rooms.take_back_leave(&ann, &lab, MessageId(5));
+        rooms.undo_leave(&ann, &lab, MessageId(5));
         assert_eq!(rooms.membership(&ann, &lab), Membership::Current);
         assert_eq!(rooms.list(&ann)[0].members, 1);
-        rooms.take_back_join(&ann, &lab, MessageId(5));
+        rooms.undo_join(&ann, &lab, MessageId(5));
         assert_eq!(rooms.membership(&ann, &lab), Membership::NoRoom);
         assert_eq!(rooms.count(&ann), 0);
     }

@@ -1,12 +1,15 @@
-//! Numbers in order.
+//! Search in sorted message numbers.
 
 use std::collections::VecDeque;
 
 use super::MessageId;
 
-/// Where in `ids`, which grow, those begin that come after `id`. Soon found if they are few, as for who watches.
+/// Returns the index of the first number in `ids`, which must be sorted, that is greater than `id`.
+///
+/// It searches from the end in doubling steps (galloping search), so it is fast if few numbers are greater. For a client that
+/// watches that is the usual case.
 pub(super) fn begin_after(ids: &VecDeque<MessageId>, id: MessageId) -> usize {
-    // All from `end` on come after it; the steps towards the beginning double.
+    // All numbers from `end` on are greater.
     let (mut end, mut step) = (ids.len(), 1);
     while let Some(before) = end.checked_sub(step).filter(|at| ids[*at] > id) {
         (end, step) = (before, step * 2);

@@ -1,4 +1,6 @@
-//! Who exists now: read by every request without waiting, replaced as a whole when the users file has changed.
+//! The directory: a snapshot of all users that every request reads without waiting.
+//!
+//! A change replaces the whole snapshot: when the users file has changed, or when a password has.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,50 +9,50 @@ use arc_swap::{ArcSwap, Guard};
 use super::{Password, PasswordHash, User, Users};
 use crate::protocol::UserName;
 
-/// Everybody who exists, as of now.
+/// The users who exist now.
 pub struct Directory {
     current: ArcSwap<Users>,
-    /// Where changed passwords are written; without it they last as long as the process.
+    /// Users file into which changed passwords are written; without one they last until the process ends.
     file: Option<PathBuf>,
 }
 
 impl Directory {
-    /// Those of a users file, into which changed passwords are written.
+    /// Returns a directory of the users in `file`, into which changed passwords are written.
     #[must_use]
     pub fn of_file(users: Users, file: PathBuf) -> Self {
         Directory { file: Some(file), ..Directory::from(users) }
     }
 
-    /// Where changed passwords are written.
+    /// Users file into which changed passwords are written, if there is one.
     #[must_use]
     pub fn file(&self) -> Option<&PathBuf> {
         self.file.as_ref()
     }
 
-    /// Everybody. To be held for a moment, not across an `await`: [`all`](Directory::all) is for that.
+    /// Returns the current users for a moment. To keep them, or hold them across an `await`, use [`all`](Directory::all).
     #[must_use]
     pub fn now(&self) -> Guard<Arc<Users>> {
         self.current.load()
     }
 
-    /// The same, to be kept.
+    /// Returns the current users, to be kept for any time.
     #[must_use]
     pub fn all(&self) -> Arc<Users> {
         self.current.load_full()
     }
 
-    /// The user of that name.
+    /// Returns the user of that name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<User>> {
         self.now().get(name).cloned()
     }
 
-    /// Replaces everybody; returns who was there before. One caller at a time.
+    /// Replaces all users and returns the previous ones. The caller must see to it that no other change runs meanwhile.
     pub fn replace(&self, users: Users) -> Arc<Users> {
         self.current.swap(Arc::new(users))
     }
 
-    /// Replaces one user's password. One caller at a time.
+    /// Replaces the password of one user, if that user exists. The caller must see to it that no other change runs meanwhile.
     pub fn set_password(&self, name: &UserName, password: PasswordHash) {
         let mut users = Users::clone(&self.now());
         let Some(user) = users.get(name) else {

@@ -1,25 +1,28 @@
-//! Changing the users file in place: every byte that a change does not concern stays as it is.
+//! Changes the users file in place: every byte that a change does not concern stays as it is.
 //!
-//! All who change the file (the subcommands, a running server) take one lock, and replace it as a whole: a reader finds
-//! either the old file or the new one, and so does who comes after a power cut. Nothing here asks or tells anybody
-//! anything, and no password in clear comes in.
+//! All who change the file (the subcommands, a running server) take one lock and replace it as a whole: a reader finds
+//! the old file or the new one, and so does a reader after a power cut. This module prints nothing, and no password in
+//! clear comes in.
+//!
+//! `toml_edit` says where in the text a user stands, and the text is changed there. It does not write the whole file,
+//! because it would write every line end as LF and put the lines of dotted keys together.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    fs::{self, File},
+    io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
+use toml_edit::{Document, DocumentMut, InlineTable, Item, TableLike, Value};
 use zeroize::Zeroizing;
 
-use super::{
-    Users, UsersFileError,
-    file::{Place, parse, parse_with_places},
+use super::{User, Users, UsersFileError, parse};
+use crate::{
+    files::{self, ReplaceError},
+    protocol::UserName,
 };
-use crate::protocol::UserName;
 
 /// Why the file was not changed. It is as it was.
 #[derive(Debug, Error)]
@@ -67,7 +70,7 @@ pub enum EditError {
         /// Whose.
         username: String,
     },
-    /// It is right, but not laid out so that it can be changed.
+    /// The changed file would not say what was meant. It was not written.
     #[error("{file}: {problem}\n  remedy: make that change with an editor")]
     Form {
         /// As it was named.
@@ -87,6 +90,12 @@ fn remedy(cause: &io::Error) -> &'static str {
             "make space on that disk, and try again"
         }
         _ => "see to the disk, or name another file with --users FILE",
+    }
+}
+
+impl From<ReplaceError> for EditError {
+    fn from(ReplaceError { path, doing, cause }: ReplaceError) -> Self {
+        EditError::Io { path, doing, cause }
     }
 }
 
@@ -125,11 +134,19 @@ pub fn add(file: &Path, people: &[NewUser]) -> Result<(), EditError> {
             })
     };
     change(file, true, added, |current| {
-        let mut text = current.text.to_owned();
         for new in people {
             if current.users.get(&new.username).is_some() {
                 return Err(EditError::Exists { file: current.file(), username: new.username.clone() });
             }
+        }
+        let document = current.document()?;
+        // No table can be added to an inline one.
+        if let Some(Item::Value(Value::InlineTable(_))) = document.get(USERS) {
+            return current
+                .with_inline_users(&document, |users| people.iter().for_each(|new| insert(users, new)));
+        }
+        let mut text = current.text.to_owned();
+        for new in people {
             append(&mut text, new);
         }
         Ok(text)
@@ -152,38 +169,46 @@ pub fn set_password(
             && after.get(username).is_some_and(|user| user.password.reveal() == new_hash)
     };
     change(file, false, set, |current| {
-        let place = current.place(username)?;
-        let user = current.users.get(username);
-        if expected.is_some_and(|expected| user.is_some_and(|user| user.password.reveal() != expected)) {
+        let user = current.user(username)?;
+        if expected.is_some_and(|expected| user.password.reveal() != expected) {
             return Err(EditError::Changed { file: current.file(), username: username.to_owned() });
         }
-        let text = current.text;
-        Ok([&text[..place.password.start], &quoted(new_hash), &text[place.password.end..]].concat())
+        let document = current.document()?;
+        let password = users_of(&document).and_then(|users| users.get(username)?.get("password")?.span());
+        let password = password.ok_or_else(|| current.form())?;
+        Ok(with(current.text, password, &quoted(new_hash)))
     })
 }
 
-/// Removes a user: the table, and the comment that stands right above it.
+/// Removes a user and the comment that stands right above.
 ///
 /// # Errors
-/// If there is no such user, it does not stand in a table of its own, or the file cannot be used or written.
+/// If there is no such user, or the file cannot be used or written.
 pub fn remove(file: &Path, username: &str) -> Result<(), EditError> {
     let removed =
         |before: &Users, after: &Users| after.len() + 1 == before.len() && after.get(username).is_none();
     change(file, false, removed, |current| {
-        let place = current.place(username)?;
-        without(current.text, place).ok_or_else(|| EditError::Form {
-            file: current.file(),
-            problem: format!("{username} does not stand in a table of its own, [users.{username}]"),
-        })
+        current.user(username)?;
+        let document = current.document()?;
+        if let Some(Item::Value(Value::InlineTable(_))) = document.get(USERS) {
+            return current.with_inline_users(&document, |users| {
+                users.remove(username);
+            });
+        }
+        let users = users_of(&document).ok_or_else(|| current.form())?;
+        let lines = lines_of(users, username).ok_or_else(|| current.form())?;
+        Ok(without(current.text, lines))
     })
 }
 
-/// The file as it is before a change.
+/// The table in which all users stand.
+const USERS: &str = "users";
+
+/// The file before a change.
 struct Current<'a> {
     path: &'a Path,
     text: &'a str,
     users: &'a Users,
-    places: &'a [Place],
 }
 
 impl<'a> Current<'a> {
@@ -191,10 +216,50 @@ impl<'a> Current<'a> {
         self.path.display().to_string()
     }
 
-    fn place(&self, username: &str) -> Result<&'a Place, EditError> {
-        let unknown = || EditError::Unknown { file: self.file(), username: username.to_owned() };
-        self.places.iter().find(|place| *place.username == *username).ok_or_else(unknown)
+    fn form(&self) -> EditError {
+        EditError::Form { file: self.file(), problem: "this change is not possible in place".to_owned() }
     }
+
+    fn user(&self, username: &str) -> Result<&User, EditError> {
+        let unknown = || EditError::Unknown { file: self.file(), username: username.to_owned() };
+        self.users.get(username).map(|user| &**user).ok_or_else(unknown)
+    }
+
+    /// The text with the place of every key and value. The parser's own error shows a line of the file, which may be a
+    /// password, so it is dropped.
+    fn document(&self) -> Result<Document<&'a str>, EditError> {
+        Document::parse(self.text).map_err(|_| self.form())
+    }
+
+    /// The text in which the inline table `users = { … }` is changed, and nothing else.
+    fn with_inline_users(
+        &self,
+        document: &Document<&str>,
+        change: impl FnOnce(&mut InlineTable),
+    ) -> Result<String, EditError> {
+        let place = document.get(USERS).and_then(Item::span).ok_or_else(|| self.form())?;
+        let mut document: DocumentMut = self.text.parse().map_err(|_| self.form())?;
+        let users = document.get_mut(USERS).and_then(Item::as_inline_table_mut).ok_or_else(|| self.form())?;
+        change(users);
+        // What surrounds it stands in the text.
+        users.decor_mut().clear();
+        // The editor writes every line end as LF.
+        let mut changed = users.to_string();
+        if self.text[place.clone()].contains("\r\n") {
+            changed = changed.replace("\r\n", "\n").replace('\n', "\r\n");
+        }
+        Ok(with(self.text, place, &changed))
+    }
+}
+
+/// The table of users in the document, whatever its form.
+fn users_of<'a>(document: &'a Document<&str>) -> Option<&'a dyn TableLike> {
+    document.get(USERS)?.as_table_like()
+}
+
+/// The text with other text in one place of it.
+fn with(text: &str, place: Range<usize>, new: &str) -> String {
+    [&text[..place.start], new, &text[place.end..]].concat()
 }
 
 /// Locks, reads, changes, reads what came of it (`is_done` compares), and replaces.
@@ -215,20 +280,19 @@ fn change(
         Err(cause) if make && cause.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
         Err(cause) => return Err(UsersFileError::Read { file: name, cause }.into()),
     };
-    let (loaded, places) = parse_with_places(&text, &name)?;
-    let current = Current { path: file, text: &text, users: &loaded.users, places: &places };
+    let loaded = parse(&text, &name)?;
+    let current = Current { path: file, text: &text, users: &loaded.users };
     let changed = Zeroizing::new(edit(&current)?);
     // Whatever somebody's TOML looks like: nothing is written that does not say what was meant.
     if !parse(&changed, &name).is_ok_and(|after| is_done(&loaded.users, &after.users)) {
-        let problem = "its users do not stand in tables [users.NAME]".to_owned();
-        return Err(EditError::Form { file: name, problem });
+        return Err(current.form());
     }
-    lock.replace(&changed)
+    Ok(files::replace(&lock.target, changed.as_bytes())?)
 }
 
 /// TOML for a text.
 fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    Value::from(text).to_string()
 }
 
 /// Puts a user's table at the end.
@@ -255,37 +319,106 @@ fn append(text: &mut String, new: &NewUser) {
     }
 }
 
-/// The text without somebody's table and the comment right above it; `None` if it is no such table.
-fn without(text: &str, place: &Place) -> Option<String> {
-    let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
-    let header = line_start(place.key.start);
-    if !text[header..].trim_start().starts_with('[') {
-        return None;
+/// Puts a user at the end of the inline table of users.
+fn insert(users: &mut InlineTable, new: &NewUser) {
+    let NewUser { username, name, country, hash, messages_after } = new;
+    let mut user = InlineTable::new();
+    user.insert("name", name.as_str().into());
+    if !country.is_empty() {
+        user.insert("country", country.as_str().into());
     }
-    let mut begin = header;
+    user.insert("password", hash.as_str().into());
+    if let Ok(after @ 1..) = i64::try_from(*messages_after) {
+        user.insert("messages_after", after.into());
+    }
+    let mut user = Value::from(user);
+    // What stood between the last one and the closing brace stands there again.
+    if let Some((_, last)) = users.iter_mut().last() {
+        let suffix = last.decor().suffix().cloned().unwrap_or_default();
+        last.decor_mut().set_suffix("");
+        user.decor_mut().set_suffix(suffix);
+    }
+    users.insert(&**username, user);
+}
+
+/// What of the text a user takes up, from a key to the end of a value.
+enum Lines {
+    /// A table of its own, with its header.
+    Table(Range<usize>),
+    /// Keys of another table: one with an inline table, or several dotted ones, in the order of the file.
+    Keys(Vec<Range<usize>>),
+}
+
+/// Where a user stands in a table of users that is no inline table.
+fn lines_of(users: &dyn TableLike, username: &str) -> Option<Lines> {
+    let (key, item) = users.get_key_value(username)?;
+    let key = key.span()?;
+    let Some(table) = item.as_table() else {
+        let place = key.start..item.span()?.end;
+        return Some(Lines::Keys(Vec::from([place])));
+    };
+    let mut keys = Vec::new();
+    for (field, value) in table {
+        keys.push(table.key(field)?.span()?.start..value.span()?.end);
+    }
+    keys.sort_unstable_by_key(|place| place.start);
+    let last = keys.last()?.end;
+    Some(if table.is_dotted() { Lines::Keys(keys) } else { Lines::Table(key.start..last) })
+}
+
+/// The text without a user and the comment right above.
+fn without(text: &str, lines: Lines) -> String {
+    match lines {
+        Lines::Table(place) => {
+            let (begin, mut end) = whole_lines(text, &place);
+            let mut begin = with_comment_above(text, begin);
+            while end < text.len() && text[end..line_end(text, end)].trim().is_empty() {
+                end = line_end(text, end);
+            }
+            if end == text.len() {
+                // The blank lines that set the last one off.
+                while begin > 0 && text[line_start(text, begin - 1)..begin].trim().is_empty() {
+                    begin = line_start(text, begin - 1);
+                }
+            }
+            with(text, begin..end, "")
+        }
+        Lines::Keys(places) => {
+            let mut text = text.to_owned();
+            for (i, place) in places.iter().enumerate().rev() {
+                let (begin, end) = whole_lines(&text, place);
+                let begin = if i == 0 { with_comment_above(&text, begin) } else { begin };
+                text.replace_range(begin..end, "");
+            }
+            text
+        }
+    }
+}
+
+/// Where the lines of a place begin and end.
+fn whole_lines(text: &str, place: &Range<usize>) -> (usize, usize) {
+    (line_start(text, place.start), line_end(text, place.end))
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |end| end + 1)
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
+}
+
+/// Where the comment right above a line begins, or else the line. What the file begins with is about all of it.
+fn with_comment_above(text: &str, line: usize) -> usize {
+    let mut begin = line;
     while begin > 0 {
-        let above = line_start(begin - 1);
+        let above = line_start(text, begin - 1);
         if !text[above..begin].trim_start().starts_with('#') {
-            break;
+            return begin;
         }
         begin = above;
     }
-    // What the file begins with is about all of it.
-    if begin == 0 {
-        begin = header;
-    }
-    let mut end = line_end(place.end);
-    while end < text.len() && text[end..line_end(end)].trim().is_empty() {
-        end = line_end(end);
-    }
-    if end == text.len() {
-        // The blank lines that set the last one off.
-        while begin > 0 && text[line_start(begin - 1)..begin].trim().is_empty() {
-            begin = line_start(begin - 1);
-        }
-    }
-    Some([&text[..begin], &text[end..]].concat())
+    line
 }
 
 /// The right to change a users file, as long as it lives.
@@ -304,14 +437,13 @@ pub struct Lock {
 /// If it cannot be opened or made.
 pub fn lock(file: &Path) -> Result<Lock, EditError> {
     let target = resolve(file).map_err(failed(file, "find it"))?;
-    let path = with_suffix(&target, ".lock");
+    let path = files::with_suffix(&target, ".lock");
     let doing = "lock the users file";
     let is_new = !path.exists();
-    let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let lock = lock.map_err(failed(&path, doing))?;
+    let lock = files::private().read(true).open(&path).map_err(failed(&path, doing))?;
     if let Ok(owner) = fs::metadata(&target)
         // Made by root for a server that is not: it must be able to take it, too.
-        && let Err(cause) = give(&lock, &owner)
+        && let Err(cause) = files::take_owner(&lock, &owner)
     {
         if is_new {
             fs::remove_file(&path).ok();
@@ -322,68 +454,148 @@ pub fn lock(file: &Path) -> Result<Lock, EditError> {
     Ok(Lock { target, _file: lock })
 }
 
-impl Lock {
-    /// Puts `text` in the place of the file, at once and for good.
-    fn replace(&self, text: &str) -> Result<(), EditError> {
-        let old = fs::metadata(&self.target).ok();
-        if old.as_ref().is_some_and(|old| !old.is_file()) {
-            let cause = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(failed(&self.target, "replace it")(cause));
-        }
-        // One name for all: what a crash left behind is gone with the next change.
-        let fresh = with_suffix(&self.target, ".new");
-        let written = write(&fresh, text, old.as_ref()).map_err(failed(&fresh, "write it"));
-        let replaced = written
-            .and_then(|()| fs::rename(&fresh, &self.target).map_err(failed(&self.target, "replace it")));
-        if replaced.is_err() {
-            fs::remove_file(&fresh).ok();
-            return replaced;
-        }
-        let folder = parent(&self.target);
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder, "sync it"))
-    }
-}
-
-/// Writes and syncs a new file that only its owner reads: the owner of the old one, if there is one.
-fn write(path: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    if let Some(old) = old {
-        give(&file, old)?;
-    }
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Makes a file belong to whom another belongs.
-fn give(file: &File, like: &Metadata) -> io::Result<()> {
-    let has = file.metadata()?;
-    if (has.uid(), has.gid()) == (like.uid(), like.gid()) {
-        return Ok(());
-    }
-    fchown(file, Some(like.uid()), Some(like.gid()))
-}
-
 /// Where links lead, also if nothing is there yet.
 fn resolve(file: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(file) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => match fs::read_link(file) {
-            Ok(link) => resolve(&parent(file).join(link)),
+            Ok(link) => resolve(&files::parent(file).join(link)),
             Err(_) => Ok(file.to_owned()),
         },
         resolved => resolved,
     }
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+    const HASH: &str =
+        "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
+
+    /// Every form that TOML has for two users, ann and bob, with what must stay as it is around them.
+    const FORMS: [&str; 8] = [
+        "# all\n[users.ann] # a\nname='Ann'\npassword = 'one' # p\n\n# b\n[users.bob]\nname='B'\npassword='two'\n",
+        "# all\n[users]\n# a\nann = { name='Ann', password = 'one' } # p\nbob={name='B',password='two'}\n",
+        "# all\n\n# a\nusers.ann = { name='Ann', password = 'one' } # p\nusers.bob={name='B',password='two'}\n",
+        "# all\n[users]\nann.name='Ann' # n\nann . password = 'one' # p\n\nbob.name='B'\nbob.password='two'\n",
+        "# all\nusers.ann.name='Ann'\nusers.bob.name='B'\nusers.ann.password='one' # p\nusers.bob.password='two'\n",
+        "# all\nusers = { ann = { name='Ann', password = 'one' }, bob={name='B',password='two'} } # end\n",
+        "# all\nusers = { ann.name='Ann', ann.password = 'one', bob={name='B',password='two'}} # end\n",
+        "# all\nusers = { # in\n  ann = { name='Ann', password = 'one' }, # a\n  bob = {name='B',password='two'}, # b\n} # end\n",
+    ];
+
+    /// Each form with each line end, with and without a byte order mark and an end of the last line.
+    fn texts() -> Vec<String> {
+        let mut texts = Vec::new();
+        for form in FORMS {
+            for mark in ["", "\u{feff}"] {
+                for end in ["\n", "\r\n"] {
+                    let text = format!("{mark}{}", form.replace('\n', end));
+                    texts.extend([text.trim_end().to_owned(), text]);
+                }
+            }
+        }
+        // Both kinds of line end in one file. (An inline table gets one of them when it is changed.)
+        texts.extend(FORMS[..5].iter().map(|form| form.replacen('\n', "\r\n", 2)));
+        texts
+    }
+
+    struct File(tempfile::TempDir);
+
+    impl File {
+        fn new(text: &str) -> Self {
+            let file = File(tempfile::tempdir().expect("a folder"));
+            fs::write(file.path(), text).expect("written");
+            file
+        }
+
+        fn path(&self) -> PathBuf {
+            self.0.path().join("users.toml")
+        }
+
+        fn text(&self) -> String {
+            fs::read_to_string(self.path()).expect("UTF-8")
+        }
+
+        fn names(&self) -> Vec<String> {
+            let users = super::super::load(&self.path()).expect("understood").users;
+            let mut names: Vec<_> = users.iter().map(|user| user.username.to_string()).collect();
+            names.sort_unstable();
+            names
+        }
+    }
+
+    #[test]
+    fn a_password_is_replaced_in_every_form_and_nothing_else() {
+        for text in texts() {
+            let file = File::new(&text);
+            for (name, old) in [("ann", "'one'"), ("bob", "'two'")] {
+                set_password(&file.path(), name, Some(&old[1..4]), HASH).expect(&text);
+                assert_eq!(file.text(), text.replace(old, &format!("\"{HASH}\"")));
+                fs::write(file.path(), &text).expect("written");
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_is_added_in_every_form() {
+        let new = |username: &str, messages_after| NewUser {
+            username: UserName::parse(username).expect("a name"),
+            name: "Dé \"E\" \\".to_owned(),
+            country: String::new(),
+            hash: HASH.to_owned(),
+            messages_after,
+        };
+        for text in texts() {
+            let file = File::new(&text);
+            add(&file.path(), &[new("d.e", 0), new("eve", 7)]).expect(&text);
+            assert_eq!(file.names(), ["ann", "bob", "d.e", "eve"]);
+            // Before and after the new ones there is all that was there.
+            let after = file.text();
+            let at = after.find("d.e").expect("added");
+            let before = text.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
+            assert!(before + 8 >= at.min(text.len()), "{text:?} became {after:?}");
+            let rest = text[before..].trim_start();
+            assert!(after.ends_with(rest), "{text:?} became {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_removed_in_every_form_with_the_comment_above() {
+        let check = |form: usize, name: &str, expected: &str| {
+            for end in ["\n", "\r\n"] {
+                for mark in ["", "\u{feff}"] {
+                    let text = |text: &str| format!("{mark}{}", text.replace('\n', end));
+                    let file = File::new(&text(FORMS[form]));
+                    remove(&file.path(), name).expect("removed");
+                    assert_eq!(file.text(), text(expected));
+                }
+            }
+        };
+        check(0, "ann", "# all\n# b\n[users.bob]\nname='B'\npassword='two'\n");
+        check(0, "bob", "# all\n[users.ann] # a\nname='Ann'\npassword = 'one' # p\n");
+        check(1, "ann", "# all\n[users]\nbob={name='B',password='two'}\n");
+        check(1, "bob", "# all\n[users]\n# a\nann = { name='Ann', password = 'one' } # p\n");
+        check(2, "ann", "# all\n\nusers.bob={name='B',password='two'}\n");
+        check(2, "bob", "# all\n\n# a\nusers.ann = { name='Ann', password = 'one' } # p\n");
+        check(3, "ann", "# all\n[users]\n\nbob.name='B'\nbob.password='two'\n");
+        check(3, "bob", "# all\n[users]\nann.name='Ann' # n\nann . password = 'one' # p\n\n");
+        check(4, "ann", "# all\nusers.bob.name='B'\nusers.bob.password='two'\n");
+        check(4, "bob", "# all\nusers.ann.name='Ann'\nusers.ann.password='one' # p\n");
+        check(5, "ann", "# all\nusers = { bob={name='B',password='two'} } # end\n");
+        check(5, "bob", "# all\nusers = { ann = { name='Ann', password = 'one' }} # end\n");
+        check(6, "ann", "# all\nusers = { bob={name='B',password='two'}} # end\n");
+        check(7, "bob", "# all\nusers = { # in\n  ann = { name='Ann', password = 'one' }, # b\n} # end\n");
+    }
+
+    #[test]
+    fn everybody_can_be_removed() {
+        for text in texts() {
+            let file = File::new(&text);
+            remove(&file.path(), "ann").expect(&text);
+            remove(&file.path(), "bob").expect(&text);
+            assert_eq!(file.names(), [""; 0]);
+            assert!(file.text().contains("# all"));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The users file: `[users.NAME]` with `name`, `country`, `password`, `messages_after`; and where in it each stands.
+//! The users file: `[users.NAME]` with `name`, `country`, `password`, `messages_after`.
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
@@ -9,39 +9,39 @@ use toml::Spanned;
 use super::{Password, PasswordHash, User, Users};
 use crate::protocol::{Secret, UserName};
 
-/// Why a users file cannot be used: where, and what to do. Never shows a line of the file, which may be a password.
+/// Why a users file cannot be used. It never shows text of the file, which may be a password.
 #[derive(Debug, Error)]
 pub enum UsersFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error(
         "{file}: {cause}\n  remedy: name the users file with --users FILE, or make one like the sample users.toml"
     )]
     Read {
-        /// As it was named.
+        /// Path as it was given.
         file: String,
-        /// The system's reason.
+        /// Error of the operating system.
         cause: std::io::Error,
     },
-    /// It can be read, and line `line` is wrong.
+    /// The file can be read, but line `line` is wrong.
     #[error("{file}:{line}: {problem}\n  remedy: {remedy}")]
     Line {
-        /// As it was named.
+        /// Path as it was given.
         file: String,
-        /// From 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// What is wrong on that line.
         problem: String,
-        /// What to do.
+        /// How the operator can fix it.
         remedy: String,
     },
 }
 
-/// A users file that can be used, if not all in it is as it should be.
+/// The contents of a users file that can be used, with warnings about what should be changed in it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Everybody in it.
+    /// All users in the file.
     pub users: Users,
-    /// What the operator should be told, a line each.
+    /// Warnings for the operator, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -56,35 +56,15 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: Spanned<String>,
-    country: Option<Spanned<String>>,
+    country: Option<String>,
     password: Spanned<String>,
-    messages_after: Option<Spanned<u64>>,
+    messages_after: Option<u64>,
 }
 
-impl Entry {
-    /// Where its last value ends.
-    fn end(&self) -> usize {
-        let country = self.country.as_ref().map_or(0, |value| value.span().end);
-        let messages_after = self.messages_after.as_ref().map_or(0, |value| value.span().end);
-        self.name.span().end.max(self.password.span().end).max(country).max(messages_after)
-    }
-}
-
-/// Where in the text of a users file a user stands, in bytes.
-pub(super) struct Place {
-    pub(super) username: UserName,
-    /// The name itself, in the header of its table.
-    pub(super) key: Range<usize>,
-    /// The password with its quotes.
-    pub(super) password: Range<usize>,
-    /// The end of the last value.
-    pub(super) end: usize,
-}
-
-/// Reads the file at `path`.
+/// Reads the users file at `path`.
 ///
 /// # Errors
-/// If it cannot be read or anything in it is not understood.
+/// [`UsersFileError`] if it cannot be read, or for the first mistake in it.
 pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
@@ -93,16 +73,11 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
     }
 }
 
-/// Reads the text of a users file; `file` is what errors call it.
+/// Parses the text of a users file; `file` is its name in errors and warnings.
 ///
 /// # Errors
-/// If anything in it is not understood.
+/// [`UsersFileError::Line`] for the first mistake in it.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
-    parse_with_places(text, file).map(|(loaded, _)| loaded)
-}
-
-/// The same, and where everybody stands, in the order of the file.
-pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<Place>), UsersFileError> {
     let source = Source { text, file };
     let document: Document = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
@@ -114,9 +89,8 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
     })?;
     let mut warnings = Vec::new();
     let mut users = Vec::with_capacity(document.users.len());
-    let mut places = Vec::with_capacity(document.users.len());
     let mut entries: Vec<_> = document.users.into_iter().collect();
-    // In the order of the file, so that the first mistake in it is the one that is told.
+    // Sort by place in the file, so that the first mistake is the one that is reported.
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, entry) in entries {
         let Some(username) = UserName::parse(key.get_ref()) else {
@@ -127,35 +101,34 @@ pub(super) fn parse_with_places(text: &str, file: &str) -> Result<(Loaded, Vec<P
             return Err(source.wrong(
                 entry.name.span(),
                 format!("{username} has an empty name"),
-                "write what others are to be shown",
+                "write the name that other users see",
             ));
         }
-        let (end, span) = (entry.end(), entry.password.span());
-        places.push(Place { username: username.clone(), key: key.span(), password: span.clone(), end });
+        let span = entry.password.span();
         let password = source.password(&username, entry.password.into_inner(), span, &mut warnings)?;
         users.push(User {
             username,
             name: entry.name.into_inner(),
-            country: entry.country.map(Spanned::into_inner).unwrap_or_default(),
+            country: entry.country.unwrap_or_default(),
             password,
-            messages_after: entry.messages_after.map_or(0, Spanned::into_inner),
+            messages_after: entry.messages_after.unwrap_or(0),
         });
     }
     if users.is_empty() {
         warnings
             .push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
     }
-    Ok((Loaded { users: users.into_iter().collect(), warnings }, places))
+    Ok(Loaded { users: users.into_iter().collect(), warnings })
 }
 
-/// The text of a users file, and its name.
+/// The text of a users file, with its name for errors.
 struct Source<'a> {
     text: &'a str,
     file: &'a str,
 }
 
 impl Source<'_> {
-    /// The number of the line, from 1.
+    /// Number of the line in which `span` begins, from 1.
     fn line(&self, span: &Range<usize>) -> usize {
         1 + memchr::memchr_iter(b'\n', &self.text.as_bytes()[..span.start.min(self.text.len())]).count()
     }
@@ -190,12 +163,12 @@ impl Source<'_> {
     }
 }
 
-/// A reader's message without the value that it found where another belongs: it may be a password.
+/// Removes from an error message of the TOML parser the value that has the wrong type: it may be a password.
 fn without_value(message: &str) -> String {
     if !["invalid type: ", "invalid value: "].iter().any(|start| message.starts_with(start)) {
         return message.to_owned();
     }
-    // What was expected is told last, and the value may contain anything.
+    // The expected type is last in the message. Search from the end, because the value may contain any text.
     message
         .rsplit_once(", expected ")
         .map_or_else(|| message.to_owned(), |(_, expected)| format!("wrong type, expected {expected}"))

@@ -1,10 +1,12 @@
-//! Who exists: the users file and its passwords. Who is logged in is not known here.
+//! The users who exist: the users file, its passwords, and the policy for new ones.
+//!
+//! This module does not know who is logged in.
 
 mod directory;
 pub mod edit;
 mod file;
 mod password;
-pub mod rules;
+pub mod password_policy;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -14,31 +16,31 @@ pub use password::{Memory, PasswordHash, PasswordHashError, hash, hash_in, verif
 
 use crate::protocol::{Recipient, UserName};
 
-/// One person or device.
+/// One user: a person or a device.
 #[derive(Debug)]
 pub struct User {
-    /// What they log in with and are sent to by.
+    /// Name to log in with, and the address for messages.
     pub username: UserName,
-    /// What others are shown: `Lionel Messi`.
+    /// Name that other users see, such as `Lionel Messi`.
     pub name: String,
-    /// Where they are from; may be empty.
+    /// Country; may be empty.
     pub country: String,
-    /// What proves a login.
+    /// Password to verify logins with.
     pub password: Password,
-    /// Messages up to this number were of somebody else who had the name before; 0 if there was nobody.
+    /// Messages up to this number belong to a previous owner of the user name; 0 if there was none.
     pub messages_after: u64,
 }
 
-/// A password as the users file holds it.
+/// A password, as it is in the users file.
 pub enum Password {
     /// An argon2id hash.
     Hashed(PasswordHash),
-    /// The password itself. Works, with a warning at start.
+    /// The password in clear text. It is accepted, with a warning at start.
     Plain(crate::protocol::Secret),
 }
 
 impl Password {
-    /// Whether it costs less to guess than a hash of today.
+    /// Whether guessing it costs less than guessing a new hash with the current parameters.
     #[must_use]
     pub fn is_weak(&self) -> bool {
         match self {
@@ -47,7 +49,7 @@ impl Password {
         }
     }
 
-    /// The text that is in the file. Not `Display`, so that no format string reveals it by accident.
+    /// Returns the text in the users file. This is not `Display`, so that no format string reveals it by accident.
     #[must_use]
     pub fn reveal(&self) -> &str {
         match self {
@@ -63,29 +65,29 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Everybody who exists.
+/// A set of users, by user name.
 #[derive(Debug, Default, Clone)]
 pub struct Users(HashMap<UserName, Arc<User>, foldhash::fast::RandomState>);
 
 impl Users {
-    /// The user of that name.
+    /// Returns the user of that name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<User>> {
         self.0.get(name)
     }
 
-    /// Everybody, in no order.
+    /// Iterates over all users, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<User>> {
         self.0.values()
     }
 
-    /// What others are shown as the name of a user; the user name if there is no such user any more.
+    /// Returns the name that others see for a user: the user name if the user does not exist any more.
     #[must_use]
     pub fn display_name<'a>(&'a self, username: &'a UserName) -> &'a str {
         self.get(username).map_or(username, |user| &user.name)
     }
 
-    /// What others are shown as the name of a recipient.
+    /// Returns the name that others see for a recipient: [`display_name`](Users::display_name), or the name of the room.
     #[must_use]
     pub fn display_recipient<'a>(&'a self, recipient: &'a Recipient) -> &'a str {
         match recipient {
@@ -94,13 +96,13 @@ impl Users {
         }
     }
 
-    /// How many there are.
+    /// Number of users.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is nobody.
+    /// Whether there are no users.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! Password hashes: argon2id, in the PHC string format.
+//! Password hashes: argon2id, in the PHC string format. Computing and verifying them.
 
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version, password_hash::phc};
 use subtle::ConstantTimeEq;
@@ -7,12 +7,13 @@ use thiserror::Error;
 use super::Password;
 use crate::protocol::Secret;
 
-/// An argon2id hash that was checked to be one.
+/// A valid argon2id hash, as a PHC string.
 #[derive(PartialEq, Eq)]
 pub struct PasswordHash(Box<str>);
 
-/// The memory that a hash is computed in: 19 MiB, used again and again, because an allocator that is given such pieces
-/// by many threads keeps one for each.
+/// Working memory of argon2id: 19 MiB for a hash with the current parameters.
+///
+/// Reuse it: when many threads allocate and free blocks of this size, the allocator keeps one for each thread.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
@@ -31,22 +32,22 @@ impl Memory {
 /// Why a text is not a password hash.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PasswordHashError {
-    /// Not in the PHC format.
+    /// The text is not in the PHC format.
     #[error("not a password hash in the PHC format")]
     Format,
-    /// Another algorithm.
+    /// The hash is of another algorithm.
     #[error("a {0} hash; only argon2id is supported")]
     Algorithm(String),
-    /// Parameters that argon2 does not have, or no salt, or no hash.
+    /// The parameters are invalid, or salt or hash is missing.
     #[error("not a complete argon2id hash")]
     Incomplete,
 }
 
 impl PasswordHash {
-    /// Reads a PHC string such as `$argon2id$v=19$m=19456,t=2,p=1$…$…`.
+    /// Parses a PHC string such as `$argon2id$v=19$m=19456,t=2,p=1$…$…`.
     ///
     /// # Errors
-    /// If it is not a complete argon2id hash.
+    /// [`PasswordHashError`] if it is not a complete argon2id hash.
     pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
         let hash = phc::PasswordHash::new(text).map_err(|_| PasswordHashError::Format)?;
         if hash.algorithm.as_str() != ARGON2ID_IDENT.as_str() {
@@ -58,7 +59,7 @@ impl PasswordHash {
         Ok(PasswordHash(text.into()))
     }
 
-    /// The PHC string.
+    /// Returns the PHC string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -80,7 +81,7 @@ impl PasswordHash {
         memory.compute(&argon2, password, salt, &mut out) && out.ct_eq(expected.as_bytes()).into()
     }
 
-    /// Whether a try against it costs less than one against a hash of today.
+    /// Whether guessing it costs less than guessing a new hash: it uses less memory or fewer passes.
     #[must_use]
     pub fn is_cheap(&self) -> bool {
         let params = phc::PasswordHash::new(&self.0).ok().and_then(|hash| Params::try_from(&hash).ok());
@@ -90,19 +91,21 @@ impl PasswordHash {
     }
 }
 
-/// A new hash of `password`: argon2id, 19 MiB, t=2, p=1 (OWASP's password storage recommendation), random salt.
+/// Returns a new hash of `password` with a random salt: argon2id, 19 MiB, t=2, p=1, as OWASP's Password Storage Cheat
+/// Sheet recommends. Blocks for about 20 ms: not to be called on a runtime thread.
 ///
 /// # Panics
-/// If the operating system gives no randomness: there is nothing safe to do then.
+/// If the operating system provides no random bytes: there is nothing safe to do then.
 #[must_use]
 pub fn hash(password: &Secret) -> PasswordHash {
     hash_in(password, &mut Memory::default())
 }
 
-/// The same, in memory that is used again. Blocks for about 20 ms: not for a runtime thread.
+/// Returns a new hash of `password` as [`hash`] does, computed in `memory`, which can be reused. Blocks for about 20 ms: not
+/// to be called on a runtime thread.
 ///
 /// # Panics
-/// If the operating system gives no randomness: there is nothing safe to do then.
+/// If the operating system provides no random bytes: there is nothing safe to do then.
 #[must_use]
 pub fn hash_in(password: &Secret, memory: &mut Memory) -> PasswordHash {
     let (argon2, salt) = (Argon2::default(), phc::Salt::generate());
@@ -120,10 +123,10 @@ pub fn hash_in(password: &Secret, memory: &mut Memory) -> PasswordHash {
     PasswordHash(text.to_string().into())
 }
 
-/// Whether `password` is the user's; `None` is a user that does not exist.
+/// Whether `password` is the user's. `user` is `None` for a user that does not exist; the answer is `false` then.
 ///
-/// Whatever the reason, a no takes the time of one full hash at least, so that time tells nobody which names exist.
-/// Blocks for about 20 ms: not for a runtime thread.
+/// `false` always takes at least the time of one hash with the current parameters, so that a client cannot find out by
+/// timing which users exist. Blocks for about 20 ms: not to be called on a runtime thread.
 #[must_use]
 pub fn verify(user: Option<&Password>, password: &Secret, memory: &mut Memory) -> bool {
     let (right, full_price) = match user {
@@ -134,7 +137,7 @@ pub fn verify(user: Option<&Password>, password: &Secret, memory: &mut Memory) -
         None => (false, false),
     };
     if !right && !full_price {
-        // The work is the point; what comes out is dropped.
+        // Only the time that this takes matters; the result is dropped.
         let mut out = [0; 32];
         let salt = b"nobody's salt";
         memory.compute(&Argon2::default(), password, salt, &mut out);

@@ -104,7 +104,7 @@ impl Store for Planted {
         if self.fault == Fault::Early { &self.durability } else { self.store.durability() }
     }
 
-    forward!(store: find_repeated, reads, rooms, subscribe, facts);
+    forward!(store: find_repeated, reads, rooms, subscribe, congestion, facts);
 }
 
 const FAULT: &str = "CHAT_TEST_PLANTED_FAULT";

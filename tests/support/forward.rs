@@ -60,10 +60,12 @@ macro_rules! forward {
     (@ $inner:tt durability) => {
         fn durability(&self) -> &std::sync::Arc<Durability> { self.$inner.durability() }
     };
+    (@ $inner:tt congestion) => {
+        fn congestion(&self) -> Option<Position> { self.$inner.congestion() }
+    };
     (@ $inner:tt facts) => {
         fn promise(&self) -> &'static str { self.$inner.promise() }
         fn inbox_limit(&self) -> usize { self.$inner.inbox_limit() }
-        fn congestion(&self) -> Option<Position> { self.$inner.congestion() }
         fn describe(&self) -> String { format!("not {}", self.$inner.describe()) }
         fn close(&self) { self.$inner.close(); }
     };

@@ -8,8 +8,8 @@ use std::sync::{
 use chat_service::{
     protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
     store::{
-        BoxFuture, Cursor, Durability, Listener, Look, Membership, Memory, Message, MessageId, NewMessage,
-        Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        BoxFuture, Cursor, Durability, Fate, Listener, Look, Membership, Memory, Message, MessageId,
+        NewMessage, Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
     },
 };
 use tokio::sync::oneshot;
@@ -21,6 +21,8 @@ pub(crate) struct Held {
     memory: Memory,
     durability: Arc<Durability>,
     head: AtomicU64,
+    /// The position after which the queue has room again; 0 if it has.
+    congested: AtomicU64,
     /// Appends resolve only when the test resolves them.
     late: AtomicBool,
     unresolved: Mutex<Vec<oneshot::Sender<()>>>,
@@ -32,6 +34,7 @@ impl Held {
             memory: Memory::new(10_000),
             durability: Arc::default(),
             head: AtomicU64::new(0),
+            congested: AtomicU64::new(0),
             late: AtomicBool::new(false),
             unresolved: Mutex::default(),
         })
@@ -50,6 +53,11 @@ impl Held {
     /// How many writes it was asked for.
     pub(crate) fn writes(&self) -> u64 {
         self.head().0
+    }
+
+    /// From now on the queue is full until everything that was asked for so far is settled.
+    pub(crate) fn congest(&self) {
+        self.congested.store(self.next().0, Ordering::Relaxed);
     }
 
     /// From now on appends resolve late.
@@ -109,7 +117,7 @@ impl Store for Held {
     }
 
     fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
-        self.memory.acknowledge(user, upto, direct, at);
+        let _ = self.memory.acknowledge(user, upto, direct, at);
         self.next()
     }
 
@@ -129,6 +137,11 @@ impl Store for Held {
 
     fn durability(&self) -> &Arc<Durability> {
         &self.durability
+    }
+
+    fn congestion(&self) -> Option<Position> {
+        let position = Position(self.congested.load(Ordering::Relaxed));
+        (self.durability.fate(position) == Fate::Open).then_some(position)
     }
 
     // Messages are told of when they are stored in memory: what watches waits for their position by itself.

@@ -52,5 +52,5 @@ impl Store for Reordering {
         }))
     }
 
-    forward!(0: acknowledge, sessions, reads, rooms, subscribe, durability, facts);
+    forward!(0: acknowledge, congestion, sessions, reads, rooms, subscribe, durability, facts);
 }

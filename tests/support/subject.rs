@@ -114,7 +114,7 @@ impl Subject {
     pub(crate) async fn take(&self, user: &str, limit: usize) -> Vec<String> {
         let page = self.inbox(user, limit).await;
         if let Some((last, _)) = page.last() {
-            self.store.acknowledge(&name(user), MessageId(*last), page.len(), Timestamp(2000));
+            let _ = self.store.acknowledge(&name(user), MessageId(*last), page.len(), Timestamp(2000));
         }
         page.into_iter().map(|(_, text)| text).collect()
     }

@@ -1,79 +1,76 @@
-//! A copy of everything, while the server runs.
+//! `chat-server backup`: copies the database while a server may be using it.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io,
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 
 use super::{OpenError, schema};
+use crate::files;
 
-/// Why there is no backup.
+/// Why no backup was made.
 #[derive(Debug, Error)]
 pub enum BackupError {
-    /// The database.
+    /// The database cannot be read.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// Nothing is overwritten.
-    #[error("{}: this file exists\n  remedy: name one that does not", file.display())]
+    /// The file exists; no file is overwritten.
+    #[error(
+        "the backup cannot be written to {}: this file exists\n  remedy: name a file that does not exist",
+        file.display()
+    )]
     Exists {
-        /// As it was given.
+        /// Path as it was given.
         file: PathBuf,
     },
-    /// The file.
-    #[error("{}: {cause}\n  remedy: name a file in a folder that can be written and has space", file.display())]
+    /// The file cannot be created or synced.
+    #[error(
+        "the backup cannot be written to {}: {cause}\n  remedy: name a file in a folder that can be written and has space",
+        file.display()
+    )]
     File {
-        /// As it was given.
+        /// Path as it was given.
         file: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         cause: io::Error,
     },
-    /// SQLite could not write it.
-    #[error("{}: {cause}\n  remedy: see to it that there is space for a copy of the whole database", file.display())]
+    /// SQLite cannot copy the database into the file.
+    #[error(
+        "the database cannot be copied to {}: {cause}\n  remedy: make space there for a copy of the whole database",
+        file.display()
+    )]
     Copy {
-        /// As it was given.
+        /// Path as it was given.
         file: PathBuf,
-        /// SQLite's reason.
+        /// Error of SQLite.
         cause: rusqlite::Error,
     },
 }
 
-/// Copies the database at `path` into a new `file`, in one read transaction: a server may be using it.
+/// Copies the database at `path` into a new `file`, in one read transaction, so a server may be using it.
 ///
-/// Everything that was acknowledged before this was called is in the copy. It is synced when this returns. Put into
-/// an empty folder as `chat.db`, it is what a server opens.
+/// Everything that was acknowledged before the call is in the copy. The copy is synced when this returns. A server
+/// opens it in a folder of its own, under the name `chat.db`.
 ///
 /// # Errors
-/// If `file` exists, or something cannot be read or written; then nothing of a copy is left.
+/// [`BackupError`] if `file` exists, or if something cannot be read or written; no part of a copy is left then.
 pub fn backup(path: &Path, file: &Path) -> Result<(), BackupError> {
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { file: file.to_owned() });
     }
     let connection = schema::open_to_inspect(path)?;
-    // SQLite takes the copy for a change.
+    // SQLite counts `VACUUM INTO` as a change.
     connection.pragma_update(None, "query_only", false).map_err(OpenError::from)?;
-    let mut partial = OsString::from(file);
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = files::with_suffix(file, ".partial");
     let failed = |cause| BackupError::File { file: file.to_owned(), cause };
     // Made here, so that nobody else can read it; SQLite fills an empty file.
-    File::options().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+    files::create_new(&partial, files::PRIVATE).map_err(failed)?;
     let copied = connection
         .execute("VACUUM INTO ?1", [partial.to_string_lossy()])
         .map_err(|cause| BackupError::Copy { file: file.to_owned(), cause })
-        .and_then(|_| publish(&partial, file).map_err(failed));
+        .and_then(|_| files::publish_new(&partial, file).map_err(failed));
     fs::remove_file(&partial).ok();
     copied
-}
-
-/// Syncs a file and gives it its name, which nobody else may have taken meanwhile.
-fn publish(partial: &Path, file: &Path) -> io::Result<()> {
-    File::open(partial)?.sync_all()?;
-    fs::hard_link(partial, file)?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -1,21 +1,22 @@
-//! Blocks: the part of the index that is sorted by list, whatever its size.
+//! Blocks: the merged part of the posting lists, one table sorted by list. (The largest level of the LSM tree.)
 //!
-//! A block is one row: its first number, and the distances from each number to the next. What a merge of millions of
-//! messages adds to a list is then a few inserts. What is beyond `state.merged` is of a merge that is not whole, and as good
-//! as not there.
+//! A block is one row: its first number, and the distance from each number to the next. A merge of millions of messages
+//! therefore adds only a few rows to each list. Numbers above `state.merged` belong to an unfinished merge; readers ignore
+//! them.
 
 use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{postings::List, varint};
+use super::{list::List, varint};
 use crate::store::MessageId;
 
-/// At most so many numbers are in a block: it fits into the quarter of a page that SQLite keeps beside the key.
+/// Most numbers in a block. It then fits into the quarter of a page that SQLite stores together with the key.
 const MAX_BLOCK: usize = 256;
 
-/// Puts numbers at the end of a list. They are sorted, and greater than those in it, but for the first ones of them that
-/// were put in before.
+/// Appends numbers to a list. They must be sorted and greater than those in the list.
+///
+/// After a crash during a merge, the first of them may be in the list already: the same blocks are then replaced.
 pub(super) fn append(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
     for block in ids.chunks(MAX_BLOCK) {
@@ -24,7 +25,7 @@ pub(super) fn append(transaction: &Transaction<'_>, list: List, ids: &[MessageId
     Ok(())
 }
 
-/// Visits the numbers of a list after one, in order, until told to stop.
+/// Visits the numbers of a list that are greater than `after`, ascending, until `visit` breaks.
 pub(super) fn scan(
     connection: &Connection,
     list: List,
@@ -46,7 +47,7 @@ pub(super) fn scan(
     Ok(ControlFlow::Continue(()))
 }
 
-/// Visits the numbers of a list before one, the greatest first, until told to stop.
+/// Visits the numbers of a list that are less than `before`, descending, until `visit` breaks.
 pub(super) fn scan_back(
     connection: &Connection,
     list: List,
@@ -67,7 +68,7 @@ pub(super) fn scan_back(
     Ok(())
 }
 
-/// Takes numbers out of a list. They are sorted.
+/// Removes numbers from a list. They must be sorted.
 pub(super) fn remove(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
     let mut find = transaction.prepare_cached(
         "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1",
@@ -75,7 +76,7 @@ pub(super) fn remove(transaction: &Transaction<'_>, list: List, ids: &[MessageId
     let mut delete =
         transaction.prepare_cached("DELETE FROM blocks WHERE one = ?1 AND other = ?2 AND first = ?3")?;
     let mut ids = ids;
-    // From the end: the block that holds the last number also holds all of them that are not before its first.
+    // Backwards: the block that contains the last number contains all numbers from its own first number on.
     while let Some(last) = ids.last() {
         let found = find
             .query_row(params![list.one, list.other, last.0.cast_signed()], |row| {
@@ -103,7 +104,10 @@ fn encode(ids: &[MessageId]) -> Vec<u8> {
     rest
 }
 
-/// The numbers of a block.
+/// Returns the numbers of a block.
+///
+/// # Errors
+/// If the distances are not what [`append`] writes.
 pub(super) fn decode(first: i64, rest: &[u8]) -> rusqlite::Result<Vec<MessageId>> {
     let first = first.cast_unsigned();
     let mut ids = Vec::with_capacity(MAX_BLOCK);

@@ -1,4 +1,4 @@
-//! Whether a database is sound: its structure, every checksum, and that its tables agree with each other.
+//! `chat-server check`: verifies the structure of a database, every checksum, and that its tables agree with each other.
 
 mod index;
 
@@ -15,31 +15,31 @@ use super::{
 };
 use crate::protocol::Recipient;
 
-/// So many problems are told; the rest is counted.
-const MAX_TOLD: usize = 100;
+/// Most problems that a report lists; further ones are only counted.
+const MAX_LISTED: usize = 100;
 
-/// What was found in a database.
+/// Result of a check: what is in the database, and what is wrong with it.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Messages that are kept.
+    /// Number of stored messages.
     pub messages: u64,
-    /// How many of those that were sent to users wait.
+    /// Number of those that were sent to a user and are still in that user's inbox.
     pub waiting: u64,
-    /// Rooms.
+    /// Number of rooms.
     pub rooms: usize,
-    /// Users that ever sent or received anything.
+    /// Number of users whose name the store has, because they have sent or received a message, joined a room or logged in.
     pub users: usize,
-    /// Sessions.
+    /// Number of sessions.
     pub sessions: u64,
-    /// What is wrong, the first hundred of it.
+    /// The first hundred problems, one line each.
     pub problems: Vec<String>,
-    /// How much more is wrong.
+    /// Number of further problems.
     pub more_problems: u64,
 }
 
 impl Report {
     fn problem(&mut self, what: String) {
-        if self.problems.len() < MAX_TOLD {
+        if self.problems.len() < MAX_LISTED {
             self.problems.push(what);
         } else {
             self.more_problems += 1;
@@ -47,29 +47,29 @@ impl Report {
     }
 }
 
-/// What the tables say of one user's inbox.
+/// What the tables say about the messages to one user or room.
 #[derive(Default, Clone)]
-struct Inbox {
+struct Tally {
     is_room: bool,
     upto: u64,
     taken: u64,
     received: u64,
-    /// Messages in `messages` that are indexed.
+    /// Rows of `messages` up to `state.indexed`.
     indexed: u64,
-    /// Messages that are not.
+    /// Rows of `messages` after `state.indexed`.
     unindexed: u64,
-    /// Entries in the index.
+    /// Entries in the recipient's posting list.
     entries: u64,
-    /// Entries in the conversations' part of the index.
+    /// Entries in the posting lists of conversations.
     conversed: u64,
-    /// Entries, and messages that are not indexed, after the cursor.
+    /// Messages after the cursor: entries in the posting list, and rows that are not indexed.
     waiting: u64,
 }
 
-/// Reads the whole database, in one transaction: a server may be using it.
+/// Checks the database at `path`: reads all of it in one read transaction, so a server may be using it.
 ///
 /// # Errors
-/// If there is no database of this program's version at `path`. What is wrong in it is in the report.
+/// If there is no database of this program's version at `path`. Damage to its contents is no error: it is in the report.
 pub fn check(path: &Path) -> Result<Report, OpenError> {
     let mut connection = schema::open_to_inspect(path)?;
     if schema::version(&connection)? < schema::VERSION {
@@ -107,8 +107,8 @@ struct Check<'a> {
     indexed: u64,
     merged: u64,
     folded: i64,
-    /// By the number of the name.
-    names: Vec<Inbox>,
+    /// One tally for each name; the index is the name's number.
+    names: Vec<Tally>,
 }
 
 impl Check<'_> {
@@ -127,7 +127,7 @@ impl Check<'_> {
         (self.indexed, self.folded) = (indexed.cast_unsigned(), folded);
         self.merged = postings::merged(self.transaction)?.0;
         if self.merged > self.indexed {
-            report.problem(format!("message {} is merged and not indexed", self.merged));
+            report.problem(format!("message {} is merged but not indexed", self.merged));
         }
         Ok(())
     }
@@ -139,21 +139,21 @@ impl Check<'_> {
             let (id, name): (i64, String) = (row.get(0)?, row.get(1)?);
             let parsed = Recipient::parse(&name);
             if parsed.is_none() {
-                report.problem(format!("name {id} is none: {name:?}"));
+                report.problem(format!("name {id} is not a valid name: {name:?}"));
             }
             if usize::try_from(id) != Ok(self.names.len()) {
-                report.problem(format!("name {id} follows {}", self.names.len()));
+                report.problem(format!("name {id} is where name {} should be", self.names.len()));
             }
             let is_room = parsed.is_some_and(|name| name.room().is_some());
-            self.names.push(Inbox { is_room, ..Inbox::default() });
+            self.names.push(Tally { is_room, ..Tally::default() });
         }
         Ok(())
     }
 
-    fn user(&mut self, id: NameId, what: &str, report: &mut Report) -> Option<&mut Inbox> {
+    fn user(&mut self, id: NameId, what: &str, report: &mut Report) -> Option<&mut Tally> {
         let found = self.names.get_mut(id.index());
         if found.is_none() {
-            report.problem(format!("{what} belongs to name {}, which is not there", id.0));
+            report.problem(format!("{what} belongs to name {}, which does not exist", id.0));
         }
         found
     }
@@ -189,7 +189,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// How far each inbox was read, by the number of its user. Cursors only move forward.
+    /// Reads the cursors into the tallies, and reports those that move back.
+    ///
+    /// Returns the last acknowledged message of each inbox.
     fn cursors(&mut self, report: &mut Report) -> rusqlite::Result<HashMap<NameId, u64>> {
         let mut statement = self.transaction.prepare(
             "SELECT user, upto, taken, received, -1 FROM inboxes \
@@ -214,12 +216,12 @@ impl Check<'_> {
         Ok(all.map(|(inbox, id)| (NameId(id), inbox.upto)).collect())
     }
 
-    /// What is counted in each inbox, by all the tables.
+    /// Compares what the other parts have counted for each inbox.
     fn inboxes(&self, report: &mut Report) {
         for (inbox, id) in self.names.iter().zip(0_u32..) {
             if inbox.entries != inbox.indexed {
                 report.problem(format!(
-                    "the index of name {id} has {} messages of {}",
+                    "the index of name {id} has {} messages, but the table has {}",
                     inbox.entries, inbox.indexed
                 ));
             }
@@ -228,14 +230,14 @@ impl Check<'_> {
             }
             if inbox.conversed != inbox.indexed {
                 report.problem(format!(
-                    "conversations of name {id} have {} messages of {}",
+                    "the conversations of name {id} have {} messages, but the table has {}",
                     inbox.conversed, inbox.indexed
                 ));
             }
             let due = (inbox.received + inbox.unindexed).checked_sub(inbox.taken);
             if due != Some(inbox.waiting) {
                 report.problem(format!(
-                    "{} messages wait for name {id}; {} came in and {} were taken out",
+                    "{} messages wait for name {id}, but {} were received and {} acknowledged",
                     inbox.waiting,
                     inbox.received + inbox.unindexed,
                     inbox.taken
@@ -256,13 +258,19 @@ impl Check<'_> {
             if self.user(room, "a stay", report).is_some_and(|room| !room.is_room)
                 || self.user(user, "a stay", report).is_some_and(|user| user.is_room)
             {
-                report.problem(format!("a stay of name {} in name {}", user.0, room.0));
+                report.problem(format!(
+                    "there is a stay of name {} in name {}, which are not a user and a room",
+                    user.0, room.0
+                ));
             }
             let overlaps = last.is_some_and(|(r, u, until)| {
                 (r, u) == (room, user) && until.is_none_or(|until| until > began)
             });
             if overlaps || until.is_some_and(|until| until <= began) {
-                report.problem(format!("stays of name {} in name {} are not in order", user.0, room.0));
+                report.problem(format!(
+                    "the stays of name {} in name {} overlap or end before they begin",
+                    user.0, room.0
+                ));
             }
             last = Some((room, user, until));
         }
@@ -281,7 +289,7 @@ impl Check<'_> {
                 Some(parameter) => statement.query([parameter])?,
             };
             while let Some(row) = rows.next()? {
-                report.problem(format!("the key of message {} is not in order", row.get::<_, i64>(0)?));
+                report.problem(format!("the key of message {} is missing or wrong", row.get::<_, i64>(0)?));
             }
         }
         Ok(())
@@ -294,7 +302,7 @@ impl Check<'_> {
             report.sessions += 1;
             self.user(NameId(row.get(0)?), "a session", report);
             if row.get::<_, i64>(1)? != 32 {
-                report.problem("a session without a digest".to_owned());
+                report.problem("the digest of a session does not have 32 bytes".to_owned());
             }
         }
         Ok(())

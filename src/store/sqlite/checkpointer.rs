@@ -1,8 +1,9 @@
-//! Bringing the log into the file: most of it beside the writer, in passes, the rest by the writer.
+//! Checkpoints: copying the write-ahead log (WAL) into the database, in passes on a background thread.
 //!
-//! The log begins anew only when all of it is in the file and synced there, with nothing written meanwhile. So that this
-//! takes the writer little time, each pass brings in a part that is written and synced soon. Two connections that do this
-//! need an SQLite without the WAL-reset bug: [`schema`](super::schema) sees to that.
+//! SQLite restarts the log from its beginning only when all of it is in the database and synced, with nothing written
+//! meanwhile. The writer does that last part itself. To keep it short, a background pass has copied and synced each part
+//! of the log soon after it was written. Checkpoints on a second connection need an SQLite without the WAL-reset bug;
+//! [`schema`](super::schema) refuses an older one.
 
 use std::{
     fs::File,
@@ -16,52 +17,54 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{beside::Beside, log_space::LogSpace};
+use super::{background::Background, wal_reserve::WalReserve};
 
-/// The log is to begin anew when it has so many bytes.
+/// Size of the log, in bytes, at which it should restart from its beginning.
 const CHECKPOINT: u64 = 16 * 1024 * 1024;
 
-/// A pass begins when it has so many more than the last one brought in. The writer brings in no more than that itself.
+/// Size of the part of the log, in bytes, for which a pass is started. The writer copies no more than that itself, unless it
+/// is [`BEHIND`].
 const PASS: u64 = 1024 * 1024;
 
-/// When so many bytes have been written since the log was to begin anew, the writer does nothing else before it does.
+/// How far, in bytes, the log may grow beyond the size at which it should restart. After that the writer finishes the
+/// checkpoint before it writes more.
 const BEHIND: u64 = 3 * CHECKPOINT;
 
-/// The log is brought into the file when it has so many bytes, on a disk that is full.
+/// Size of the log, in bytes, at which it is checkpointed and truncated while the disk is full.
 const CHECKPOINT_WHEN_FULL: u64 = 256 * 1024;
 
-/// What stands before each page in the log.
+/// Size of the header before each page in the log, in bytes.
 const FRAME_HEADER: u64 = 24;
 
-/// Brings into the file what is in the log.
-pub(super) type Passes = Beside<(), rusqlite::Result<()>>;
+/// The thread that makes passes.
+pub(super) type Passes = Background<(), rusqlite::Result<()>>;
 
-/// Starts the thread that makes passes, with a connection of its own. `file` is the database, if it is to be synced.
+/// Starts the thread that makes passes on `connection`. `file` is the database file, if an OK promises a sync.
 pub(super) fn passes(connection: Connection, file: Option<Arc<File>>) -> io::Result<Passes> {
-    Beside::start("store-checkpointer", move |()| {
+    Background::start("store-checkpointer", move |()| {
         checkpoint(&connection, "PASSIVE")?;
-        // SQLite syncs only when it has brought in all of the log, and that would take long then.
+        // SQLite syncs the database only when all of the log is in it; all of it at once would take long.
         let synced = file.as_ref().map_or(Ok(()), |file| file.sync_data());
         synced.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
     })
 }
 
-/// Keeps the log short, and its file long enough.
+/// Keeps the log short, and its file long enough for the next commits.
 pub(super) struct Checkpointer {
-    /// The pages in the log.
+    /// Number of pages in the log, as of the last commit.
     pages: Arc<AtomicI32>,
-    /// The bytes that a page takes in it.
+    /// Size of a page with its header in the log, in bytes.
     frame: u64,
-    space: LogSpace,
+    space: WalReserve,
     passes: Passes,
-    /// So long the log was when the last pass began.
+    /// Size of the log, in bytes, when the last pass began: that much is in the database when the pass is done.
     upto: u64,
-    /// So long it is when it is to begin anew.
+    /// Size of the log, in bytes, at which it should restart.
     due: u64,
 }
 
 impl Checkpointer {
-    /// Over the log at `log` of the connection that writes.
+    /// Returns a checkpointer for the log file at `log`, which the connection `writer` appends to.
     pub(super) fn new(writer: &mut Connection, passes: Passes, log: PathBuf) -> rusqlite::Result<Self> {
         let pages = Arc::new(AtomicI32::new(0));
         let counted = pages.clone();
@@ -73,19 +76,19 @@ impl Checkpointer {
         Ok(Checkpointer {
             pages,
             frame: FRAME_HEADER + u64::from(page),
-            space: LogSpace::new(log, 2 * CHECKPOINT),
+            space: WalReserve::new(log, 2 * CHECKPOINT),
             passes,
             upto: 0,
             due: CHECKPOINT,
         })
     }
 
-    /// To be called after commits by the writer, with its connection.
+    /// Starts a pass or restarts the log if either is due. To be called by the writer after each commit.
     pub(super) fn keep_short(&mut self, writer: &Connection) -> rusqlite::Result<()> {
         let bytes = self.bytes();
         self.space.provide(bytes);
         if bytes < self.upto {
-            // It has begun anew.
+            // The log has restarted.
             self.upto = 0;
         }
         let is_behind = bytes >= self.due + BEHIND;
@@ -96,7 +99,7 @@ impl Checkpointer {
         }
         let left = bytes - self.upto;
         if bytes >= self.due && (left <= PASS || is_behind) {
-            // A reader may keep part of the log from being brought in.
+            // A reader with an old snapshot may keep the end of the log from being copied; try again later then.
             let is_whole = checkpoint(writer, "PASSIVE")?;
             self.due = if is_whole { CHECKPOINT } else { bytes + CHECKPOINT };
             self.upto = bytes;
@@ -107,7 +110,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// The same on a disk that is full: the log itself may be what takes the space.
+    /// Replaces [`keep_short`](Self::keep_short) while the disk is full: the log's own file may take the space.
     pub(super) fn keep_short_when_full(&mut self, writer: &Connection) -> rusqlite::Result<()> {
         if self.bytes() >= CHECKPOINT_WHEN_FULL {
             self.empty(writer)?;
@@ -115,7 +118,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Brings all of the log into the file and makes its own file short.
+    /// Copies all of the log into the database and truncates the log's file.
     pub(super) fn empty(&mut self, writer: &Connection) -> rusqlite::Result<()> {
         self.passes.finish().transpose()?;
         self.pages.store(0, Ordering::Relaxed);
@@ -125,13 +128,13 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// How long the log is.
+    /// Size of the log in bytes, without its file header.
     fn bytes(&self) -> u64 {
         u64::from(self.pages.load(Ordering::Relaxed).unsigned_abs()) * self.frame
     }
 }
 
-/// Returns whether all of the log is in the file.
+/// Runs a checkpoint. Returns whether all of the log is in the database.
 fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
         let (busy, log, done): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);

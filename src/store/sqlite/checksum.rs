@@ -1,9 +1,12 @@
-//! A checksum over everything in a message's row, so that a flipped bit is told and not delivered.
+//! The checksum of a message's row, so that a flipped bit is reported instead of delivered.
 
 use super::ops::NameId;
 use crate::{protocol::Timestamp, store::MessageId};
 
-/// CRC-32 of the row's other columns; the key last, after a byte that says whether there is one.
+/// Returns the CRC-32 of the other columns of a row of `messages`.
+///
+/// The bytes are, with integers little-endian: number (8), time (8), sender (4), recipient (4), length of the text (8), text,
+/// a byte that is 1 if there is a key, key.
 pub(super) fn checksum(
     id: MessageId,
     at: Timestamp,

@@ -1,9 +1,8 @@
-//! The data folder: who may use it, and the space that is kept back in it.
+//! The data folder: its lock, its markers, and the reserve of disk space.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -14,19 +13,20 @@ use std::{
 };
 
 use super::OpenError;
+use crate::files;
 
-/// How long a server that holds the folder is waited for.
+/// How long to wait for another server's lock: a server that is just ending keeps it for a moment.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
-/// A reserve that could not be made is tried again after this time.
+/// Time between attempts to create the reserve.
 const RESTOCK: Duration = Duration::from_secs(1);
 
 /// A locked data folder.
 pub(super) struct Folder {
     path: PathBuf,
-    /// Bytes of space for sessions, cursors and logouts when there is no other.
+    /// Size of the reserve in bytes: space for sessions, cursors and logouts on a full disk.
     reserve: usize,
-    /// Locked as long as it is open; says that the folder has been used.
+    /// Held open for its lock.
     _lock: File,
     stocked: AtomicBool,
     tried: Mutex<Option<Instant>>,
@@ -34,15 +34,19 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if there is none, and locks it.
+    /// Creates the folder if there is none, and locks it. Logs why the last run failed, if it did.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`] if another process holds the lock; [`OpenError::Gone`] if the folder was used and has no
+    /// database; [`OpenError::Folder`] for other failures.
     pub(super) fn open(path: &Path, reserve: usize) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-        let lock = private_file().open(path.join("lock")).map_err(failed)?;
+        files::create_private_folder(path).map_err(failed)?;
+        let lock = files::private().open(path.join("lock")).map_err(failed)?;
         let began = Instant::now();
         while let Err(error) = lock.try_lock() {
             match error {
-                // One that is just ending has let go of everything else already.
+                // A server that is just ending has closed everything else in the folder already.
                 TryLockError::WouldBlock if began.elapsed() < LOCK_WAIT => thread::sleep(LOCK_WAIT / 50),
                 TryLockError::WouldBlock => return Err(OpenError::Locked { path: path.to_owned() }),
                 TryLockError::Error(cause) => return Err(failed(cause)),
@@ -57,21 +61,21 @@ impl Folder {
             warned: AtomicBool::new(false),
         };
         folder.expect_database()?;
-        folder.tell_last_failure();
+        folder.log_last_failure();
         Ok(folder)
     }
 
-    /// The database.
+    /// Path of the database.
     pub(super) fn database(&self) -> PathBuf {
         database(&self.path)
     }
 
-    /// The database's write-ahead log.
+    /// Path of the database's write-ahead log.
     pub(super) fn log(&self) -> PathBuf {
         self.path.join("chat.db-wal")
     }
 
-    /// A folder that was used has a database: without it, everything in it would seem never to have been.
+    /// Refuses a folder that was used and has no database: a new, empty one would hide that everything was lost.
     fn expect_database(&self) -> Result<(), OpenError> {
         let marker = self.path.join("used");
         let database = self.database();
@@ -83,30 +87,30 @@ impl Folder {
         Ok(())
     }
 
-    /// From now on the folder is one that was used. (After the database was made and synced.)
+    /// Marks the folder as used. To be called after the database was created and synced.
     pub(super) fn mark_used(&self) -> io::Result<()> {
         let marker = self.path.join("used");
         if !marker.exists() {
-            private_file().open(&marker)?.sync_all()?;
-            File::open(&self.path)?.sync_all()?;
+            files::private().open(&marker)?.sync_all()?;
+            files::sync_folder(&self.path)?;
         }
         Ok(())
     }
 
-    /// Keeps the reason of a failure for the next start, as far as the disk still takes anything.
+    /// Keeps the reason of a failure for the log of the next start. Errors are ignored: the disk has just failed.
     pub(super) fn note_failure(&self, reason: &str) {
         fs::write(self.path.join("failure"), reason).ok();
     }
 
-    fn tell_last_failure(&self) {
+    fn log_last_failure(&self) {
         let note = self.path.join("failure");
         if let Ok(reason) = fs::read_to_string(&note) {
-            tracing::warn!(reason, "the storage failed in the last run; check the disk");
+            tracing::warn!(reason, "the storage failed in the last run: check the disk");
             fs::remove_file(note).ok();
         }
     }
 
-    /// Makes the reserve, if there is none and it was not tried just now.
+    /// Creates the reserve if there is none, at most once in [`RESTOCK`].
     pub(super) fn restock(&self) {
         if self.stocked.load(Ordering::Relaxed) {
             return;
@@ -125,13 +129,13 @@ impl Folder {
         self.stocked.store(made, Ordering::Relaxed);
     }
 
-    /// Whether the reserve is there. Without it, messages are refused: what space there is, is for other things.
+    /// Whether the reserve exists. Without it messages are refused, to leave space for sessions, cursors and logouts.
     pub(super) fn has_reserve(&self) -> bool {
         self.stocked.load(Ordering::Relaxed)
     }
 
     fn fill(&self, path: &Path) -> io::Result<()> {
-        let mut file = private_file().open(path)?;
+        let mut file = files::private().open(path)?;
         // Written, not just allocated: every file system then has the space.
         let chunk = vec![0xa5; 64 * 1024];
         for _ in 0..self.reserve / chunk.len() {
@@ -140,33 +144,26 @@ impl Folder {
         file.sync_all()
     }
 
-    /// Gives the reserve up. Returns whether there was one.
+    /// Removes the reserve, to free its space. Returns whether there was one.
     pub(super) fn release_reserve(&self) -> bool {
         self.stocked.store(false, Ordering::Relaxed);
         let released = fs::remove_file(self.path.join("reserve")).is_ok();
         if released {
-            tracing::warn!("the reserve is released, for sessions and cursors");
+            tracing::warn!("the reserved disk space is released, for sessions and cursors");
         }
         released
     }
 
-    /// Says once that sessions end with the process.
+    /// Logs, once in the life of the process, that new sessions are not stored.
     pub(super) fn warn_of_short_sessions(&self) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!("no space for sessions: new ones last as long as this process");
+            tracing::warn!("the disk has no space for sessions: new ones end with this process");
         }
     }
 }
 
-/// Where the database is in a data folder.
+/// Path of the database in a data folder.
 #[must_use]
 pub fn database(folder: &Path) -> PathBuf {
     folder.join("chat.db")
-}
-
-/// A file that only its owner reads.
-fn private_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    options
 }

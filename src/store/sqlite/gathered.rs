@@ -1,28 +1,28 @@
-//! What is committed, on its way to the next batch of the index.
+//! Postings and keys of committed messages, gathered for the next batch of the index.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::{
+    list::List,
     ops::{NameId, Row},
-    postings::List,
 };
 use crate::store::MessageId;
 
-/// The numbers of messages by list, and keys. A message costs a few words, and no allocation.
+/// Message numbers by list, and keys. Adding a message takes a few words and, amortized, no allocation.
 #[derive(Default)]
 pub(super) struct Gathered {
-    // The numbers of names are our own: nobody can choose them so that they collide.
+    // A fast, unkeyed hash is safe: the server assigns the numbers of names, so no client can make them collide.
     lists: FxHashMap<List, Chain>,
     postings: Vec<Posting>,
     pub(super) keys: Vec<(NameId, Arc<str>, MessageId)>,
-    /// The last message.
+    /// The last message that was added.
     pub(super) upto: Option<MessageId>,
     messages: usize,
 }
 
-/// The postings of one list, from the last to the first.
+/// The postings of one list: a linked list in `postings`, from the last to the first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chain {
     last: u32,
@@ -31,12 +31,12 @@ pub(super) struct Chain {
 
 struct Posting {
     id: MessageId,
-    /// Where the one before it in its list is.
+    /// Index of the posting before it in its list; the first one has its own.
     before: u32,
 }
 
 impl Gathered {
-    /// Takes out everything. There is room for as much again.
+    /// Takes everything out and reserves capacity for as much again.
     pub(super) fn take(&mut self) -> Self {
         let lists = FxHashMap::with_capacity_and_hasher(self.lists.len(), rustc_hash::FxBuildHasher);
         let room =
@@ -44,7 +44,7 @@ impl Gathered {
         std::mem::replace(self, room)
     }
 
-    /// Adds a message; their numbers grow.
+    /// Adds a message. To be called in the order of their numbers.
     pub(super) fn add(&mut self, row: &Row) {
         self.post(List::to(row.recipient), row.id);
         if !row.to_room {
@@ -62,19 +62,19 @@ impl Gathered {
         *chain = Chain { last: here, count: chain.count + 1 };
     }
 
-    /// How many messages there are.
+    /// Number of messages.
     pub(super) fn len(&self) -> usize {
         self.messages
     }
 
-    /// The lists in order.
+    /// Returns the lists, sorted.
     pub(super) fn lists(&self) -> Vec<(List, Chain)> {
         let mut lists: Vec<_> = self.lists.iter().map(|(list, chain)| (*list, *chain)).collect();
         lists.sort_unstable_by_key(|(list, _)| *list);
         lists
     }
 
-    /// The numbers of a list, in order.
+    /// Replaces the contents of `into` by the numbers of a list, ascending.
     pub(super) fn numbers(&self, chain: Chain, into: &mut Vec<u64>) {
         into.clear();
         let mut at = chain.last;

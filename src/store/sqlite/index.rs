@@ -1,7 +1,7 @@
-//! What makes committed messages findable: large sorted batches, off the way of a send.
+//! Index maintenance: writes the index in large sorted batches, so that a send does not pay for it.
 //!
 //! Committed messages are [gathered](super::gathered) until there are enough of them for a [batch](super::indexing), which is
-//! written in steps, one with each commit. Each batch makes a [run](super::runs); when there are many of those, they are
+//! written in steps, one with each commit. Each batch makes a [run](super::runs). When there are enough runs, they are
 //! [merged](super::merge), in steps as well.
 
 use std::collections::HashMap;
@@ -11,43 +11,43 @@ use rusqlite::Transaction;
 use super::{
     Options,
     gathered::Gathered,
-    indexing::{Indexed, Indexing, Unfolded, Written},
+    indexing::{InboxRow, Indexing, PendingCursor, Progress},
     merge::Merge,
     ops::{NameId, Row},
     syncer::Trim,
 };
 use crate::store::MessageId;
 
-/// How much of the index is written with a commit.
+/// How much of the index is written with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Nothing: what space there is, is for other things.
+pub(super) enum IndexWork {
+    /// Nothing: the disk is full, and what space is left is needed for other ops.
     Nothing,
-    /// A step, if something is under way or due.
+    /// One step each of the batch and of the merge, if they are under way or due.
     Step,
-    /// All of the batch that is under way, or else of one with all that is gathered.
+    /// All of the batch that is under way or, if there is none, all of a batch of everything that is gathered.
     Batch,
-    /// A step of a merge, due or not.
+    /// A large step of a merge, whether one is due or not.
     Merge,
 }
 
-/// What was written with a commit.
+/// What a transaction has written of the index.
 pub(super) struct Step {
-    batch: Option<Written>,
+    batch: Option<Progress>,
     merge: Option<(Merge, bool)>,
 }
 
-/// The index as far as it is committed, and what is on its way into it.
+/// The committed state of the index, and the batch and the merge that are under way.
 pub(super) struct Index {
-    /// What the index has of inboxes, but for the batch on its way into it.
-    inboxes: HashMap<NameId, Indexed>,
-    /// What no batch has.
+    /// The rows of `inboxes`, without the changes of the batch that is under way.
+    inboxes: HashMap<NameId, InboxRow>,
+    /// Committed messages that are in no batch.
     gathered: Gathered,
-    unfolded: Vec<Unfolded>,
-    /// The number of the last cursor.
+    cursors: Vec<PendingCursor>,
+    /// `seq` of the last row of `cursors`.
     pub(super) cursor_seq: i64,
     batch: Option<Indexing>,
-    /// Runs that no merge has.
+    /// Number of runs that are not merged.
     runs: usize,
     merge: Option<Merge>,
     /// From [`Options`].
@@ -57,9 +57,9 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// As the file has it.
+    /// Returns the index as the file has it, with nothing gathered.
     pub(super) fn new(
-        inboxes: HashMap<NameId, Indexed>,
+        inboxes: HashMap<NameId, InboxRow>,
         cursor_seq: i64,
         runs: usize,
         options: &Options,
@@ -67,7 +67,7 @@ impl Index {
         Index {
             inboxes,
             gathered: Gathered::default(),
-            unfolded: Vec::new(),
+            cursors: Vec::new(),
             cursor_seq,
             batch: None,
             runs,
@@ -78,65 +78,67 @@ impl Index {
         }
     }
 
-    /// A message is committed.
+    /// Adds a committed message to the next batch.
     pub(super) fn gather(&mut self, row: &Row) {
         self.gathered.add(row);
     }
 
-    /// A cursor is committed.
-    pub(super) fn gather_cursor(&mut self, cursor: Unfolded) {
-        self.unfolded.push(cursor);
+    /// Adds a committed cursor step to the next batch.
+    pub(super) fn gather_cursor(&mut self, cursor: PendingCursor) {
+        self.cursors.push(cursor);
     }
 
-    /// How far an inbox was read, as far as the index has it.
+    /// The last acknowledged message of an inbox, according to the index.
     pub(super) fn read_upto(&self, user: NameId) -> MessageId {
         self.inboxes.get(&user).map_or(MessageId(0), |inbox| MessageId(inbox.upto))
     }
 
-    /// What the index has of each inbox.
-    pub(super) fn inboxes(&self) -> &HashMap<NameId, Indexed> {
+    /// The rows of `inboxes`.
+    pub(super) fn inboxes(&self) -> &HashMap<NameId, InboxRow> {
         &self.inboxes
     }
 
-    /// Writes a part with a transaction of so many ops. If that is not committed, nothing has happened.
+    /// Writes a part of the index with a transaction of `ops` ops.
+    ///
+    /// If the transaction is not committed, the step is dropped: the next call writes the same part again.
     pub(super) fn write(
         &mut self,
         transaction: &Transaction<'_>,
         ops: usize,
-        extent: Extent,
+        work: IndexWork,
     ) -> rusqlite::Result<Step> {
-        if extent == Extent::Nothing {
+        if work == IndexWork::Nothing {
             return Ok(Step { batch: None, merge: None });
         }
-        let waiting = self.gathered.len().max(self.unfolded.len());
-        if self.batch.is_none() && (waiting >= self.batch_size || (extent == Extent::Batch && waiting > 0)) {
-            let cursors = std::mem::take(&mut self.unfolded);
+        let waiting = self.gathered.len().max(self.cursors.len());
+        if self.batch.is_none() && (waiting >= self.batch_size || (work == IndexWork::Batch && waiting > 0)) {
+            let cursors = std::mem::take(&mut self.cursors);
             let batch = Indexing::new(&self.inboxes, self.gathered.take(), &cursors, self.cursor_seq);
             self.batch = Some(batch);
         }
-        let most = match extent {
-            // Enough for each batch to be whole before the next is due: a message has a key, and perhaps a cursor.
-            Extent::Batch => usize::MAX,
+        let most = match work {
+            // Enough to complete each batch before the next is due: a message has at most one key, and about one cursor step.
+            IndexWork::Batch => usize::MAX,
             _ => self.step.max(4 * ops),
         };
-        if self.merge.is_none() && (self.runs >= self.max_runs || (extent == Extent::Merge && self.runs > 0))
+        if self.merge.is_none() && (self.runs >= self.max_runs || (work == IndexWork::Merge && self.runs > 0))
         {
             let merge = Merge::new(transaction)?;
             self.runs = merge.runs();
             self.merge = Some(merge);
         }
-        // After that, or the merge would have the run that this may write.
+        // Only after the merge was created: it must not include the run that this may write.
         let batch = self.batch.as_ref().map(|batch| batch.write(transaction, most)).transpose()?;
-        // Where it is in the runs holds only if this is committed.
+        // Taken out: its progress holds only if the transaction is committed, and else it is dropped and begins anew.
         let merge = self.merge.take().map(|mut merge| {
-            let least = if extent == Extent::Merge { 16 * self.step } else { self.step };
+            let least = if work == IndexWork::Merge { 16 * self.step } else { self.step };
             let most = merge.pace(ops).max(least as u64);
             merge.step(transaction, most).map(|is_done| (merge, is_done))
         });
         Ok(Step { batch, merge: merge.transpose()? })
     }
 
-    /// What was written with a transaction is committed. Returns what the tail may let go of when that is synced.
+    /// Records that a step was committed. Returns what the tail may drop once it is synced.
     pub(super) fn committed(&mut self, step: Step) -> Option<Trim> {
         if let Some((merge, is_done)) = step.merge {
             if merge.is_whole && is_done {

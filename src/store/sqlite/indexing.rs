@@ -1,4 +1,4 @@
-//! A batch on its way into the index.
+//! A batch of messages and cursor steps that is being written into the index.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,68 +9,74 @@ use rusqlite::{Transaction, params};
 
 use super::{
     gathered::Gathered,
-    ops::{InboxCursor, NameId, Passed},
-    postings::{List, Partner},
+    list::{List, Partner},
+    ops::{CursorStep, InboxCursor, NameId},
     runs::Run,
     syncer::Trim,
 };
 use crate::store::MessageId;
 
-/// What the index holds of one inbox: the row of `inboxes`.
+/// A row of `inboxes`: the cursor (`upto`, `taken`) as of `state.folded`, and the number of messages (`received`) and the
+/// last of them as of `state.indexed`.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Indexed {
+pub(super) struct InboxRow {
     pub(super) upto: u64,
     pub(super) taken: u64,
     pub(super) received: u64,
     pub(super) last: u64,
 }
 
-/// A cursor that is committed and not in the index.
+/// A committed cursor step that is not indexed yet, with the cursor's count of messages as of that step.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unfolded {
-    pub(super) passed: Passed,
+pub(super) struct PendingCursor {
+    pub(super) passed: CursorStep,
     pub(super) taken: u64,
 }
 
-impl Unfolded {
+impl PendingCursor {
     pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::protocol::Timestamp) -> Self {
-        Unfolded { passed: Passed { user, upto: cursor.upto, at }, taken: cursor.taken }
+        PendingCursor { passed: CursorStep { user, upto: cursor.upto, at }, taken: cursor.taken }
     }
 }
 
-/// A batch that is being written in steps, one with each commit, so that none takes long; until the last one is synced, nobody
-/// looks at what it has written. What a crash leaves of it is written again, and the same.
+/// A batch that is written in steps, one with each commit, so that no commit takes long.
+///
+/// The last step makes its posting lists visible; readers use them once that step is synced and the tail was trimmed. Keys
+/// and cursor steps can be found earlier. That does no harm: they are committed, and memory still has them, with the
+/// positions that must be durable.
+///
+/// After a crash in between, the same rows are written again.
 pub(super) struct Indexing {
-    /// What is in it by list: written in one piece, with the last step.
+    /// Its posting lists. The last step writes them in one piece.
     run: Run,
-    /// The keys of messages, sorted.
+    /// Keys of its messages, sorted.
     keys: Vec<(NameId, Arc<str>, MessageId)>,
-    /// Places of cursors, sorted.
-    passed: Vec<Passed>,
-    /// The rows of `inboxes` that change: with the last step, all at once.
-    changed: BTreeMap<NameId, Indexed>,
-    /// The last message; nothing if there are only cursors.
+    /// Its cursor steps, sorted by user and number.
+    passed: Vec<CursorStep>,
+    /// Rows of `inboxes` that change. The last step writes all of them.
+    changed: BTreeMap<NameId, InboxRow>,
+    /// The last message; `None` if there are only cursor steps.
     upto: Option<MessageId>,
-    /// The number of the last cursor.
+    /// `seq` of the last cursor step.
     folded: i64,
-    written: Written,
+    written: Progress,
 }
 
-/// How far a batch was written.
+/// How much of a batch was written: the number of keys, and the number of cursor steps.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Written {
+pub(super) struct Progress {
     keys: usize,
     passed: usize,
-    /// The batch is in the index.
+    /// All of it was written.
     pub(super) is_whole: bool,
 }
 
 impl Indexing {
-    /// These messages and these cursors, the last of which has the number `folded`.
+    /// Returns a batch of the gathered messages and the given cursor steps, the last of which has the `seq` `folded`.
     pub(super) fn new(
-        inboxes: &HashMap<NameId, Indexed>,
+        inboxes: &HashMap<NameId, InboxRow>,
         mut gathered: Gathered,
-        cursors: &[Unfolded],
+        cursors: &[PendingCursor],
         folded: i64,
     ) -> Self {
         let mut keys = std::mem::take(&mut gathered.keys);
@@ -84,18 +90,18 @@ impl Indexing {
             changed: BTreeMap::new(),
             upto: gathered.upto,
             folded,
-            written: Written::default(),
+            written: Progress::default(),
         };
         batch.gather(inboxes, &gathered);
-        for Unfolded { passed, taken } in cursors {
+        for PendingCursor { passed, taken } in cursors {
             let inbox = batch.inbox(inboxes, passed.user);
             (inbox.upto, inbox.taken) = (passed.upto.0, *taken);
         }
         batch
     }
 
-    /// Makes the run, and adds what came into each inbox.
-    fn gather(&mut self, inboxes: &HashMap<NameId, Indexed>, gathered: &Gathered) {
+    /// Builds the run, and adds the messages to the rows of their recipients.
+    fn gather(&mut self, inboxes: &HashMap<NameId, InboxRow>, gathered: &Gathered) {
         let lists = gathered.lists();
         let pairs = lists.iter().filter_map(|(list, _)| list.pair());
         let mut partners: Vec<_> = pairs.flat_map(|(one, other)| [(one, other), (other, one)]).collect();
@@ -120,25 +126,25 @@ impl Indexing {
         }
     }
 
-    /// Puts a user's partners into the run: pairs of the user and each of them.
+    /// Appends a user's list of partners to the run. `pairs` are the user and each partner, sorted.
     fn push_partners(&mut self, pairs: &[(NameId, NameId)]) {
         let numbers = pairs.iter().map(|(_, other)| Partner(*other).into());
         self.run.push(List::partners(pairs[0].0), numbers);
     }
 
-    fn inbox(&mut self, inboxes: &HashMap<NameId, Indexed>, of: NameId) -> &mut Indexed {
+    fn inbox(&mut self, inboxes: &HashMap<NameId, InboxRow>, of: NameId) -> &mut InboxRow {
         self.changed.entry(of).or_insert_with(|| inboxes.get(&of).copied().unwrap_or_default())
     }
 
-    /// Writes at most so many rows more, and what makes the batch whole if these are the last.
-    pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Written> {
+    /// Writes at most `most` further rows and, after the last of them, the run and everything else that completes the batch.
+    pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Progress> {
         let mut written = self.written;
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)")?;
         for (sender, key, id) in next(&self.keys, &mut written.keys, &mut most) {
             insert.execute(params![sender.0, key, id.0.cast_signed()])?;
         }
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO passed VALUES (?1, ?2, ?3)")?;
-        for Passed { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
+        for CursorStep { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
             insert.execute(params![user.0, upto.0.cast_signed(), at.0])?;
         }
         if (written.keys, written.passed) == (self.keys.len(), self.passed.len()) {
@@ -171,23 +177,23 @@ impl Indexing {
         Ok(())
     }
 
-    /// A step was committed.
-    pub(super) fn committed(&mut self, written: Written) {
+    /// Records that a step was committed.
+    pub(super) fn committed(&mut self, written: Progress) {
         self.written = written;
     }
 
-    /// Whether it has a run.
+    /// Whether it has messages, and so a run.
     pub(super) fn has_run(&self) -> bool {
         self.upto.is_some()
     }
 
-    /// What the whole batch changes: of the rows of `inboxes`, and for the tail.
-    pub(super) fn end(self) -> (BTreeMap<NameId, Indexed>, Trim) {
+    /// Returns the changed rows of `inboxes`, and what the tail may drop.
+    pub(super) fn end(self) -> (BTreeMap<NameId, InboxRow>, Trim) {
         (self.changed, Trim { upto: self.upto.unwrap_or(MessageId(0)), folded: self.passed.len() })
     }
 }
 
-/// The next of `all` after the first `done`, at most so many; they are counted as done.
+/// Returns at most `most` items after the first `done`, and moves both counters.
 fn next<'a, T>(all: &'a [T], done: &mut usize, most: &mut usize) -> &'a [T] {
     let begin = *done;
     let count = (all.len() - begin).min(*most);

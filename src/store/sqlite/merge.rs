@@ -1,9 +1,10 @@
-//! A merge: what is in the runs goes into the blocks, list by list, a step with each commit.
+//! Merges: copying all runs into the blocks, list by list, one step with each commit. (Compaction of the LSM tree.)
 //!
-//! A list gets a row for each [block](super::blocks) of what all the runs have of it. Written with each batch instead, it would
-//! be a row for each list and batch, on as many pages, and that is most of what a send would cost. Nobody looks at what is in
-//! the blocks before the merge is whole. What a crash leaves of it is written again: a merge has the same runs and perhaps
-//! more, so that each list has the same first numbers of blocks.
+//! For each list, the numbers from all runs are written together, as a few [blocks](super::blocks). Without runs, each batch
+//! would write a row for each of its lists, on as many pages, and that would be most of what a send costs.
+//!
+//! Readers ignore the new blocks until the merge is complete. After a crash in between, a new merge writes them again: it
+//! has the same runs and perhaps more, so each list's blocks begin with the same numbers and replace the old ones.
 
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
@@ -11,41 +12,45 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     blocks,
+    list::{List, Partner},
     ops::NameId,
-    postings::{self, List, Partner},
+    postings,
     runs::{self, Lists},
     varint,
 };
 use crate::store::MessageId;
 
-/// A merge that is under way. It may be dropped at any time: the next one begins anew.
+/// A merge that is under way. It may be dropped at any time: the next one starts from the beginning.
 pub(super) struct Merge {
-    runs: Vec<Run>,
-    /// What each run has next, unless it has nothing more.
+    runs: Vec<RunCursor>,
+    /// The next list of each run that has one, with the run's index in `runs`.
     next: BinaryHeap<Reverse<(List, usize)>>,
-    /// The number of the last run, when this is whole.
+    /// Number of the last run: `state.merged` when the merge is complete.
     upto: MessageId,
-    /// How many messages the runs have, for each unit that it takes to merge them.
+    /// Number of messages in the runs.
     messages: u64,
+    /// Units of work that it takes to merge the runs; see [`runs::cost`].
     size: u64,
-    /// Runs that are in the blocks, to be removed.
+    /// Runs that are in the blocks and must be deleted; also those that a crash has left of earlier merges.
     spent: Vec<MessageId>,
     pub(super) is_whole: bool,
 }
 
-/// Where a merge is in a run.
-struct Run {
+/// The place of a merge in one run.
+struct RunCursor {
     number: MessageId,
-    /// The list that is next.
+    /// The current list.
     list: List,
-    /// Of the row that has it: the lists, where that one's numbers are, and where the list after it is.
+    /// Encoded lists of the row of `run_parts` that contains the current list.
     row: Vec<u8>,
+    /// Where in `row` the numbers of the current list are.
     numbers: Range<usize>,
+    /// Where in `row` the next list begins.
     rest: usize,
 }
 
 impl Merge {
-    /// Of all runs.
+    /// Begins a merge of all runs that are not in the blocks.
     pub(super) fn new(transaction: &Transaction<'_>) -> rusqlite::Result<Self> {
         let merged = postings::merged(transaction)?;
         let size: i64 = transaction.query_row(
@@ -58,7 +63,7 @@ impl Merge {
         let mut spent = runs::after(transaction, MessageId(0))?;
         spent.truncate(spent.len() - numbers.len());
         let before_all = List { one: -1, other: -1 };
-        let run = |number| Run { number, list: before_all, row: Vec::new(), numbers: 0..0, rest: 0 };
+        let run = |number| RunCursor { number, list: before_all, row: Vec::new(), numbers: 0..0, rest: 0 };
         let mut merge = Merge {
             runs: numbers.into_iter().map(run).collect(),
             next: BinaryHeap::new(),
@@ -74,17 +79,17 @@ impl Merge {
         Ok(merge)
     }
 
-    /// How many runs it merges.
+    /// Number of runs that it merges.
     pub(super) fn runs(&self) -> usize {
         self.runs.len()
     }
 
-    /// How much of it is to be done with so many messages, so that it is whole long before the next is due.
+    /// Units of work to do with a commit of `messages` messages, so that it is complete long before the next merge is due.
     pub(super) fn pace(&self, messages: usize) -> u64 {
         4 * messages as u64 * self.size / self.messages.max(1)
     }
 
-    /// Does so much more. Returns whether all of it is done.
+    /// Does at least `most` units of work, if there are as many left. Returns whether all is done.
     pub(super) fn step(&mut self, transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<bool> {
         let mut done = 0;
         let mut numbers = Vec::new();
@@ -111,7 +116,8 @@ impl Merge {
         Ok(false)
     }
 
-    /// All lists are in the blocks: says so, or removes a run.
+    /// Completes a merge whose lists are all in the blocks, one call after the other: updates `state.merged` first, then
+    /// deletes one run a call. Returns whether all is done.
     fn end(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         if !self.is_whole {
             transaction
@@ -127,7 +133,7 @@ impl Merge {
         Ok(self.is_whole && self.spent.is_empty())
     }
 
-    /// Goes on to the next list of a run.
+    /// Moves on to the next list of a run.
     fn advance(&mut self, transaction: &Transaction<'_>, index: usize) -> rusqlite::Result<()> {
         if self.runs[index].advance(transaction)? {
             self.next.push(Reverse((self.runs[index].list, index)));
@@ -136,8 +142,8 @@ impl Merge {
     }
 }
 
-impl Run {
-    /// Goes on to the next list. Returns whether there is one.
+impl RunCursor {
+    /// Moves on to the next list. Returns whether there is one.
     fn advance(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         if self.rest == self.row.len() && !self.load(transaction)? {
             return Ok(false);
@@ -152,7 +158,7 @@ impl Run {
         Ok(true)
     }
 
-    /// Reads the next row. Returns whether there is one.
+    /// Reads the next row of the run. Returns whether there is one.
     fn load(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         let mut next = transaction.prepare_cached(
             "SELECT one, other, lists FROM run_parts WHERE run = ?1 AND (one, other) > (?2, ?3) \

@@ -1,22 +1,31 @@
-//! The store on disk: SQLite, append-only where it is written most, one writer, group commit.
+//! The store on disk: an SQLite database with one writer thread and group commit.
 //!
-//! What is queued, waits in an inbox or is not indexed yet is in memory ([`state`]); one thread writes ([`writer`]);
-//! readers read what is indexed, each on a connection of its own, off the runtime's threads.
+//! The table `messages` is append-only. Its index, the [posting lists](postings), is a log-structured merge tree:
+//!
+//! - the **tail** ([`tail`]) is the memtable: messages that are committed or queued, but not indexed yet;
+//! - a **run** ([`runs`]) is a sorted run: the posting lists of one batch of messages, written in one piece;
+//! - a **merge** ([`merge`]) is a compaction: it moves all runs into the **blocks** ([`blocks`]), the largest level.
+//!
+//! The queue, the tail and how far each inbox was read are in memory ([`state`]). One thread writes ([`writer`]).
+//! Readers read what is indexed, each on a connection of its own, on blocking threads. `docs/store.md` describes the
+//! file, the threads and what happens at a failure.
 
+mod background;
 mod backup;
-mod beside;
 mod blocks;
 mod check;
 mod checkpointer;
 mod checksum;
-mod contract;
+mod error;
 mod folder;
 mod gathered;
 mod index;
 mod indexing;
-mod known;
-mod log_space;
+mod insert;
+mod keyed;
+mod list;
 mod merge;
+mod name_usage;
 mod ops;
 mod options;
 mod plan;
@@ -25,13 +34,14 @@ mod queue;
 mod reader;
 mod restore;
 mod retention;
-mod rows;
 mod runs;
 mod schema;
 mod state;
+mod store_impl;
 mod syncer;
 mod tail;
 mod varint;
+mod wal_reserve;
 mod writer;
 
 use std::{
@@ -50,7 +60,7 @@ pub use self::{
     backup::{BackupError, backup},
     check::{Report, check},
     folder::database,
-    known::{Known, known_data},
+    name_usage::{NameUsage, name_usage},
     options::{Durable, OpenError, Options},
     schema::VERSION as SCHEMA_VERSION,
 };
@@ -65,34 +75,36 @@ use self::{
 };
 use super::{Durability, Listener, Message, Position, SessionRecord, Store};
 
-/// When so many bytes wait to be written, connections are not read until some are.
+/// Most bytes queued for the writer; beyond it, connections are not read until the writer takes the queue.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
 
-/// The tail lets go of at least so many messages at once, if they are in the index.
+/// Least limit of messages that one trim may remove from the tail.
 const LEAST_TRIM: usize = 256;
 
-/// What the writer has to do next.
+/// What the writer has to do next; see [`Shared::next_batch`].
 enum Next {
-    /// To write.
+    /// Write these ops.
     Batch(Batch),
-    /// What was due.
+    /// The deadline has passed with nothing queued.
     Due,
-    /// Nothing more, ever.
+    /// End: the store is closed and nothing is queued.
     Closed,
 }
 
-/// What the front and the writer share.
+/// State shared by the callers of [`Sqlite`], the writer and the syncer.
 struct Shared {
     state: Mutex<State>,
     wake_writer: Condvar,
-    /// The position of the last op in a queue that is too long; 0 while there is room.
+    /// Position of the last op in a queue of more than [`MAX_QUEUED`] bytes; 0 while the queue is shorter.
     congested: AtomicU64,
     durability: Arc<Durability>,
     folder: Folder,
     readers: Readers,
     listener: OnceLock<Arc<dyn Listener>>,
-    /// The database, to sync it; nothing, where an OK does not promise a sync. Closed after every connection to it: to close
-    /// any of a file's handles ends all locks that this process has on it.
+    /// The database file, held open for the checkpointer's syncs; `None` if an OK does not promise a sync.
+    ///
+    /// It must be closed after every SQLite connection: closing any handle of a file releases all POSIX locks that the
+    /// process holds on that file.
     _database: Option<Arc<File>>,
 }
 
@@ -101,7 +113,7 @@ impl Shared {
         self.state.lock().expect("nothing panics while it is held")
     }
 
-    /// Waits for something to write, until `due`.
+    /// Blocks until an op is queued, the store is closed, or `due` has passed.
     fn next_batch(&self, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
@@ -127,13 +139,13 @@ impl Shared {
         }
     }
 
-    /// Rows as callers have them.
+    /// Converts rows of the file into messages, with names instead of numbers.
     fn messages(&self, rows: Vec<StoredRow>) -> rusqlite::Result<Vec<Message>> {
         let state = self.lock();
         rows.into_iter().map(|row| row.message(&state)).collect()
     }
 
-    /// Queues an op. Returns its position.
+    /// Queues an op, wakes the writer if it is idle, and returns the op's position.
     fn enqueue(&self, state: &mut State, op: Op) -> Position {
         let (position, wake) = state.enqueue(op);
         if state.queue.bytes() > MAX_QUEUED {
@@ -145,7 +157,7 @@ impl Shared {
         position
     }
 
-    /// What was written is synced: that is told, and the tail lets go of some of what is in the index.
+    /// Reports a synced batch as durable, notifies the listener, and trims what is indexed from the tail.
     fn complete(&self, written: Unsynced) {
         let Unsynced { batch, indexed } = written;
         self.durability.advance(batch.last());
@@ -156,14 +168,14 @@ impl Shared {
         self.trim(LEAST_TRIM.max(4 * batch.ops.len()));
     }
 
-    /// The tail lets go of what is in the index, at most so much. Returns whether it had any.
+    /// Removes at most `most` indexed messages from the tail. Returns whether it removed any.
     fn trim(&self, most: usize) -> bool {
-        // Dropped without the lock.
+        // The rows are dropped here, after the lock is released.
         let dropped = self.lock().trim(most);
         !dropped.is_empty()
     }
 
-    /// Tells the listener of the messages of a batch, which are durable now.
+    /// Notifies the listener once of each recipient of a message in a batch, which is durable now.
     fn announce(&self, batch: &Batch) {
         let Some(listener) = self.listener.get().filter(|listener| listener.is_listening()) else {
             return;
@@ -182,14 +194,14 @@ impl Shared {
         }
     }
 
-    /// Nothing is stored any more.
+    /// Makes the store read-only and keeps `reason` for the log of the next start.
     fn break_down(&self, reason: &str) {
         self.lock().read_only = true;
         self.folder.note_failure(reason);
     }
 }
 
-/// The store in a folder.
+/// The store in a data folder. Dropping it writes everything that is queued and ends its threads.
 pub struct Sqlite {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -200,10 +212,11 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the store in `folder`, or makes one.
+    /// Opens the store in `folder`; creates the folder and the database if there are none.
     ///
     /// # Errors
-    /// If the folder is in use, or anything in it is not as this program leaves it.
+    /// [`OpenError`] if another server uses the folder, if it cannot be read or written, or if its contents are not what
+    /// this program would have left there.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
         let locked = Folder::open(folder, options.reserve)?;
         let mut connection = schema::open(&locked.database(), options.durable)?;
@@ -215,10 +228,10 @@ impl Sqlite {
         let file = syncs.then(|| File::options().write(true).open(locked.database()).map(Arc::new));
         let file = file.transpose().map_err(system)?;
         let shared = Arc::new(Shared {
+            durability: restored.state.log.clone(),
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
             congested: AtomicU64::new(0),
-            durability: Arc::default(),
             readers: Readers::new(locked.database()),
             listener: OnceLock::new(),
             folder: locked,

@@ -1,4 +1,4 @@
-//! What is asked of the writer.
+//! Ops: the writes that callers queue for the writer, and the batches in which it takes them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     store::{MessageId, Outcome, Position, SessionRecord, Stored},
 };
 
-/// A user's or a room's number in the file.
+/// Number of a user or a room in the table `names`. Rows refer to names by number, so that they are small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NameId(pub(super) u32);
 
@@ -19,7 +19,7 @@ impl NameId {
     }
 }
 
-/// A message as the writer and the tail hold it. A clone copies neither text nor key.
+/// A message as the queue, the writer and the tail hold it. A clone copies neither text nor key.
 #[derive(Clone)]
 pub(super) struct Row {
     pub(super) id: MessageId,
@@ -29,14 +29,15 @@ pub(super) struct Row {
     pub(super) text: Arc<str>,
     pub(super) key: Option<Arc<str>>,
     pub(super) position: Position,
-    /// The recipient is a room.
+    /// Whether the recipient is a room.
     pub(super) to_room: bool,
 }
 
-/// One thing to be written. Each has a position of its own, in the order of the queue.
+/// One write. Each op has its own position; positions follow the order of the queue.
 pub(super) enum Op {
     Message(Row),
-    /// A message whose key may have been used before: only the writer can know. Its place is kept until it does.
+    /// A message whose key may have been used before. Its slot in the tail stays pending until the writer has looked the
+    /// key up in the file and has sent the outcome.
     Keyed(Row, oneshot::Sender<Outcome<Stored>>),
     Cursor(CursorMove),
     Join(Stay),
@@ -44,68 +45,68 @@ pub(super) enum Op {
     OpenSession(NameId, SessionRecord),
     TouchSession(TokenDigest, Timestamp),
     EndSession(TokenDigest),
-    /// A message that turned out to be a duplicate.
+    /// What is left of [`Op::Keyed`] when its key was used before. It keeps its position.
     Nothing,
 }
 
-/// A stay in a room.
+/// The beginning of a user's stay in a room.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stay {
     pub(super) room: NameId,
     pub(super) user: NameId,
-    /// The first message's number that can fall into it.
+    /// Number of the first message that can belong to it.
     pub(super) from: MessageId,
 }
 
-/// Messages leave an inbox.
+/// An acknowledgement: messages leave an inbox.
 pub(super) struct CursorMove {
     pub(super) user: NameId,
     pub(super) after: InboxCursor,
     pub(super) at: Timestamp,
-    /// What is put back if this cannot be written.
+    /// The cursor to restore if this cannot be written.
     pub(super) before: InboxCursor,
 }
 
-/// How far an inbox was read.
+/// How far an inbox was read, in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InboxCursor {
-    /// The last message that was taken out.
+    /// The last acknowledged message; 0 if there is none.
     pub(super) upto: MessageId,
-    /// How many that were sent to the user were taken out, of all time.
+    /// Number of messages to the user, not to rooms, that were ever acknowledged.
     pub(super) taken: u64,
-    /// What must be durable before anybody may be told of it.
+    /// Position that must be durable before a reply may depend on this cursor.
     pub(super) position: Position,
 }
 
-/// A place that a cursor has had.
+/// One past step of a cursor: the acknowledgement of messages up to `upto` at the time `at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Passed {
+pub(super) struct CursorStep {
     pub(super) user: NameId,
     pub(super) upto: MessageId,
     pub(super) at: Timestamp,
 }
 
-/// What the writer takes.
+/// Everything that was queued when the writer was ready for more.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) ops: Vec<Op>,
     pub(super) names: Vec<(NameId, Recipient)>,
-    /// The position of the first op.
+    /// Position of the first op.
     pub(super) first: Position,
 }
 
 impl Batch {
-    /// The position of the `index`th op.
+    /// Position of the op at `index`, counted from 0.
     pub(super) fn position(&self, index: usize) -> Position {
         Position(self.first.0 + index as u64)
     }
 
-    /// The position of the last op; the start if there is none.
+    /// Position of the last op; [`Position::START`] if there is none.
     pub(super) fn last(&self) -> Position {
         if self.ops.is_empty() { Position::START } else { self.position(self.ops.len() - 1) }
     }
 
-    /// This one and the next as one.
+    /// Joins this batch and the next one.
     pub(super) fn followed_by(mut self, mut next: Batch) -> Batch {
         if self.ops.is_empty() {
             return next;

@@ -1,4 +1,4 @@
-//! How a store is to be, and why it may not be opened.
+//! The settings of a store, and the errors of opening one.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -7,28 +7,28 @@ use thiserror::Error;
 /// What an OK promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durable {
-    /// It is synced to the disk: it survives a power cut.
+    /// The data is synced to the disk: it survives a power cut.
     Fsync,
-    /// The operating system has it: it survives a crash of the process, not of the machine.
+    /// The operating system has the data: it survives a crash of the process, but not of the machine.
     Os,
 }
 
-/// How the store is to be.
+/// Settings of a store.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Messages that may wait in one inbox.
+    /// Most messages to a user in that user's inbox; those to rooms are not counted.
     pub inbox_limit: usize,
     /// What an OK promises.
     pub durable: Durable,
-    /// So many messages (or cursors) are indexed at once; until then they are in memory.
+    /// Number of messages, or of cursor steps, that make a batch of the index. Until then they are in memory.
     pub index_batch: usize,
-    /// So many rows of the index are written with a commit, or more if the commit is large.
+    /// Number of rows of the index that are written with a commit, or more if the commit is large.
     pub index_step: usize,
-    /// So many batches are merged at once: each makes the search for a list longer.
+    /// Number of runs, one for each batch, at which they are merged. Each run adds to the cost of reading a list.
     pub index_runs: usize,
-    /// Messages (and their keys) that have left every inbox are forgotten at this age.
+    /// Age at which messages that are in no inbox are removed, with their keys; `None` keeps them for ever.
     pub retain: Option<Duration>,
-    /// Bytes that are kept back for sessions, cursors and logouts on a full disk: a multiple of 64 KiB.
+    /// Size in bytes of the space that is reserved for sessions, cursors and logouts on a full disk; a multiple of 64 KiB.
     pub reserve: usize,
 }
 
@@ -46,71 +46,83 @@ impl Default for Options {
     }
 }
 
-/// Why a store cannot be opened. Nothing was changed.
+/// Why a store cannot be opened. No stored data was changed.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The folder.
-    #[error("{}: {cause}\n  remedy: name a folder that can be written with --data DIR", path.display())]
+    /// The folder, or something else of the system, cannot be used.
+    #[error(
+        "the data folder {} cannot be used: {cause}\n  remedy: name a folder that the server can write with --data DIR",
+        path.display()
+    )]
     Folder {
         /// The folder.
         path: PathBuf,
         /// The system's reason.
         cause: io::Error,
     },
-    /// Another server has it.
-    #[error("{}: another server uses this folder\n  remedy: end that one, or name another folder with --data DIR", path.display())]
+    /// Another server holds the folder's lock.
+    #[error(
+        "the data folder {} cannot be opened: another server uses this folder\n  remedy: stop that server, or name another folder with --data DIR",
+        path.display()
+    )]
     Locked {
         /// The folder.
         path: PathBuf,
     },
-    /// It was used, and its database is not there.
-    #[error("{}: the database is gone, though this folder was used\n  remedy: put a backup in its place, or name a new folder with --data DIR", path.display())]
+    /// The folder was used before and has no database.
+    #[error(
+        "{} cannot be opened: the database is gone, though this folder was used before\n  remedy: put a backup in its place, or name a new folder with --data DIR",
+        path.display()
+    )]
     Gone {
         /// The database.
         path: PathBuf,
     },
-    /// A database of another program.
+    /// The file is a database of another program.
     #[error(
-        "the file is a database, but not one of chat-server\n  remedy: name another folder with --data DIR"
+        "the store cannot be opened: its file is a database, but not one of chat-server\n  remedy: name another folder with --data DIR"
     )]
     Foreign,
-    /// Made by a later version of this program.
+    /// A later version of this program has written the file.
     #[error(
-        "the store has version {found}, and this program knows versions up to {known}\n  remedy: use the newer program that made it"
+        "the store cannot be opened: its file has version {found}, and this program knows versions up to {known}\n  remedy: use the newer version of chat-server that wrote it"
     )]
     Newer {
-        /// Of the file.
+        /// Version of the file.
         found: i64,
-        /// Of this program.
+        /// Latest version that this program knows.
         known: i64,
     },
-    /// There is none.
-    #[error("{}: there is no database\n  remedy: name the folder that the server uses with --data DIR", path.display())]
+    /// There is no database.
+    #[error(
+        "{} cannot be read: there is no database\n  remedy: name the folder that the server uses with --data DIR",
+        path.display()
+    )]
     Missing {
         /// Where it should be.
         path: PathBuf,
     },
-    /// Made by an earlier version of this program, and not used by this one yet.
+    /// An earlier version of this program has written the file, and no server of this version has migrated it.
     #[error(
-        "the store was made by an earlier version\n  remedy: start this version of the server on it once"
+        "the store cannot be read: an earlier version of chat-server wrote it\n  remedy: start this version of the server on it once, which converts it"
     )]
     Older,
-    /// An SQLite that could lose commits.
+    /// The program is linked to an SQLite with the WAL-reset bug.
     #[error(
-        "this program is linked to SQLite {linked}, which has a bug that can lose messages\n  remedy: build it with SQLite 3.51.3 or newer"
+        "the store cannot be opened: this program is linked to SQLite {linked}, which has a bug that can lose messages\n  remedy: build it with SQLite 3.51.3 or newer"
     )]
     Sqlite {
-        /// Its version.
+        /// Version of that SQLite.
         linked: String,
     },
-    /// SQLite cannot read it.
+    /// SQLite cannot read the file.
     #[error(
-        "the store cannot be read: {0}\n  remedy: nothing was changed; `chat-server check` says what is wrong; put a backup into an empty folder as chat.db, and name that folder with --data DIR"
+        "the store cannot be read: {0}; nothing was changed\n  remedy: run chat-server check to see what is wrong, or put a backup into an empty folder as chat.db and name that folder with --data DIR"
     )]
     Damaged(#[from] rusqlite::Error),
-    /// A row that cannot be.
+    /// A table has a row that this program would not have written.
     #[error(
-        "the store is damaged: {0}\n  remedy: nothing was changed; `chat-server check` says what is wrong; put a backup into an empty folder as chat.db, and name that folder with --data DIR"
+        "the store cannot be opened: it is damaged: {0}; nothing was changed\n  remedy: run chat-server check to see what is wrong, or put a backup into an empty folder as chat.db and name that folder with --data DIR"
     )]
-    Nonsense(String),
+    Corrupt(String),
 }

@@ -1,54 +1,57 @@
-//! What a reader has to do: the part of a page that is in memory, and where the rest is.
+//! Plans for reads: the part of a page that is in memory, and where in the file the rest is.
 
 use std::collections::BTreeSet;
 
-use super::{ops::NameId, postings::List, state::State, tail::Found};
+use super::{list::List, ops::NameId, state::State, tail::Found};
 use crate::{
     protocol::{Recipient, UserName},
     store::{Message, MessageId, Position, rooms::Span},
 };
 
-/// A page of an inbox to be made.
+/// Most slots of the tail that are read under one lock of the state: a few microseconds.
+const TAIL_PART: usize = 1024;
+
+/// Plan for reading a page of an inbox.
 pub(super) struct InboxPlan {
     pub(super) user: Option<NameId>,
-    /// What was sent to the user, and to rooms during the user's stays, as far as it is indexed.
+    /// Indexed messages that may be on the page: those to the user, and those to rooms during the user's stays.
     pub(super) sources: Vec<Source>,
-    /// Messages up to this one are in the index.
+    /// The last message that was indexed when the plan was made.
     pub(super) indexed: MessageId,
-    /// What comes after those.
+    /// Messages of the tail; they follow all indexed ones.
     pub(super) tail: Vec<Message>,
-    /// There is more than that in the tail.
+    /// The tail has more messages of this inbox than `tail`.
     pub(super) more: bool,
     pub(super) position: Position,
 }
 
-/// A list of which a part belongs to a page.
+/// The part of a posting list that belongs to a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source {
     pub(super) list: List,
-    /// After this one,
+    /// Lower bound, not included.
     pub(super) after: MessageId,
-    /// and up to this one.
+    /// Upper bound, included.
     pub(super) upto: MessageId,
-    /// A room's: its member's own messages do not belong.
+    /// It is a room's list; the reader must skip messages that the user has sent.
     pub(super) is_room: bool,
 }
 
-/// A page of a conversation to be made.
+/// Plan for reading a page of a conversation.
 pub(super) struct HistoryPlan {
-    /// Where the indexed part is; `None` if there is none.
+    /// The list of the indexed messages; `None` if none can be on the page.
     pub(super) list: Option<List>,
-    /// The stays within which a room's messages belong to it.
+    /// The user's stays in a room, which limit the messages on the page; `None` between two users.
     pub(super) stays: Option<Vec<Span>>,
-    /// Indexed messages before this one.
+    /// Upper bound of indexed messages, not included.
     pub(super) before: MessageId,
-    /// What comes after those, the newest first.
+    /// Messages of the tail, newest first; they follow all indexed ones.
     pub(super) tail: Vec<Message>,
     pub(super) position: Position,
 }
 
 impl State {
-    /// How to read the oldest messages of an inbox after one.
+    /// Plans a read of the oldest messages of an inbox after `after`.
     pub(super) fn plan_inbox(
         &self,
         user: &UserName,
@@ -101,6 +104,7 @@ impl State {
             plan.position = plan.position.max(self.rooms.position);
         }
         self.fill_from_tail(&mut plan, &waiting, limit, max_bytes);
+        plan.position = self.log.unsettled(plan.position);
         plan
     }
 
@@ -109,7 +113,8 @@ impl State {
         for id in waiting {
             match self.tail.find(*id) {
                 Found::Nothing => {}
-                // What comes after it must not be taken out before it is known to be there or not.
+                // Later messages must wait until the writer has decided about this one: acknowledging them would move
+                // the cursor past it.
                 Found::Pending => break,
                 Found::Row(_) if plan.tail.len() == limit || bytes > max_bytes => {
                     plan.more = true;
@@ -124,7 +129,7 @@ impl State {
         }
     }
 
-    /// How to read the newest messages of a conversation before one.
+    /// Plans a read of the newest messages of a conversation before `before`.
     pub(super) fn plan_history(
         &self,
         user: &UserName,
@@ -147,7 +152,7 @@ impl State {
             stays,
             before: indexed_before,
             tail: Vec::new(),
-            position: self.rooms.position,
+            position: self.rooms_position(),
         };
         if plan.stays.is_none() {
             plan.position = Position::START;
@@ -167,10 +172,11 @@ impl State {
             bytes += row.text.len();
             plan.tail.extend(self.message(row));
         }
+        plan.position = self.log.unsettled(plan.position);
         plan
     }
 
-    /// Numbers before one of a room's messages in the tail, or of those between two users: the newest first.
+    /// Numbers before `before` of messages in the tail, newest first: those to a room, or those between two users.
     fn tail_of_conversation(
         &self,
         (user, with): (Option<NameId>, Option<NameId>),
@@ -185,7 +191,7 @@ impl State {
             };
             tail.filter(by_sender)
         };
-        // To oneself there is one direction only.
+        // Messages to oneself have one direction only.
         let back = user.filter(|_| !is_room && user != with && with.is_some());
         let there = with.filter(|_| is_room || user.is_some());
         let mut one = sent(there, user.filter(|_| !is_room)).peekable();
@@ -195,14 +201,24 @@ impl State {
         })
     }
 
-    /// With whom the user has exchanged messages, as far as they are in the tail.
-    pub(super) fn partners_lately(&self, user: NameId) -> BTreeSet<NameId> {
-        let rows = self.tail.rows().filter(|row| !row.to_room);
-        rows.filter_map(|row| match (row.sender, row.recipient) {
-            (sender, other) if sender == user => Some(other),
-            (other, recipient) if recipient == user => Some(other),
-            _ => None,
-        })
-        .collect()
+    /// Adds the users with whom `user` has exchanged messages, from the next [`TAIL_PART`] slots of the tail after `id`.
+    /// Returns the last message of that part; `None` if it was the last part.
+    ///
+    /// The tail holds tens of thousands of messages, and every request waits for the lock: so it is read in parts.
+    pub(super) fn partners_after(
+        &self,
+        id: MessageId,
+        user: NameId,
+        partners: &mut BTreeSet<NameId>,
+    ) -> Option<MessageId> {
+        let (rows, next) = self.tail.rows_after(id, TAIL_PART);
+        partners.extend(rows.filter(|row| !row.to_room).filter_map(|row| {
+            match (row.sender, row.recipient) {
+                (sender, other) if sender == user => Some(other),
+                (other, recipient) if recipient == user => Some(other),
+                _ => None,
+            }
+        }));
+        next
     }
 }

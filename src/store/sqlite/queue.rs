@@ -1,15 +1,15 @@
-//! What waits for the writer: ops in the order of their positions, and the names that they are the first to use.
+//! The writer's queue: ops in the order of their positions, and new names that the writer must store before them.
 
 use super::ops::{Batch, CursorMove, NameId, Op};
 use crate::{protocol::Recipient, store::Position};
 
-/// Room for so many ops is made at once.
+/// Most ops for which capacity is allocated in advance.
 const MAX_ROOM: usize = 1024;
 
-/// Ops that are not written yet.
+/// Ops that the writer has not taken yet.
 pub(super) struct Queue {
     ops: Vec<Op>,
-    /// Names that were given out, to be written with the next op.
+    /// Names that have got a number and are not written yet.
     names: Vec<(NameId, Recipient)>,
     bytes: usize,
     head: Position,
@@ -22,17 +22,17 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// The position of the last op that was put in, written or not.
+    /// Position of the last op that was queued, whether the writer has taken it or not.
     pub(super) fn head(&self) -> Position {
         self.head
     }
 
-    /// The position that the next op will have.
+    /// Position that the next op will have.
     pub(super) fn next(&self) -> Position {
         Position(self.head.0 + 1)
     }
 
-    /// Puts an op in; its position.
+    /// Queues an op and returns its position.
     pub(super) fn push(&mut self, op: Op) -> Position {
         self.bytes += match &op {
             Op::Message(row) | Op::Keyed(row, _) => row.text.len() + 64,
@@ -43,28 +43,28 @@ impl Queue {
         self.head
     }
 
-    /// A name was given out.
+    /// Adds a name that has got a number.
     pub(super) fn name(&mut self, id: NameId, name: Recipient) {
         self.names.push((id, name));
     }
 
-    /// How many ops wait to be written.
+    /// Number of queued ops.
     pub(super) fn len(&self) -> usize {
         self.ops.len()
     }
 
-    /// How many bytes wait to be written, about.
+    /// Size of the queue in bytes, estimated: texts, and 64 bytes for each op.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// All that waits.
+    /// Takes the whole queue.
     pub(super) fn take(&mut self) -> Batch {
         if self.ops.is_empty() {
-            // Names that were given out wait for an op: they are written with it.
+            // New names stay here until there is an op: they are written in its transaction.
             return Batch::default();
         }
-        // The next batch is about as large.
+        // The next batch is likely to be as large as this one.
         let room = Vec::with_capacity(self.ops.len().min(MAX_ROOM));
         let ops = std::mem::replace(&mut self.ops, room);
         self.bytes = 0;
@@ -72,7 +72,7 @@ impl Queue {
         Batch { ops, names: std::mem::take(&mut self.names), first }
     }
 
-    /// A cursor was not stored after all: what was to move it on moves it from where it was.
+    /// Makes a later move of the same cursor start where this one, which was not stored, started.
     pub(super) fn restore_cursor(&mut self, cursor: &CursorMove) {
         for op in &mut self.ops {
             if let Op::Cursor(later) = op

@@ -1,4 +1,4 @@
-//! Reading the file: at start, pages of inboxes, keys.
+//! Reading the file: rows of messages, pages of inboxes and conversations, keys and cursor steps.
 
 use std::{
     ops::ControlFlow,
@@ -9,25 +9,21 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::{
-    checksum::checksum,
-    ops::NameId,
-    plan::Source,
-    postings::{self, List},
-    schema,
-    state::State,
+    checksum::checksum, error::damaged, keyed::KeyedMessage, list::List, ops::NameId, plan::Source, postings,
+    schema, state::State,
 };
 use crate::{
-    protocol::{MAX_REPLY, Refusal, Timestamp},
-    store::{Message, MessageId, Outcome, Position, Stored, rooms::Span},
+    protocol::{MAX_REPLY, Timestamp},
+    store::{Message, MessageId, Position, rooms::Span},
 };
 
-/// Connections that read, made as they are needed and used again.
+/// A pool of read connections, opened when they are needed.
 pub(super) struct Readers {
     database: PathBuf,
     idle: Mutex<Vec<Connection>>,
 }
 
-/// So many are kept.
+/// Most idle connections that are kept.
 const MAX_IDLE: usize = 4;
 
 impl Readers {
@@ -35,13 +31,13 @@ impl Readers {
         Readers { database, idle: Mutex::default() }
     }
 
-    /// Makes a connection ready, so that the first who reads need not wait for that.
+    /// Opens a connection, so that the first reader need not wait for it.
     pub(super) fn warm_up(&self) {
-        // What cannot be read is told to who reads.
+        // An error will be met again, and reported, by the first reader.
         self.read(|connection| message(connection, MessageId(0))).ok();
     }
 
-    /// Lends a connection in a transaction: all that is read is of one moment. Blocks: not for a runtime thread.
+    /// Runs `read` in a read transaction, so that it sees one snapshot. Blocks: not to be called on a runtime thread.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -63,7 +59,7 @@ impl Readers {
     }
 }
 
-/// A message's row, its checksum verified.
+/// A row of `messages` whose checksum was verified.
 pub(super) struct StoredRow {
     pub(super) id: MessageId,
     pub(super) at: Timestamp,
@@ -73,7 +69,7 @@ pub(super) struct StoredRow {
     pub(super) key: Option<Box<str>>,
 }
 
-/// The columns that [`StoredRow::read`] takes.
+/// The columns that [`StoredRow::read`] expects, of a table `messages` that is called `m`.
 pub(super) const COLUMNS: &str = "m.id, m.at, m.sender, m.recipient, m.text, m.key, m.crc";
 
 impl StoredRow {
@@ -96,7 +92,7 @@ impl StoredRow {
     }
 
     pub(super) fn message(self, state: &State) -> Result<Message, rusqlite::Error> {
-        let nameless = || damaged(format!("message {} has no name", self.id.0));
+        let nameless = || damaged(format!("message {} refers to a name that does not exist", self.id.0));
         Ok(Message {
             id: self.id,
             at: self.at,
@@ -107,51 +103,35 @@ impl StoredRow {
     }
 }
 
-pub(super) fn damaged(what: String) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(what.into())
-}
-
-/// A message that a key names.
-pub(super) struct Known {
-    pub(super) id: MessageId,
-    pub(super) at: Timestamp,
-    pub(super) recipient: NameId,
-    pub(super) text: Arc<str>,
-    pub(super) position: Position,
-}
-
-impl Known {
-    /// What a send with its key is answered.
-    pub(super) fn outcome(&self, recipient: Option<NameId>, text: &str) -> Outcome<Stored> {
-        let same = recipient == Some(self.recipient) && *self.text == *text;
-        let stored = Stored { id: self.id, at: self.at, duplicate: true };
-        Outcome { result: if same { Ok(stored) } else { Err(Refusal::KeyReused) }, position: self.position }
-    }
-}
-
-/// The indexed message that the sender's key names.
+/// Returns the indexed message that the sender's key names.
 pub(super) fn find_key(
     connection: &Connection,
     sender: NameId,
     key: &str,
-) -> rusqlite::Result<Option<Known>> {
+) -> rusqlite::Result<Option<KeyedMessage>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM keys k JOIN messages m ON m.id = k.id WHERE k.sender = ?1 AND k.key = ?2"
     );
     let row =
         connection.prepare_cached(&sql)?.query_row(params![sender.0, key], StoredRow::read).optional()?;
     let position = Position::START;
-    Ok(row.map(|row| Known { id: row.id, at: row.at, recipient: row.recipient, text: row.text, position }))
+    Ok(row.map(|row| KeyedMessage {
+        id: row.id,
+        at: row.at,
+        recipient: row.recipient,
+        text: row.text,
+        position,
+    }))
 }
 
-/// Rows of a page.
-pub(super) struct Found {
+/// The indexed rows of a page.
+pub(super) struct PageRows {
     pub(super) rows: Vec<StoredRow>,
-    /// There are more, beyond the limit or the size of a page.
+    /// There are more rows, which did not fit into the page's limit or size.
     pub(super) more: bool,
 }
 
-/// The indexed message of that number.
+/// Returns the message of that number, if there is one.
 pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<StoredRow>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM messages m WHERE m.id = ?1"))?
@@ -159,17 +139,17 @@ pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Resul
         .optional()
 }
 
-/// The oldest indexed messages of an inbox.
+/// Returns the oldest indexed messages of an inbox, merged by number from its sources.
 pub(super) fn inbox(
     connection: &Connection,
     user: NameId,
     sources: &[Source],
     indexed: MessageId,
     limit: usize,
-) -> rusqlite::Result<Found> {
+) -> rusqlite::Result<PageRows> {
     let (mut rows, mut bytes, mut after) = (Vec::new(), 0, MessageId(0));
     loop {
-        // The next numbers of all sources, as far as every one of them was looked at.
+        // Read the next numbers of every source. `seen` is the number up to which all sources were read.
         let (mut ids, mut seen) = (Vec::new(), indexed);
         for source in sources {
             let mut left = limit + 1;
@@ -189,26 +169,28 @@ pub(super) fn inbox(
         ids.retain(|(id, _)| *id <= seen);
         ids.sort_unstable();
         for (id, is_room) in ids {
-            // What waits is never pruned.
+            // Retention never removes a message that is in an inbox, so a missing one is damage.
             let row = message(connection, id)?;
             let row = row.ok_or_else(|| damaged(format!("message {} is missing", id.0)))?;
             if is_room && row.sender == user {
                 continue;
             }
             if rows.len() == limit || bytes > MAX_REPLY {
-                return Ok(Found { rows, more: true });
+                return Ok(PageRows { rows, more: true });
             }
             bytes += row.text.len();
             rows.push(row);
         }
         if seen == indexed {
-            return Ok(Found { rows, more: false });
+            return Ok(PageRows { rows, more: false });
         }
         after = seen;
     }
 }
 
-/// The newest indexed messages of a conversation, the newest first.
+/// Returns the newest indexed messages of a conversation before `before`, newest first.
+///
+/// `stays` limit the messages of a room. `bytes` is the length of the texts that the page has already.
 pub(super) fn history(
     connection: &Connection,
     list: List,
@@ -216,11 +198,11 @@ pub(super) fn history(
     before: MessageId,
     limit: usize,
     mut bytes: usize,
-) -> rusqlite::Result<Found> {
+) -> rusqlite::Result<PageRows> {
     let (mut rows, mut more) = (Vec::new(), false);
     postings::scan_back(connection, list, before, |id| {
         if stays.is_some_and(|stays| !stays.iter().any(|span| span.contains(id))) {
-            // Before the first stay there is nothing.
+            // No message before the first stay can belong to the page.
             let over = stays.and_then(<[Span]>::first).is_none_or(|first| id < first.from);
             return Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         }
@@ -228,17 +210,17 @@ pub(super) fn history(
             more = true;
             return Ok(ControlFlow::Break(()));
         }
-        // It may have been pruned since.
+        // Retention may have removed it.
         if let Some(row) = message(connection, id)? {
             bytes += row.text.len();
             rows.push(row);
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(Found { rows, more })
+    Ok(PageRows { rows, more })
 }
 
-/// When the user's cursor passed a message, as far as the index knows.
+/// When the user's cursor passed a message, according to the index.
 pub(super) fn passed_at(
     connection: &Connection,
     user: NameId,

@@ -1,4 +1,4 @@
-//! Reading the file at start: what is kept in memory.
+//! Reads at start what the store keeps in memory.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row as SqlRow};
 use super::{
     OpenError, Options,
     index::Index,
-    indexing::{Indexed, Unfolded},
-    ops::{InboxCursor, NameId, Passed, Row},
+    indexing::{InboxRow, PendingCursor},
+    ops::{CursorStep, InboxCursor, NameId, Row},
     postings,
     reader::{COLUMNS, StoredRow},
     runs,
@@ -19,18 +19,21 @@ use crate::{
     store::{MessageId, Position, SessionRecord, rooms::Span},
 };
 
-/// What the file says at start.
+/// What was read from the file at start.
 pub(super) struct Restored {
     pub(super) state: State,
     pub(super) sessions: Vec<SessionRecord>,
     pub(super) index: Index,
 }
 
-fn nonsense(what: &str) -> OpenError {
-    OpenError::Nonsense(what.to_owned())
+fn corrupt(what: &str) -> OpenError {
+    OpenError::Corrupt(what.to_owned())
 }
 
-/// Reads what is kept in memory: names, cursors, stays, sessions, and the messages that are not indexed.
+/// Reads names, cursors, stays, sessions, and the messages that are not indexed.
+///
+/// # Errors
+/// [`OpenError::Corrupt`] if the tables contradict each other; [`OpenError::Damaged`] if they cannot be read.
 pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Restored, OpenError> {
     let (indexed, folded): (i64, i64) =
         connection
@@ -51,39 +54,39 @@ fn restore_names(connection: &Connection, state: &mut State) -> Result<(), OpenE
     let mut rows = names.query([])?;
     while let Some(row) = rows.next()? {
         let name = Recipient::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
-        let name = name.ok_or_else(|| nonsense("a name that is none"))?;
+        let name = name.ok_or_else(|| corrupt("a user or room has an invalid name"))?;
         if state.restore_name(name).0 != row.get::<_, u32>(0)? {
-            return Err(nonsense("a gap in the numbers of names"));
+            return Err(corrupt("the numbers of names have a gap"));
         }
     }
     Ok(())
 }
 
-fn known(state: &State, id: u32) -> Result<NameId, OpenError> {
+fn known_name(state: &State, id: u32) -> Result<NameId, OpenError> {
     let id = NameId(id);
-    state.name(id).map(|_| id).ok_or_else(|| nonsense("the number of a name that is not there"))
+    state.name(id).map(|_| id).ok_or_else(|| corrupt("a row refers to a name that does not exist"))
 }
 
 fn known_user(state: &State, id: u32) -> Result<UserName, OpenError> {
-    state.user(NameId(id)).cloned().ok_or_else(|| nonsense("the number of a user that is not there"))
+    state.user(NameId(id)).cloned().ok_or_else(|| corrupt("a row refers to a user that does not exist"))
 }
 
 fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
-fn restore_inboxes(connection: &Connection, state: &State) -> Result<HashMap<NameId, Indexed>, OpenError> {
+fn restore_inboxes(connection: &Connection, state: &State) -> Result<HashMap<NameId, InboxRow>, OpenError> {
     let mut inboxes = HashMap::new();
     let mut select = connection.prepare("SELECT user, upto, taken, received, last FROM inboxes")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let inbox = Indexed {
+        let inbox = InboxRow {
             upto: number(row, 1)?,
             taken: number(row, 2)?,
             received: number(row, 3)?,
             last: number(row, 4)?,
         };
-        inboxes.insert(known(state, row.get(0)?)?, inbox);
+        inboxes.insert(known_name(state, row.get(0)?)?, inbox);
     }
     Ok(inboxes)
 }
@@ -95,12 +98,12 @@ fn restore_cursors(connection: &Connection, state: &mut State, index: &mut Index
     let mut rows = select.query([index.cursor_seq])?;
     while let Some(row) = rows.next()? {
         index.cursor_seq = row.get(0)?;
-        let user = known(state, row.get(1)?)?;
-        let passed = Passed { user, upto: MessageId(number(row, 2)?), at: Timestamp(row.get(4)?) };
-        let unfolded = Unfolded { passed, taken: number(row, 3)? };
+        let user = known_name(state, row.get(1)?)?;
+        let passed = CursorStep { user, upto: MessageId(number(row, 2)?), at: Timestamp(row.get(4)?) };
+        let pending = PendingCursor { passed, taken: number(row, 3)? };
         let inbox = current.entry(user).or_default();
-        (inbox.upto, inbox.taken) = (passed.upto.0, unfolded.taken);
-        index.gather_cursor(unfolded);
+        (inbox.upto, inbox.taken) = (passed.upto.0, pending.taken);
+        index.gather_cursor(pending);
         state.restore_passed(passed);
     }
     for (user, inbox) in current {
@@ -116,7 +119,7 @@ fn restore_stays(connection: &Connection, state: &mut State) -> Result<(), OpenE
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let room = state.name(NameId(row.get(0)?)).and_then(Recipient::room).cloned();
-        let room = room.ok_or_else(|| nonsense("the number of a room that is not there"))?;
+        let room = room.ok_or_else(|| corrupt("a row refers to a room that does not exist"))?;
         let user = known_user(state, row.get(1)?)?;
         let until = row.get::<_, Option<i64>>(3)?.map(|until| MessageId(until.cast_unsigned()));
         state.rooms.restore(&user, &room, Span { from: MessageId(number(row, 2)?), until });
@@ -135,8 +138,8 @@ fn restore_tail(
     let mut rows = select.query([indexed])?;
     while let Some(row) = rows.next()? {
         let row = StoredRow::read(row)?;
-        known(state, row.sender.0)?;
-        known(state, row.recipient.0)?;
+        known_name(state, row.sender.0)?;
+        known_name(state, row.recipient.0)?;
         let row = Row {
             id: row.id,
             at: row.at,

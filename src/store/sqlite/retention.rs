@@ -1,4 +1,4 @@
-//! Forgetting what is old: in small steps between commits, never what still waits in an inbox.
+//! Retention: removes old messages in small steps between commits, but none that is still in an inbox.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,22 +7,22 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Shared, blocks, ops::NameId, postings, postings::List};
+use super::{Shared, blocks, list::List, ops::NameId, postings};
 use crate::{
     protocol::{Timestamp, UserName},
     store::{MessageId, rooms::Span},
 };
 
-/// At most so many messages (and cursors) are looked at in one step: one or two milliseconds.
+/// Most messages, and most cursor steps, that one step looks at: it takes one or two milliseconds.
 const STEP: u32 = 500;
 
-/// Steps are at least so far apart: sends have the disk most of the time.
+/// Pause between two steps, so that sends have the disk most of the time.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// From the end of one pass over the old messages to the beginning of the next.
+/// Time from the end of one pass over the old messages to the beginning of the next.
 const REST: Duration = Duration::from_hours(1);
 
-/// How far a pass has come.
+/// Schedule of the passes, and the progress of the current one.
 pub(super) struct Retention {
     keep: Duration,
     next: Instant,
@@ -31,18 +31,18 @@ pub(super) struct Retention {
 
 /// One pass over the old messages.
 struct Pass {
-    /// What is older goes.
+    /// Messages from before this time are removed.
     before: Timestamp,
-    /// Messages up to this one were looked at.
+    /// The last message that was looked at.
     seen: MessageId,
     pruned: usize,
 }
 
-/// One step.
+/// Result of one step.
 pub(super) enum Step {
-    /// Of what must be done before: nothing has left the store yet.
+    /// The index is being merged first; nothing was removed yet.
     Waiting,
-    /// Messages up to `seen` were looked at, and so many have left the store.
+    /// Messages up to `seen` were looked at, and `pruned` of them were removed.
     Pruned { seen: MessageId, pruned: usize, last: bool },
 }
 
@@ -51,17 +51,17 @@ impl Retention {
         Retention { keep, next: Instant::now(), pass: None }
     }
 
-    /// When the next step is due.
+    /// The time at which the next step is due.
     pub(super) fn due(&self) -> Instant {
         self.next
     }
 
-    /// Whether the next step begins a pass: everything old should be in the blocks of the index then.
+    /// Whether the next step begins a pass. All old messages must be in the blocks of the index by then.
     pub(super) fn begins(&self) -> bool {
         self.pass.is_none()
     }
 
-    /// Whether there is anything old that is not.
+    /// Whether any old message is not in the blocks yet.
     pub(super) fn needs_merge(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let merged = postings::merged(connection)?;
         let mut first =
@@ -70,14 +70,15 @@ impl Retention {
         Ok(first.is_some_and(|at| at < self.start().0))
     }
 
-    /// What is older goes with a pass that begins now.
+    /// The time before which a pass that begins now removes messages.
     fn start(&self) -> Timestamp {
         let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
         Timestamp(Timestamp::from(SystemTime::now()).0.saturating_sub(keep))
     }
 
-    /// One step, as part of a transaction. `read_upto` tells how far an inbox was read; messages after `merged` and
-    /// cursors after `folded` are left alone.
+    /// Runs one step in a transaction. `read_upto` returns the last acknowledged message of an inbox.
+    ///
+    /// Messages after `merged` and cursor steps after `folded` are left alone.
     pub(super) fn step(
         &mut self,
         transaction: &Transaction<'_>,
@@ -91,7 +92,7 @@ impl Retention {
         let old = old_messages(transaction, pass.before, pass.seen, merged)?;
         let seen = old.last().map_or(pass.seen, |message| message.id);
         let last = old.len() < STEP as usize;
-        let mut readers = Readers { shared, read_upto, rooms: HashMap::new() };
+        let mut readers = ReadPositions { shared, read_upto, rooms: HashMap::new() };
         let mut gone = old;
         gone.retain(|message| !readers.wait_for(message));
         let mut lists: BTreeMap<List, Vec<MessageId>> = BTreeMap::new();
@@ -116,7 +117,7 @@ impl Retention {
         Ok(Step::Pruned { seen, pruned: gone.len(), last: last && cursors < STEP as usize })
     }
 
-    /// The step was committed.
+    /// Records that a step was committed, and schedules the next one.
     pub(super) fn stepped(&mut self, step: &Step) {
         self.next = Instant::now() + PAUSE;
         let (Step::Pruned { seen, pruned, last }, Some(pass)) = (step, &mut self.pass) else {
@@ -132,15 +133,17 @@ impl Retention {
         }
     }
 
-    /// No more steps for a while.
+    /// Ends the pass and schedules the next one.
     pub(super) fn rest(&mut self) {
         self.pass = None;
         self.next = Instant::now() + REST;
     }
 }
 
-/// Takes cursors from before a time out of the file, a step of them. Returns how many. (Messages that they passed are as
-/// old, and gone.)
+/// Removes the cursor steps from before a time, at most [`STEP`] of them. Returns how many were removed.
+///
+/// The messages that they passed are at least as old, so they are removed as well, except for those that were sent to a room
+/// and are still in another user's inbox.
 fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64) -> rusqlite::Result<usize> {
     let mut select = transaction
         .prepare_cached("SELECT seq, user, upto FROM cursors WHERE seq <= ?1 ORDER BY seq LIMIT ?2")?;
@@ -152,7 +155,7 @@ fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64)
     let mut gone = 0;
     for row in found.collect::<Result<Vec<_>, _>>()? {
         let (seq, user, upto) = row;
-        // They are in the order of time: the first that is younger ends it.
+        // Steps are in the order of time, so the first younger one is the end.
         if old.execute(params![seq, before.0])? == 0 {
             break;
         }
@@ -162,25 +165,25 @@ fn forget_cursors(transaction: &Transaction<'_>, before: Timestamp, folded: i64)
     Ok(gone)
 }
 
-/// Who has read what, of those to whom old messages were sent.
-struct Readers<'a, F> {
+/// How far the recipients of old messages have read.
+struct ReadPositions<'a, F> {
     shared: &'a Shared,
-    /// How far an inbox was read.
+    /// Returns the last acknowledged message of an inbox.
     read_upto: F,
-    /// For each room all stays in it, and how far each who stayed has read; nothing for a user.
+    /// For each room its stays, with how far each of those users has read; `None` for a user.
     rooms: HashMap<NameId, Option<Vec<Reader>>>,
 }
 
-/// Somebody's stay in a room.
+/// A user's stay in a room, and the last message that the user has acknowledged.
 struct Reader {
     user: Option<NameId>,
     stay: Span,
     upto: MessageId,
 }
 
-impl<F: Fn(NameId) -> MessageId> Readers<'_, F> {
+impl<F: Fn(NameId) -> MessageId> ReadPositions<'_, F> {
     fn room(&mut self, recipient: NameId) -> Option<&[Reader]> {
-        let Readers { shared, read_upto, rooms } = self;
+        let ReadPositions { shared, read_upto, rooms } = self;
         let stays = rooms.entry(recipient).or_insert_with(|| {
             let state = shared.lock();
             let all = state.rooms.all_stays(state.name(recipient)?.room()?);
@@ -193,7 +196,7 @@ impl<F: Fn(NameId) -> MessageId> Readers<'_, F> {
         stays.as_deref()
     }
 
-    /// Whether the message waits in an inbox.
+    /// Whether the message is still in an inbox.
     fn wait_for(&mut self, message: &Old) -> bool {
         let waits = |reader: &Reader| {
             reader.user != Some(message.sender)
@@ -214,7 +217,9 @@ struct Old {
     key: Option<String>,
 }
 
-/// Messages from before a time, after one and up to another. (Times grow with numbers: the first that is younger ends it.)
+/// Returns at most [`STEP`] messages from before a time, with numbers after `after` and up to `upto`.
+///
+/// Times grow with numbers, so the first younger message is the end.
 fn old_messages(
     connection: &Connection,
     before: Timestamp,

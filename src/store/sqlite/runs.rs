@@ -1,27 +1,27 @@
-//! Runs: what a batch of thousands of messages adds to the index, sorted by list, in one piece.
+//! Runs: the posting lists of one batch of thousands of messages, sorted by list. (The sorted runs of the LSM tree.)
 //!
-//! A run is a few hundred rows of about a kilobyte that follow one another, so that it is written to few pages, whatever the
-//! number of lists. A row has lists in their order: for each how far it is from the one before, the bytes that its numbers
-//! take, and the numbers: the first, and the distance from each to the next.
+//! A run is a few hundred rows of about a kilobyte that follow one another, so it is written to few pages, whatever its
+//! number of lists. A row contains lists in order. Each list is, as LEB128 numbers: its distance from the list before (two
+//! numbers), the length of its postings in bytes, and the postings: the first number, and the distance from each to the next.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
-    postings::{List, PARTNERS},
-    reader::damaged,
+    error::damaged,
+    list::{List, PARTNERS},
     varint,
 };
 use crate::store::MessageId;
 
-/// A row is full when it has so many bytes: SQLite keeps a quarter of a page beside the key.
+/// Size in bytes from which a row gets no further list. SQLite stores up to a quarter of a page together with the key.
 const FULL: usize = 1000;
 
-/// A run that is being made, or is to be written.
+/// A run in memory, until it is written.
 #[derive(Default)]
 pub(super) struct Run {
     parts: Vec<Part>,
     size: u64,
-    /// The last list's numbers, before their length is known.
+    /// Buffer for the numbers of one list, whose encoded length must be known before they are appended.
     numbers: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ struct Part {
 }
 
 impl Run {
-    /// Puts a list after those that it has. The numbers grow.
+    /// Appends a list, which must be greater than those in the run. Its numbers must ascend.
     pub(super) fn push(&mut self, list: List, numbers: impl IntoIterator<Item = u64>) {
         self.numbers.clear();
         varint::put_growing(&mut self.numbers, 0, numbers);
@@ -55,7 +55,7 @@ impl Run {
         self.size += cost(&self.numbers);
     }
 
-    /// Puts it into the file; `upto` is its number, that of its last message.
+    /// Writes the run to the file. Its number, `upto`, is that of its last message.
     pub(super) fn write(&self, transaction: &Transaction<'_>, upto: MessageId) -> rusqlite::Result<()> {
         let upto = upto.0.cast_signed();
         let mut insert = transaction.prepare_cached("INSERT INTO run_parts VALUES (?1, ?2, ?3, ?4)")?;
@@ -69,24 +69,24 @@ impl Run {
     }
 }
 
-/// What it takes to merge a list with these numbers, in units of a row.
+/// Cost of merging a list with these encoded numbers, in units of a row.
 pub(super) fn cost(numbers: &[u8]) -> u64 {
     1 + numbers.len() as u64 / 16
 }
 
-/// The lists of a row of a run.
+/// Iterator over the lists in a row of a run.
 pub(super) struct Lists<'a> {
     last: List,
     bytes: &'a [u8],
 }
 
 impl<'a> Lists<'a> {
-    /// Of a row of which this is the key.
+    /// Returns an iterator over the lists in `bytes`, a row whose key is `first`.
     pub(super) fn new(first: List, bytes: &'a [u8]) -> Self {
         Lists { last: first, bytes }
     }
 
-    /// What is left of the row's bytes.
+    /// Bytes of the row that were not read yet.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes
     }
@@ -104,7 +104,7 @@ impl<'a> Lists<'a> {
 }
 
 impl<'a> Iterator for Lists<'a> {
-    /// A list, and its numbers as they are in the file.
+    /// A list, and its encoded numbers.
     type Item = rusqlite::Result<(List, &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -119,14 +119,14 @@ impl<'a> Iterator for Lists<'a> {
     }
 }
 
-/// The numbers of the runs after one, in order. Each is that of the last message that the run has.
+/// Returns the numbers of the runs after `id`, ascending. A run's number is that of its last message.
 pub(super) fn after(connection: &Connection, id: MessageId) -> rusqlite::Result<Vec<MessageId>> {
     let mut select = connection.prepare_cached("SELECT upto FROM runs WHERE upto > ?1 ORDER BY upto")?;
     let number = |row: &rusqlite::Row<'_>| row.get(0).map(|upto: i64| MessageId(upto.cast_unsigned()));
     select.query_map([id.0.cast_signed()], number)?.collect()
 }
 
-/// The numbers of a list in a run.
+/// Returns the numbers of a list in a run, ascending; none if the run does not have the list.
 pub(super) fn find(connection: &Connection, run: MessageId, list: List) -> rusqlite::Result<Vec<MessageId>> {
     let mut part = connection.prepare_cached(
         "SELECT one, other, lists FROM run_parts WHERE run = ?1 AND (one, other) <= (?2, ?3) \
@@ -183,7 +183,7 @@ mod tests {
 
         #[test]
         fn a_row_that_cannot_be_is_told(bytes in any::<Vec<u8>>()) {
-            // Whatever it is, it ends, and what is broken ends it.
+            // The iterator ends for any bytes, and after the first broken list.
             let mut lists = Lists::new(List { one: 0, other: PARTNERS }, &bytes);
             while let Some(Ok(_)) = lists.next() {}
             prop_assert!(lists.next().is_none());

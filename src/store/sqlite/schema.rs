@@ -1,4 +1,4 @@
-//! The file: its tables, its versions, and how it is opened.
+//! The database file: its tables, the versions of its schema, and how connections to it are opened.
 
 use std::path::Path;
 
@@ -6,30 +6,33 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{Durable, OpenError};
 
-/// The version of the database file that this program writes; it is in `PRAGMA user_version`.
+/// Version of the database file that this program writes, as in `PRAGMA user_version`.
 pub const VERSION: i64 = 3;
 
-/// In `PRAGMA application_id`: "chat".
+/// Value of `PRAGMA application_id`: "chat" in ASCII.
 const APPLICATION_ID: i64 = 0x6368_6174;
 
-/// The first version without a bug that could lose a checkpointed commit (WAL reset, fixed in 3.51.3).
+/// The first SQLite version without the WAL-reset bug, which could lose a checkpointed commit: 3.51.3.
 const MIN_SQLITE: i32 = 3_051_003;
 
-/// Bytes of a page. Larger ones are written by fewer system calls, and make a single send write more.
+/// Page size in bytes. Larger pages need fewer system calls for a batch, but make a single send write more.
 const PAGE: u32 = 8 * 1024;
 
-/// What brings a file from each version to the next.
+/// Migrations: the SQL that brings a file from each version to the next.
 ///
-/// - `names`: users and rooms by number, so that rows are small.
-/// - `messages`: append-only, by number. `crc` is over all else in the row.
-/// - `blocks`, `runs`, `run_parts` ([`postings`](super::postings)), `keys`: where the messages up to `state.indexed` are, by
-///   inbox, conversation and key; those after it are read at start.
-/// - `cursors`: append-only: who had taken messages out of the inbox up to which one, how many of those that were sent
-///   to the user, of all time, and when. `passed` has those up to `state.folded` by user.
-/// - `inboxes`: for each name the cursor as of `state.folded`, and as of `state.indexed` how many messages came in and
-///   the number of the last.
-/// - `partners`: who has ever exchanged a message with whom, both ways, as far as that is in `blocks` and not in runs.
-/// - `stays`: who is in which room from which message on, and until before which.
+/// - `state`: one row: the last message that is indexed, the last cursor step that is, and the last message that is in
+///   `blocks`.
+/// - `names`: users and rooms by number, so that other rows are small.
+/// - `messages`: append-only, by number. `crc` is a checksum of the rest of the row.
+/// - `blocks`, `runs`, `run_parts` ([`postings`](super::postings)) and `keys`: the index of the messages up to
+///   `state.indexed` by inbox, conversation and key. Messages after it are read at start.
+/// - `cursors`: append-only; each row is a cursor step: user, last acknowledged message, number of messages to the user that
+///   were ever acknowledged, time. `passed` has the steps up to `state.folded` by user.
+/// - `inboxes`: for each name its cursor as of `state.folded`, and the number of its messages and the last one as of
+///   `state.indexed`.
+/// - `partners`: pairs of users who have exchanged messages that are in `blocks`, in both directions.
+/// - `stays`: stays in rooms: room, user, the first message that can belong to it, and the first one after it.
+/// - `sessions`: one row for each session, with the digest of its token.
 const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
     INSERT INTO state VALUES (0, 0);
@@ -73,7 +76,7 @@ const MIGRATIONS: [&str; 3] = ["
         PRIMARY KEY (run, one, other)) WITHOUT ROWID;
 "];
 
-/// Opens the file for writing, making or migrating it as needed.
+/// Opens the file for the writer; creates or migrates it if needed.
 pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenError> {
     let linked = rusqlite::version_number();
     if linked < MIN_SQLITE {
@@ -81,12 +84,12 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
     }
     let connection = Connection::open(path)?;
     let version = version(&connection)?;
-    // Of a file that is to be made; others keep theirs.
+    // Applies to a new file; an existing one keeps its page size.
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     set_up_to_write(&connection, durable)?;
     connection.pragma_update(None, "cache_size", -8192)?;
-    // The server may not be able to open files elsewhere.
+    // A sandboxed server cannot open temporary files outside its folders.
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(32);
     let done = usize::try_from(version).unwrap_or(0);
@@ -98,19 +101,19 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
     Ok(connection)
 }
 
-/// Opens the file for checkpoints, beside the connection that writes.
+/// Opens a second connection, for checkpoints beside the writer's.
 pub(super) fn open_beside(path: &Path, durable: Durable) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     set_up_to_write(&connection, durable)?;
-    // It takes part in the log only when it has looked at the file.
+    // A connection opens the log only when it first reads the database.
     connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
     Ok(connection)
 }
 
 fn set_up_to_write(connection: &Connection, durable: Durable) -> rusqlite::Result<()> {
     let synchronous = match durable {
-        // Checkpoints are synced. Commits are by the writer, which can write the next one meanwhile.
+        // SQLite syncs checkpoints only. The writer syncs commits itself, so that it can write the next one meanwhile.
         Durable::Fsync => "NORMAL",
         Durable::Os => "OFF",
     };
@@ -118,9 +121,12 @@ fn set_up_to_write(connection: &Connection, durable: Durable) -> rusqlite::Resul
     connection.pragma_update(None, "wal_autocheckpoint", 0)
 }
 
-/// The version of a file, if this program knows it; 0 if there is nothing in it.
+/// Returns the version of a file; 0 if it is empty.
+///
+/// # Errors
+/// [`OpenError::Foreign`] or [`OpenError::Newer`] if this program does not know it.
 pub(super) fn version(connection: &Connection) -> Result<i64, OpenError> {
-    // A file that is no database says so here.
+    // This fails for a file that is no database.
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -133,21 +139,21 @@ pub(super) fn version(connection: &Connection) -> Result<i64, OpenError> {
     Ok(version)
 }
 
-/// Opens a file that a server may be using, to read all of it.
+/// Opens a file to read all of it, while a server may be using it.
 pub(super) fn open_to_inspect(path: &Path) -> Result<Connection, OpenError> {
     if !std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0) {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
     let connection = open_to_read(path)?;
-    // It may have much to sort; the server has not, and may not be able to open files elsewhere.
+    // Unlike the server, this process may have much to sort and is not sandboxed: let it use temporary files.
     connection.pragma_update(None, "temp_store", "default")?;
     version(&connection)?;
     Ok(connection)
 }
 
-/// Opens the file for reading. The file exists.
+/// Opens the file for reading. It must exist.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
-    // Not the read-only flag: a reader of a write-ahead log takes part in its shared index.
+    // Not the read-only flag: a reader of a write-ahead log must write to its shared index, the `-shm` file.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -158,12 +164,12 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// How SQLite failed.
+/// Kind of an SQLite error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// There is no space: nothing was stored.
+    /// The disk is full; nothing was stored.
     Full,
-    /// Anything else: what was being stored may or may not be there.
+    /// Anything else; what was being written may or may not be stored.
     Broken,
 }
 

@@ -1,6 +1,6 @@
-//! What the store knows in memory: inboxes, rooms, the tail of messages that are not indexed yet, and the writer's queue.
+//! The store's state in memory: names, inboxes, rooms, the tail of messages that are not indexed yet, and the queue.
 //!
-//! All of it is behind one mutex, which is held for as long as a map is looked up in and never while a disk is used.
+//! One mutex guards all of it. Most methods hold it for a few look-ups in maps, and none while the disk is used.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,27 +8,27 @@ use std::{
 };
 
 use super::{
-    ops::{CursorMove, InboxCursor, NameId, Op, Passed, Row, Stay},
+    keyed::KeyedMessage,
+    ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     queue::Queue,
-    reader::Known,
     tail::Tail,
 };
 use crate::{
     protocol::{Recipient, RoomName, Timestamp, UserName},
     store::{
-        Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms,
+        Durability, Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms,
         sorted::begin_after,
     },
 };
 
-/// What was sent to one user or room.
+/// Messages sent to one user or one room, and how far they were read. (The cursor of a room stays at the start.)
 pub(super) struct Inbox {
     pub(super) cursor: InboxCursor,
-    /// How many were put in, of all time.
+    /// Number of messages ever sent to this recipient.
     received: u64,
-    /// The last that is in the index; 0 if none is.
+    /// The last message that has left the tail for the index; 0 if there is none.
     pub(super) last_indexed: MessageId,
-    /// The numbers of this inbox's messages in the tail, taken out or not.
+    /// Numbers of this recipient's messages in the tail, acknowledged or not, ascending.
     pub(super) tail: VecDeque<MessageId>,
 }
 
@@ -37,39 +37,42 @@ impl Inbox {
         self.received.saturating_sub(self.cursor.taken)
     }
 
-    /// Its messages in the tail after one.
+    /// Numbers of its messages in the tail after `id`, ascending.
     pub(super) fn tail_after(&self, id: MessageId) -> impl Iterator<Item = MessageId> {
         self.tail.range(begin_after(&self.tail, id)..).copied()
     }
 
-    /// Its messages in the tail before one.
+    /// Numbers of its messages in the tail before `id`, ascending.
     pub(super) fn tail_before(&self, id: MessageId) -> impl DoubleEndedIterator<Item = MessageId> {
         self.tail.range(..self.tail.partition_point(|other| *other < id)).copied()
     }
 }
 
 pub(super) struct State {
+    /// Which positions are settled: what the state holds of an earlier one is durable.
+    pub(super) log: Arc<Durability>,
     names: HashMap<Box<str>, NameId, foldhash::fast::RandomState>,
     by_id: Vec<Recipient>,
     inboxes: Vec<Inbox>,
     pub(super) rooms: Rooms,
     pub(super) tail: Tail,
-    /// The tail may let go of messages up to this one: they are in the index.
+    /// The last message in the synced index; the tail may drop messages up to it.
     in_index: MessageId,
-    /// Places of cursors that are not in the index yet, in the order of the queue.
-    passed: VecDeque<Passed>,
+    /// Cursor steps that are not indexed yet, in the order in which they were queued.
+    passed: VecDeque<CursorStep>,
     pub(super) queue: Queue,
     inbox_limit: u64,
     pub(super) read_only: bool,
     pub(super) closing: bool,
-    /// The writer waits to be woken.
+    /// The writer sleeps and must be woken when an op is queued.
     pub(super) writer_idle: bool,
 }
 
 impl State {
-    /// A state in which everything up to `indexed` is in the file's index.
+    /// Returns a state without names, in which messages up to `indexed` are in the file's index.
     pub(super) fn new(inbox_limit: usize, indexed: MessageId) -> Self {
         State {
+            log: Arc::default(),
             names: HashMap::default(),
             by_id: Vec::new(),
             inboxes: Vec::new(),
@@ -85,7 +88,7 @@ impl State {
         }
     }
 
-    /// A name as the file has it: numbers are given out from 0 without gaps.
+    /// Adds a name and assigns the next number to it. Numbers begin with 0 and have no gaps.
     pub(super) fn restore_name(&mut self, name: Recipient) -> NameId {
         let id = NameId(u32::try_from(self.by_id.len()).expect("fewer than 2³² names"));
         self.names.insert((*name).into(), id);
@@ -95,7 +98,7 @@ impl State {
         id
     }
 
-    /// An inbox as the file has it, before the tail is restored.
+    /// Restores an inbox as of `state.indexed`. To be called before the tail is restored.
     pub(super) fn restore_inbox(
         &mut self,
         user: NameId,
@@ -107,12 +110,12 @@ impl State {
         (inbox.cursor, inbox.received, inbox.last_indexed) = (cursor, received, last);
     }
 
-    /// A place of a cursor that the file has and the index has not.
-    pub(super) fn restore_passed(&mut self, passed: Passed) {
+    /// Restores a cursor step that is in the file and not indexed.
+    pub(super) fn restore_passed(&mut self, passed: CursorStep) {
         self.passed.push_back(passed);
     }
 
-    /// A message of the file that is not indexed, in the order of their numbers.
+    /// Restores a message that is in the file and not indexed. To be called in the order of their numbers.
     pub(super) fn restore_row(&mut self, row: Row) {
         self.count_in(&row);
         self.tail.restore(row);
@@ -134,7 +137,7 @@ impl State {
         &self.inboxes[id.index()]
     }
 
-    /// The number of a name, given out if it has none.
+    /// Returns the number of a name. A new name gets the next number, and is written with the next op.
     pub(super) fn intern(&mut self, name: &str, whole: impl FnOnce() -> Recipient) -> NameId {
         if let Some(id) = self.names.get(name) {
             return *id;
@@ -149,21 +152,23 @@ impl State {
         self.intern(user, || Recipient::User(user.clone()))
     }
 
-    /// What the sender's key names in the tail.
+    /// Outcome of a repeated message, if its key names a message in the tail.
     pub(super) fn repeated(&self, new: &NewMessage<'_>) -> Option<Outcome<Stored>> {
         let key = new.key?;
         Some(self.known(self.name_id(new.from)?, key)?.outcome(self.name_id(new.to), new.text))
     }
 
-    /// The message in the tail that the sender's key is known to name.
-    pub(super) fn known(&self, sender: NameId, key: &str) -> Option<Known> {
+    /// Returns the confirmed message in the tail that the sender's key names.
+    pub(super) fn known(&self, sender: NameId, key: &str) -> Option<KeyedMessage> {
         let row = self.tail.known(sender, key)?;
         let text = row.text.clone();
-        Some(Known { id: row.id, at: row.at, recipient: row.recipient, text, position: row.position })
+        let position = self.log.unsettled(row.position);
+        Some(KeyedMessage { id: row.id, at: row.at, recipient: row.recipient, text, position })
     }
 
-    /// Gives a message its number and its place, unless the inbox is full. (A room never is.) Its op is the caller's to
-    /// queue.
+    /// Assigns a message its number and puts it into the tail; `None` if the recipient's inbox is full. A room is never full.
+    ///
+    /// The caller must queue the message's op under the same lock.
     pub(super) fn admit(&mut self, new: &NewMessage<'_>, text: Arc<str>) -> Option<Row> {
         let sender = self.intern_user(new.from);
         let recipient = self.intern(new.to, || new.to.clone());
@@ -191,12 +196,12 @@ impl State {
         inbox.received += 1;
     }
 
-    /// Queues an op; returns its position, and whether the writer has to be woken.
+    /// Queues an op. Returns its position, and whether the caller must wake the writer.
     pub(super) fn enqueue(&mut self, op: Op) -> (Position, bool) {
         (self.queue.push(op), std::mem::take(&mut self.writer_idle))
     }
 
-    /// A message was not stored after all.
+    /// Undoes [`admit`](State::admit) for a message that was not stored. Its number is not used again in this run.
     pub(super) fn withdraw(&mut self, row: &Row) {
         self.tail.withdraw(row);
         let inbox = &mut self.inboxes[row.recipient.index()];
@@ -206,7 +211,9 @@ impl State {
         }
     }
 
-    /// Moves a cursor forward over messages of which `taken` were sent to the user. `None` if it is there already.
+    /// Moves a cursor forward to `upto`, past `taken` messages that were sent to the user directly.
+    ///
+    /// Returns the op to queue; `None` if the cursor is at `upto` or beyond.
     pub(super) fn move_cursor(
         &mut self,
         user: &UserName,
@@ -223,13 +230,13 @@ impl State {
         let before = inbox.cursor;
         let after = InboxCursor { upto, taken: before.taken + taken, position };
         inbox.cursor = after;
-        self.passed.push_back(Passed { user: id, upto, at });
+        self.passed.push_back(CursorStep { user: id, upto, at });
         Some(Op::Cursor(CursorMove { user: id, after, at, before }))
     }
 
-    /// A cursor was not stored after all: unless it was moved on since, the messages are back.
+    /// Undoes a cursor move that was not stored. If the cursor has not moved on since, its messages are in the inbox again.
     pub(super) fn restore_cursor(&mut self, cursor: &CursorMove) {
-        let passed = Passed { user: cursor.user, upto: cursor.after.upto, at: cursor.at };
+        let passed = CursorStep { user: cursor.user, upto: cursor.after.upto, at: cursor.at };
         if let Some(at) = self.passed.iter().rposition(|other| *other == passed) {
             self.passed.remove(at);
         }
@@ -240,12 +247,17 @@ impl State {
         self.queue.restore_cursor(cursor);
     }
 
-    /// When the user's cursor passed a message, as far as the index does not know.
+    /// When the user's cursor passed a message, according to the steps that are not indexed yet.
     pub(super) fn passed_at(&self, user: NameId, id: MessageId) -> Option<Timestamp> {
         self.passed.iter().find(|passed| passed.user == user && passed.upto >= id).map(|passed| passed.at)
     }
 
-    /// Begins a stay. `None` if the user is in the room.
+    /// The position that must be durable before a reply may tell who is in a room.
+    pub(super) fn rooms_position(&self) -> Position {
+        self.log.unsettled(self.rooms.position)
+    }
+
+    /// Begins a stay in a room. Returns the op to queue; `None` if the user is in the room already.
     pub(super) fn join(&mut self, user: &UserName, room: &RoomName) -> Option<Op> {
         if self.rooms.membership(user, room) == Membership::Current {
             return None;
@@ -257,7 +269,7 @@ impl State {
         Some(Op::Join(Stay { room, user: self.intern_user(user), from }))
     }
 
-    /// Ends a stay. `None` if the user is not in the room.
+    /// Ends a stay in a room. Returns the op to queue; `None` if the user is not in the room.
     pub(super) fn leave(&mut self, user: &UserName, room: &RoomName) -> Option<Op> {
         let until = self.tail.next_id();
         let from = self.rooms.leave(user, room, until)?;
@@ -266,7 +278,7 @@ impl State {
         Some(Op::Leave(Stay { room, user: self.intern_user(user), from }, until))
     }
 
-    /// A stay, or its end, was not stored after all.
+    /// Undoes a join that was not stored or, if `ended`, a leave.
     pub(super) fn take_back(&mut self, stay: Stay, ended: bool) {
         let (Some(user), Some(room)) =
             (self.user(stay.user).cloned(), self.name(stay.room).and_then(Recipient::room).cloned())
@@ -274,13 +286,13 @@ impl State {
             return;
         };
         if ended {
-            self.rooms.take_back_leave(&user, &room, stay.from);
+            self.rooms.undo_leave(&user, &room, stay.from);
         } else {
-            self.rooms.take_back_join(&user, &room, stay.from);
+            self.rooms.undo_join(&user, &room, stay.from);
         }
     }
 
-    /// A row of the tail as callers have it.
+    /// Converts a row of the tail into a message, with names instead of numbers.
     pub(super) fn message(&self, row: &Row) -> Option<Message> {
         Some(Message {
             id: row.id,
@@ -291,14 +303,15 @@ impl State {
         })
     }
 
-    /// Everything up to `upto` and the first `folded` places of cursors are in the index.
+    /// Records that messages up to `upto` and the oldest `folded` cursor steps are in the synced index.
     pub(super) fn is_indexed(&mut self, upto: MessageId, folded: usize) {
         self.in_index = self.in_index.max(upto);
         self.passed.drain(..folded.min(self.passed.len()));
     }
 
-    /// The tail lets go of what is in the index, at most so much: the more, the longer everybody waits for it. Returns what is
-    /// to be dropped, which is better done without the lock.
+    /// Removes at most `most` indexed messages from the tail; the more, the longer other callers wait for the lock.
+    ///
+    /// Returns the removed rows, so that the caller can drop them after it has released the lock.
     pub(super) fn trim(&mut self, most: usize) -> Vec<Row> {
         let mut dropped = Vec::new();
         while self.tail.indexed() < self.in_index && !self.tail.is_empty() && dropped.len() < most {
@@ -327,7 +340,7 @@ mod tests {
         let (from, to) = (user("messi"), Recipient::parse(to).expect("a name"));
         let new = NewMessage { from: &from, to: &to, text: "a", key, at: Timestamp(0) };
         let row = state.admit(&new, "a".into()).expect("not full");
-        state.enqueue(Op::Message(row.clone()));
+        let _ = state.enqueue(Op::Message(row.clone()));
         row
     }
 

@@ -1,49 +1,51 @@
-//! Syncing the log: by the writer itself after a small commit, after others beside it, while it writes the next one.
+//! Syncing the log: on the writer's thread after a small commit, else on a background thread while the writer writes the
+//! next commit.
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
-use super::{Shared, beside::Beside, ops::Batch};
+use super::{Shared, background::Background, ops::Batch};
 use crate::store::MessageId;
 
-/// After a commit of so many ops the next one is written while it is synced. With fewer, handing the sync over costs more
-/// than it brings.
+/// Fewest ops in a commit whose sync is handed to the background thread. With fewer, handing it over costs more than it
+/// gains.
 const AHEAD: usize = 64;
 
-/// What is written and not known to be synced.
+/// A committed batch that is not known to be synced.
 pub(super) struct Unsynced {
     pub(super) batch: Batch,
     pub(super) indexed: Option<Trim>,
 }
 
-/// What a commit has put into the index: when it is synced, the tail may let go of it.
+/// What a commit has added to the index. The tail may drop it once the commit is synced.
 pub(super) struct Trim {
-    /// Messages up to this one.
+    /// The last indexed message.
     pub(super) upto: MessageId,
-    /// How many places of cursors.
+    /// Number of cursor steps that were indexed.
     pub(super) folded: usize,
 }
 
-/// The log could not be synced.
+/// A sync of the log has failed.
 pub(super) struct Failed {
-    /// All that was not synced.
+    /// All ops that were not synced.
     pub(super) batch: Batch,
     pub(super) error: io::Error,
 }
 
-/// Syncs the log's file.
+/// Function that syncs the log's file.
 type Log = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
-/// Syncs the log, one sync at a time, in the order of the commits.
+/// Syncs the log and reports commits as durable: one sync at a time, in the order of the commits.
 pub(super) struct Syncer {
     shared: Arc<Shared>,
-    /// Nothing, where an OK does not promise a sync.
+    /// `None` if an OK does not promise a sync.
     log: Option<Log>,
-    beside: Beside<Unsynced, Result<(), Failed>>,
+    beside: Background<Unsynced, Result<(), Failed>>,
 }
 
 impl Syncer {
-    /// Over the log at `path`, which is there. (SQLite has the same file open. It may shorten it, but replaces it only when
-    /// the last connection was closed.)
+    /// Returns a syncer for the log at `path`, which must exist.
+    ///
+    /// SQLite has the same file open. It may truncate the file, but replaces it only after the last connection was closed.
     pub(super) fn new(shared: Arc<Shared>, path: &Path, syncs: bool) -> io::Result<Self> {
         if !syncs {
             return Self::over(shared, None);
@@ -54,12 +56,16 @@ impl Syncer {
 
     fn over(shared: Arc<Shared>, log: Option<Log>) -> io::Result<Self> {
         let (shared_beside, log_beside) = (shared.clone(), log.clone());
-        let beside =
-            Beside::start("store-syncer", move |written| sync(&shared_beside, log_beside.as_ref(), written))?;
+        let beside = Background::start("store-syncer", move |written| {
+            sync(&shared_beside, log_beside.as_ref(), written)
+        })?;
         Ok(Syncer { shared, log, beside })
     }
 
-    /// Makes what was written durable, and reports it: now, or soon while the next is written.
+    /// Syncs a commit and reports it as durable: before it returns, or on the background thread.
+    ///
+    /// # Errors
+    /// If this sync or the one before has failed; then all ops that are not synced are returned.
     pub(super) fn sync(&mut self, written: Unsynced) -> Result<(), Failed> {
         let written = self.after_earlier(written)?;
         if self.log.is_none() || written.batch.ops.len() < AHEAD {
@@ -69,23 +75,23 @@ impl Syncer {
         Ok(())
     }
 
-    /// Makes what was written durable, before the caller reports it.
+    /// Syncs everything that was written, before it returns. Ops of the last commit are left to the caller to report.
     pub(super) fn sync_now(&mut self, indexed: Option<Trim>) -> Result<(), Failed> {
         let written = self.after_earlier(Unsynced { batch: Batch::default(), indexed })?;
         sync(&self.shared, self.log.as_ref(), written)
     }
 
-    /// Whether a sync is under way beside the caller.
+    /// Whether the background thread is syncing.
     pub(super) fn is_under_way(&self) -> bool {
         self.beside.is_under_way()
     }
 
-    /// Waits for the sync that is under way.
+    /// Waits for the sync that is under way, if there is one, and returns its result.
     pub(super) fn finish(&mut self) -> Result<(), Failed> {
         self.beside.finish().unwrap_or(Ok(()))
     }
 
-    /// What was written, if all before it is synced.
+    /// Waits for the sync before. Returns `written`, or all ops that are not synced if that sync has failed.
     fn after_earlier(&mut self, written: Unsynced) -> Result<Unsynced, Failed> {
         match self.finish() {
             Ok(()) => Ok(written),
@@ -114,7 +120,7 @@ mod tests {
         sqlite::{Options, Sqlite, ops::Op},
     };
 
-    /// A batch of as many ops as are synced beside the writer.
+    /// A batch that is just large enough for the background thread.
     fn written(first: u64) -> Unsynced {
         let ops = (0..AHEAD).map(|_| Op::Nothing).collect();
         Unsynced { batch: Batch { ops, names: Vec::new(), first: Position(first) }, indexed: None }
@@ -125,7 +131,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Sqlite::open(folder.path(), &Options::default()).expect("a store");
         let shared = store.shared.clone();
-        // The second sync fails, and no other: as if the system had forgotten what it could not write.
+        // Only the second sync fails: a system may report a failed write once and then forget it.
         let (release, released) = mpsc::sync_channel(3);
         let (released, count) = (Mutex::new(released), Mutex::new(0));
         let log: Log = Arc::new(move || {

@@ -1,4 +1,4 @@
-//! The tail: messages that are not in the file's index yet.
+//! The tail: messages that are not in the file's index yet. (The memtable of the LSM tree; see [the store](super).)
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,40 +8,40 @@ use std::{
 use super::ops::{NameId, Row};
 use crate::store::MessageId;
 
-/// A place in the tail.
+/// What the tail holds for one message number.
 struct Slot {
-    /// Nothing, if the message was refused after its place was given out.
+    /// `None` if the message was refused after it had got its number, or if the file has none with this number.
     row: Option<Row>,
-    /// Whether its key was used before is not known yet.
+    /// The writer has not looked up yet whether its key was used before.
     pending: bool,
 }
 
-/// What is at a place in the tail.
+/// Result of a look-up in the tail.
 pub(super) enum Found<'a> {
-    /// A message.
+    /// The message.
     Row(&'a Row),
-    /// Nothing, or what is not in the tail.
+    /// No message: the number is outside the tail, or its message was refused.
     Nothing,
-    /// A message, if its key turns out to be new.
+    /// A message that will be stored if its key turns out to be new.
     Pending,
 }
 
-/// Messages by their numbers, without gaps, and what their keys name.
+/// Messages by number, with one slot for every number, and their keys.
 pub(super) struct Tail {
     slots: VecDeque<Slot>,
-    /// The number of the first message; all before it are indexed.
+    /// Number of the first slot; all messages before it are indexed.
     begin: MessageId,
-    /// Keys of messages that are known to be new.
+    /// Keys of confirmed messages, by sender.
     keys: HashMap<(NameId, Arc<str>), MessageId>,
 }
 
 impl Tail {
-    /// An empty tail after the message `indexed`.
+    /// Returns an empty tail that begins after the message `indexed`.
     pub(super) fn new(indexed: MessageId) -> Self {
         Tail { slots: VecDeque::new(), begin: MessageId(indexed.0 + 1), keys: HashMap::new() }
     }
 
-    /// The last message that is indexed.
+    /// Number before the first slot: the last message that has left the tail.
     pub(super) fn indexed(&self) -> MessageId {
         MessageId(self.begin.0 - 1)
     }
@@ -64,7 +64,7 @@ impl Tail {
         self.slots.get_mut(index)
     }
 
-    /// What is at the place of that number.
+    /// Looks up a message by its number.
     pub(super) fn find(&self, id: MessageId) -> Found<'_> {
         match self.index(id).and_then(|index| self.slots.get(index)) {
             Some(Slot { pending: true, .. }) => Found::Pending,
@@ -73,12 +73,21 @@ impl Tail {
         }
     }
 
-    /// All messages that are known to be there.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.slots.iter().filter(|slot| !slot.pending).filter_map(|slot| slot.row.as_ref())
+    /// Returns the confirmed messages in the first `most` slots after `id`, and the id of the last of these slots; `None` if
+    /// no slot follows it.
+    pub(super) fn rows_after(
+        &self,
+        id: MessageId,
+        most: usize,
+    ) -> (impl Iterator<Item = &Row>, Option<MessageId>) {
+        let begin = self.index(MessageId(id.0 + 1)).unwrap_or(0).min(self.slots.len());
+        let end = self.slots.len().min(begin + most);
+        let rows =
+            self.slots.range(begin..end).filter(|slot| !slot.pending).filter_map(|slot| slot.row.as_ref());
+        (rows, (end < self.slots.len()).then_some(MessageId(self.begin.0 + end as u64 - 1)))
     }
 
-    /// The message that the sender's key is known to name.
+    /// Returns the confirmed message that the sender's key names.
     pub(super) fn known(&self, sender: NameId, key: &str) -> Option<&Row> {
         match self.find(*self.keys.get(&(sender, key.into()))?) {
             Found::Row(row) => Some(row),
@@ -86,12 +95,12 @@ impl Tail {
         }
     }
 
-    /// Puts a message at the end; its number is the next.
+    /// Appends a message; its number must be [`next_id`](Tail::next_id).
     pub(super) fn push(&mut self, row: Row, pending: bool) {
         self.slots.push_back(Slot { row: Some(row), pending });
     }
 
-    /// A message that the file has, in the order of their numbers: there may be gaps.
+    /// Appends a message of the file. To be called in the order of their numbers, which may have gaps.
     pub(super) fn restore(&mut self, row: Row) {
         while self.next_id() < row.id {
             self.slots.push_back(Slot { row: None, pending: false });
@@ -100,7 +109,7 @@ impl Tail {
         self.push(row, false);
     }
 
-    /// It is known that the message's key was not used before.
+    /// Confirms a pending message: its key was not used before.
     pub(super) fn confirm(&mut self, row: &Row) {
         if let Some(slot) = self.slot_mut(row.id) {
             slot.pending = false;
@@ -114,7 +123,7 @@ impl Tail {
         }
     }
 
-    /// The message was not stored after all.
+    /// Removes a message that was not stored. Its slot stays, so that later numbers keep theirs.
     pub(super) fn withdraw(&mut self, row: &Row) {
         if let Some(slot) = self.slot_mut(row.id) {
             *slot = Slot { row: None, pending: false };
@@ -127,7 +136,7 @@ impl Tail {
         }
     }
 
-    /// Lets go of the first place, which is there. Returns its message, unless that was refused.
+    /// Removes the first slot, if there is one. Returns its message, unless that was refused.
     pub(super) fn pop(&mut self) -> Option<Row> {
         let slot = self.slots.pop_front()?;
         self.begin.0 += 1;

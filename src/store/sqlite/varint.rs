@@ -1,8 +1,8 @@
-//! Numbers in as few bytes as they need: LEB128, and growing numbers as their distances.
+//! Variable-length integers: LEB128, and ascending numbers as the distances between them.
 
-use super::reader::damaged;
+use super::error::damaged;
 
-/// Puts a number at the end.
+/// Appends a number in LEB128.
 pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push((number & 0x7f) as u8 | 0x80);
@@ -11,7 +11,7 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push((number & 0x7f) as u8);
 }
 
-/// Takes a number off the front. `None` if there is none, or one of more than 63 bits.
+/// Reads a number from the front of `bytes`. `None` if it is not complete or has more than 63 bits.
 pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let (mut number, mut shift) = (0, 0);
     loop {
@@ -28,7 +28,7 @@ pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
     }
 }
 
-/// Puts numbers, each greater than the one before, after one that the reader knows.
+/// Appends ascending numbers as distances, the first one from `last`.
 pub(super) fn put_growing(bytes: &mut Vec<u8>, mut last: u64, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
         put(bytes, number - last);
@@ -36,10 +36,10 @@ pub(super) fn put_growing(bytes: &mut Vec<u8>, mut last: u64, numbers: impl Into
     }
 }
 
-/// Reads all of what [`put_growing`] has put after `last`.
+/// Decodes all numbers that [`put_growing`] has encoded with the same `last`, and appends them to `into`.
 ///
 /// # Errors
-/// If it has not put this.
+/// If `bytes` cannot be its output.
 pub(super) fn growing<T>(
     last: u64,
     mut bytes: &[u8],

@@ -1,19 +1,19 @@
-//! The one thread that writes: takes all that is queued, writes it as one transaction, syncs, and reports.
+//! The writer thread: takes the whole queue, writes it in one transaction, syncs the log, and reports the outcome.
 //!
-//! While a sync runs, the next batch grows: hundreds of sends share one sync. The [index](super::index) is written in large
-//! sorted batches, so that a send costs an insert at the right edge of one table.
+//! While a sync runs, the next batch grows, so hundreds of sends share one sync (group commit). The
+//! [index](super::index) is written in large sorted batches, so a send costs one insert at the end of one table.
 
 use std::{fmt, sync::Arc, time::Instant};
 
 use super::{
     LEAST_TRIM, Next, Options, Shared,
     checkpointer::Checkpointer,
-    index::{Extent, Index},
-    indexing::Unfolded,
+    index::{Index, IndexWork},
+    indexing::PendingCursor,
+    insert::{insert_messages, write_small},
     ops::{Batch, NameId, Op, Row},
     postings, reader,
     retention::{self, Retention},
-    rows::{insert_messages, write_small},
     schema::Cause,
     syncer::{Failed, Syncer, Trim, Unsynced},
 };
@@ -23,11 +23,11 @@ use crate::{
 };
 use rusqlite::{Connection, params};
 
-/// While a sync is under way, at least so many ops are written as the next commit. Fewer wait for it, and grow meanwhile: a
-/// commit and a sync for them alone cost everybody more than that.
+/// Fewest queued ops that are committed while a sync is running. A smaller batch waits for the sync and grows meanwhile:
+/// a commit and a sync of its own would cost all callers more than that wait.
 const ENOUGH: usize = 384;
 
-/// The writer.
+/// State of the writer thread.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
@@ -35,9 +35,9 @@ pub(super) struct Writer {
     checkpointer: Checkpointer,
     index: Index,
     retention: Option<Retention>,
-    /// Names that no commit has stored yet.
+    /// New names that are not in the file yet.
     names: Vec<(NameId, Recipient)>,
-    /// There was no space for messages when it was tried last.
+    /// The last attempt to store messages found the disk full.
     full: bool,
 }
 
@@ -62,7 +62,7 @@ impl Writer {
         }
     }
 
-    /// Writes until the store is closed and nothing is queued.
+    /// Writes until the store is closed and the queue is empty.
     pub(super) fn run(mut self) {
         self.shared.readers.warm_up();
         loop {
@@ -88,7 +88,7 @@ impl Writer {
     }
 
     fn keep_log_short(&mut self) {
-        // Nobody knows what of the log is on a disk that has failed.
+        // After a failure it is unknown which part of the log is on the disk: leave it alone.
         if self.shared.lock().read_only {
             return;
         }
@@ -103,7 +103,7 @@ impl Writer {
     fn expect_checkpoint(&mut self, done: rusqlite::Result<()>) {
         match done {
             Ok(()) => {}
-            // The log holds everything still.
+            // Nothing is lost: the log still holds all commits.
             Err(error) if Cause::of(&error) == Cause::Full => tracing::error!(%error, "the storage is full"),
             Err(error) => self.break_down(Batch::default(), &error),
         }
@@ -127,13 +127,13 @@ impl Writer {
         }
         self.shared.folder.restock();
         if !self.shared.folder.has_reserve() {
-            // What space there is, is for other things.
+            // The remaining space is kept for cursors, sessions and logouts.
             self.full = true;
             self.refuse_messages(batch);
             return;
         }
         let all: Vec<&Op> = batch.ops.iter().collect();
-        match self.write(&all, Extent::Step) {
+        match self.write(&all, IndexWork::Step) {
             Ok(indexed) => {
                 if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
                     self.break_down(batch, &error);
@@ -153,7 +153,8 @@ impl Writer {
         }
     }
 
-    /// Decides about the messages whose keys may have been used before.
+    /// Looks up the keys of all keyed messages of a batch, and sends their outcomes. A message with a new key becomes
+    /// [`Op::Message`], a duplicate [`Op::Nothing`].
     fn look_up_keys(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
         for index in 0..batch.ops.len() {
             let (Op::Keyed(row, _), position) = (&batch.ops[index], batch.position(index)) else {
@@ -162,8 +163,8 @@ impl Writer {
             let key = row.key.as_deref().unwrap_or_default();
             let known = reader::find_key(&self.connection, row.sender, key)?;
             let mut state = self.shared.lock();
-            // In the tail it may have been confirmed since this message was admitted; and the file may be ahead of what is
-            // synced, which the tail knows.
+            // The tail takes precedence: an earlier message of this batch may have confirmed the key since this one was
+            // admitted, and only the tail has the position of a message that is in the file but not synced.
             let known = state.known(row.sender, key).or(known);
             match known {
                 None => state.tail.confirm(row),
@@ -180,14 +181,16 @@ impl Writer {
                 batch.ops[index] = Op::Message(row);
                 Outcome { result: Ok(stored), position }
             };
-            // The connection may be gone.
+            // An error means that the connection is gone: nobody waits for the outcome.
             resolve.send(outcome).ok();
         }
         Ok(())
     }
 
-    /// One transaction, all or nothing, to be synced: ops, and a part of the index. Returns what the tail may let go of then.
-    fn write(&mut self, ops: &[&Op], extent: Extent) -> rusqlite::Result<Option<Trim>> {
+    /// Writes names, ops and a part of the index in one transaction, which is not synced yet.
+    ///
+    /// Returns what the tail may drop once it is synced.
+    fn write(&mut self, ops: &[&Op], work: IndexWork) -> rusqlite::Result<Option<Trim>> {
         let inserted: Vec<&Row> =
             ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
         let transaction =
@@ -202,7 +205,7 @@ impl Writer {
         for op in ops {
             write_small(&transaction, op, &mut seq)?;
         }
-        let step = self.index.write(&transaction, ops.len(), extent)?;
+        let step = self.index.write(&transaction, ops.len(), work)?;
         transaction.commit()?;
 
         self.names.clear();
@@ -212,7 +215,7 @@ impl Writer {
             match op {
                 Op::Message(row) => self.index.gather(row),
                 Op::Cursor(moved) => {
-                    self.index.gather_cursor(Unfolded::new(moved.user, moved.after, moved.at));
+                    self.index.gather_cursor(PendingCursor::new(moved.user, moved.after, moved.at));
                 }
                 _ => {}
             }
@@ -220,7 +223,7 @@ impl Writer {
         Ok(trim)
     }
 
-    /// One step of forgetting what is old.
+    /// Runs one step of retention.
     fn prune(&mut self) {
         let Some(mut retention) = self.retention.take() else {
             return;
@@ -242,19 +245,20 @@ impl Writer {
         self.retention = Some(retention);
     }
 
-    /// `None` if the disk has failed.
+    /// Runs one step of retention, or prepares the first one; `None` if the disk has failed.
     fn prune_step(&mut self, retention: &mut Retention) -> rusqlite::Result<Option<retention::Step>> {
         if retention.begins() {
             let merging = self.index.is_merging();
-            // What is under way, and what has come since.
+            // Once for the batch that is being written, and once for what has been gathered since.
             for _ in 0..if merging { 0 } else { 2 } {
-                if !self.write_index(Extent::Batch)? {
+                if !self.write_index(IndexWork::Batch)? {
                     return Ok(None);
                 }
             }
-            // Nothing is taken out of a run. (A merge that was under way has not got the latest ones.)
+            // Messages are never removed from a run, so all old ones must be merged into blocks first. (A merge that was
+            // running already does not include the latest runs.)
             if self.index.is_merging() || retention.needs_merge(&self.connection)? {
-                let is_synced = self.write_index(Extent::Merge)?;
+                let is_synced = self.write_index(IndexWork::Merge)?;
                 return Ok(is_synced.then_some(retention::Step::Waiting));
             }
         }
@@ -264,14 +268,16 @@ impl Writer {
         let merged = postings::merged(&transaction)?;
         let upto = |user| self.index.read_upto(user);
         let step = retention.step(&transaction, &self.shared, upto, merged, folded)?;
-        // It is synced with the next commit: nobody was promised that it is gone.
+        // The next commit syncs it. Nobody was promised that the messages are gone.
         transaction.commit()?;
         Ok(Some(step))
     }
 
-    /// Writes a part of the index by itself; the tail lets go of it. Returns whether it is synced: if not, the disk has failed.
-    fn write_index(&mut self, extent: Extent) -> rusqlite::Result<bool> {
-        let indexed = self.write(&[], extent)?;
+    /// Writes a part of the index in a transaction of its own, syncs it and trims the tail.
+    ///
+    /// Returns whether it is synced; if it is not, the disk has failed.
+    fn write_index(&mut self, work: IndexWork) -> rusqlite::Result<bool> {
+        let indexed = self.write(&[], work)?;
         let synced = self.syncer.sync_now(indexed);
         let is_synced = synced.is_ok();
         while is_synced && self.shared.trim(LEAST_TRIM) {}
@@ -281,18 +287,18 @@ impl Writer {
         Ok(is_synced)
     }
 
-    /// The disk is full. Sessions, cursors and logouts go on as long as there is anything in reserve.
+    /// Refuses the messages of a batch because the disk is full, and writes its other ops, from the reserve if need be.
     fn refuse_messages(&mut self, batch: Batch) {
-        // What was written before is decided first.
+        // Settle what was written before.
         if let Err(Failed { batch: earlier, error }) = self.syncer.finish() {
             self.break_down(earlier.followed_by(batch), &error);
             return;
         }
         let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
         let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
-        let mut written = self.write(&small, Extent::Nothing);
+        let mut written = self.write(&small, IndexWork::Nothing);
         if written.is_err() && self.shared.folder.release_reserve() {
-            written = self.write(&small, Extent::Nothing);
+            written = self.write(&small, IndexWork::Nothing);
         }
         match written {
             Ok(indexed) => match self.syncer.sync_now(indexed) {
@@ -300,7 +306,7 @@ impl Writer {
                 Err(Failed { error, .. }) => self.break_down(batch, &error),
             },
             Err(error) if Cause::of(&error) == Cause::Full => {
-                // A session that cannot be kept lasts as long as the process.
+                // A session that cannot be stored lasts until the process ends; it is no failure.
                 if small.iter().any(|op| matches!(op, Op::OpenSession(..))) {
                     self.shared.folder.warn_of_short_sessions();
                 }
@@ -311,7 +317,8 @@ impl Writer {
         }
     }
 
-    /// The disk has failed: what was being written may or may not be there, and nothing is written any more.
+    /// Ends all writing after a failure of the disk. Ops that were being written may or may not be in the file:
+    /// [`Refusal::Uncertain`].
     fn break_down(&mut self, batch: Batch, error: &dyn fmt::Display) {
         let batch = match self.syncer.finish() {
             Ok(()) => batch,
@@ -322,7 +329,9 @@ impl Writer {
         self.give_up(&batch, Refusal::Uncertain);
     }
 
-    /// Nothing of the batch can be kept, but sessions as long as the process lasts.
+    /// Fails the ops of a batch, except for those that promise nothing.
+    ///
+    /// When nothing was tried ([`Refusal::ReadOnly`]), a new session counts as stored: it lasts until the process ends.
     fn give_up(&self, batch: &Batch, refusal: Refusal) {
         let kept = |op: &Op| {
             matches!(op, Op::TouchSession(..) | Op::Nothing)
@@ -331,8 +340,9 @@ impl Writer {
         self.settle(batch, |op| (!kept(op)).then_some(refusal));
     }
 
-    /// Reports each op durable or failed. What failed is taken back first, the latest first: nobody may find it once
-    /// its failure is known.
+    /// Reports each op as durable or, if `refusal` returns one, as failed.
+    ///
+    /// Failed ops are undone before that, newest first: nobody may find one after its failure is known.
     fn settle(&self, batch: &Batch, refusal: impl Fn(&Op) -> Option<Refusal>) {
         let mut state = self.shared.lock();
         for op in batch.ops.iter().rev().filter(|op| refusal(op).is_some()) {

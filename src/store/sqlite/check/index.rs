@@ -1,4 +1,4 @@
-//! Whether the index has every message in the lists where it belongs, once and in order, and nothing else.
+//! Verifies that the index has every message in the lists where it belongs, once and in order, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, Statement};
 use super::{
     super::{
         blocks,
+        list::{List, Partner},
         ops::NameId,
-        postings::{List, Partner},
         runs::{self, Lists},
         varint,
     },
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::store::MessageId;
 
-/// Who has a conversation with whom in a run, by both of what it says.
+/// Pairs of users in a run, from two sources that must agree: its conversations and its lists of partners.
 #[derive(Default)]
 struct Pairs {
     conversed: BTreeSet<(NameId, NameId)>,
@@ -56,7 +56,7 @@ impl<'a> Check<'a> {
                     report.problem(format!("the index has message {} out of order", id.0));
                 }
                 before = Some((list, id));
-                // What is beyond is of a merge that is not whole: as good as not there.
+                // Numbers above `merged` belong to an unfinished merge: they do not count.
                 self.posting(list, id, id.0 <= self.merged, &mut ends, report)?;
             }
         }
@@ -66,7 +66,7 @@ impl<'a> Check<'a> {
         let merged = self.merged.cast_signed();
         let strangers: i64 = self.transaction.query_row(strangers, [merged], |row| row.get(0))?;
         if strangers > 0 {
-            report.problem(format!("{strangers} conversations are not among those of their users"));
+            report.problem(format!("{strangers} conversations are missing from the partners of their users"));
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl<'a> Check<'a> {
                 {
                     let (list, numbers) = entry?;
                     if before.is_some_and(|before| before >= list) {
-                        report.problem(format!("run {} of the index has its lists out of order", run.0));
+                        report.problem(format!("the lists of run {} of the index are out of order", run.0));
                     }
                     before = Some(list);
                     let mut ids = Vec::new();
@@ -96,14 +96,20 @@ impl<'a> Check<'a> {
                     pairs.add(list, &ids);
                     for id in ids.into_iter().filter(|_| list.partners_of().is_none()) {
                         if id <= begin || id > run {
-                            report.problem(format!("run {} of the index has message {}", run.0, id.0));
+                            report.problem(format!(
+                                "run {} of the index has message {}, which belongs elsewhere",
+                                run.0, id.0
+                            ));
                         }
                         self.posting(list, id, true, &mut ends, report)?;
                     }
                 }
             }
             if pairs.conversed != pairs.partners {
-                report.problem(format!("run {} of the index has other partners than conversations", run.0));
+                report.problem(format!(
+                    "the partners in run {} of the index do not match its conversations",
+                    run.0
+                ));
             }
             begin = run;
         }
@@ -112,17 +118,18 @@ impl<'a> Check<'a> {
         }
         let stray = "SELECT count(*) FROM run_parts WHERE run NOT IN (SELECT upto FROM runs)";
         if self.transaction.query_row(stray, [], |row| row.get::<_, i64>(0))? > 0 {
-            report.problem("the index has parts of a run that is not there".to_owned());
+            report.problem("the index has parts of a run that does not exist".to_owned());
         }
         Ok(())
     }
 
-    /// Tells the sender and the recipient of a message.
+    /// Returns the query for the sender and the recipient of a message.
     fn ends(&self) -> rusqlite::Result<Statement<'a>> {
         self.transaction.prepare("SELECT sender, recipient FROM messages WHERE id = ?1")
     }
 
-    /// A number in a list of the index: whether it belongs there. It is counted, if it counts.
+    /// Verifies that a message belongs in a list of the index. If it does, and `counts` is true, adds it to the recipient's
+    /// tally.
     fn posting(
         &mut self,
         list: List,
@@ -139,7 +146,7 @@ impl<'a> Check<'a> {
             Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
         };
         let Some((_, recipient)) = found.filter(|ends| belongs(*ends)) else {
-            report.problem(format!("the index has message {} in a list where it is not", id.0));
+            report.problem(format!("the index has message {} in a list where it does not belong", id.0));
             return Ok(());
         };
         if !counts {

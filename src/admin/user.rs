@@ -1,48 +1,46 @@
-//! `chat-server user`: asks on the terminal, has the users file changed, and says what was done.
+//! `chat-server user`: asks on the terminal, changes the users file, and prints what was done.
 //!
-//! How the file is changed is not known here, and a running server is not talked to: it watches the file.
+//! This module does not know how the file is edited (`users::edit` does), and does not talk to a running server:
+//! the server watches the file.
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use thiserror::Error;
 
-use super::{
-    import,
-    prompt::{self, Times},
-};
+use super::prompt::{self, Times};
 use crate::{
-    config::{Files, UserCommand},
+    config::Files,
     protocol::{Secret, UserName, reply::is_hidden},
-    store::{self, Known, OpenError},
+    store::{self, NameUsage, OpenError},
     users::{
         self, Password, User, Users, UsersFileError,
         edit::{self, EditError, NewUser},
-        rules::{self, Weak},
+        password_policy::{self, Weak},
     },
 };
 
-/// Why it was not done. The users file is as it was.
+/// Why a user could not be added, changed, removed or listed. The users file is unchanged.
 #[derive(Debug, Error)]
-pub enum PeopleError {
-    /// The users file.
+pub enum UserError {
+    /// The users file cannot be read or edited.
     #[error(transparent)]
     Edit(#[from] EditError),
-    /// What is stored.
+    /// The store cannot be searched for an earlier owner of the name.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The password.
+    /// The password is too weak.
     #[error(transparent)]
     Weak(#[from] Weak),
-    /// The user name.
+    /// The user name has a wrong form.
     #[error("{0:?} is not a user name\n  remedy: use 1 to 32 of a-z, 0-9, '.', '_' and '-'")]
     Name(String),
-    /// The full name or the country.
+    /// The full name or the country has characters that cannot be shown.
     #[error("{0:?} cannot be shown\n  remedy: leave line ends and other control characters out")]
     Hidden(String),
-    /// Somebody had the name before.
+    /// The store has messages, rooms or sessions of an earlier owner of the name.
     #[error(
         "{username} was somebody's name before: there are {messages} messages from and to it, {rooms} rooms and {sessions} logins\n  \
          remedy: type one of\n    \
@@ -52,101 +50,64 @@ pub enum PeopleError {
     Used {
         /// The name.
         username: UserName,
-        /// From and to it.
+        /// Messages from and to it.
         messages: u64,
-        /// That it is or was in.
+        /// Rooms that it is or was in.
         rooms: u64,
-        /// That have not ended.
+        /// Sessions that have not ended.
         sessions: u64,
     },
-    /// What is imported cannot be read.
-    #[error("{}: {cause}\n  remedy: name a CSV file, or - for standard input", path.display())]
-    Unreadable {
-        /// As it was named.
-        path: PathBuf,
-        /// The system's reason.
-        cause: io::Error,
-    },
-    /// A line of what is imported.
-    #[error("{file}:{line}: {problem}\n  nobody was added")]
-    Line {
-        /// As it was named.
-        file: String,
-        /// From 1.
-        line: u64,
-        /// What is wrong, and what to do.
-        problem: String,
-    },
-    /// They are there, and nobody has their passwords.
-    #[error(
-        "all were added, but their new passwords could not be printed: {0}\n  remedy: give each another with: chat-server user passwd NAME"
-    )]
-    Unprinted(io::Error),
-    /// Input or output.
+    /// The terminal, standard input or standard output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-impl From<UsersFileError> for PeopleError {
+impl From<UsersFileError> for UserError {
     fn from(error: UsersFileError) -> Self {
-        PeopleError::Edit(error.into())
+        UserError::Edit(error.into())
     }
 }
 
-/// Does it, and prints a line that says what was done.
-pub(super) fn run(command: &UserCommand) -> Result<(), PeopleError> {
-    match command {
-        UserCommand::Add { files, username, name, country, reclaim, fresh } => {
-            let person = Person { username, name: name.as_deref().unwrap_or(username), country };
-            add(files, &person, *reclaim, *fresh)
-        }
-        UserCommand::Passwd { files, username } => passwd(&files.users, username),
-        UserCommand::Remove { files, username } => remove(&files.users, username),
-        UserCommand::List { files } => list(&files.users),
-        UserCommand::Import { files, csv } => import::import(files, csv),
-    }
-}
-
-/// Somebody as they were given to the program.
-pub(super) struct Person<'a> {
+/// A user to add, as given on the command line or in a CSV row.
+pub(super) struct Candidate<'a> {
     pub(super) username: &'a str,
     pub(super) name: &'a str,
     pub(super) country: &'a str,
 }
 
-impl Person<'_> {
-    /// The user name, if all can be put into the file and shown, and nobody there has the name.
-    pub(super) fn check(&self, users: &Users, file: &Path) -> Result<UserName, PeopleError> {
+impl Candidate<'_> {
+    /// Returns the parsed user name if every field can be stored and shown and the name is free.
+    pub(super) fn check(&self, users: &Users, file: &Path) -> Result<UserName, UserError> {
         let username = UserName::parse(self.username);
-        let username = username.ok_or_else(|| PeopleError::Name(self.username.to_owned()))?;
+        let username = username.ok_or_else(|| UserError::Name(self.username.to_owned()))?;
         if users.get(&username).is_some() {
             return Err(EditError::Exists { file: file.display().to_string(), username }.into());
         }
         for text in [self.name, self.country] {
             if text.contains(is_hidden) {
-                return Err(PeopleError::Hidden(text.to_owned()));
+                return Err(UserError::Hidden(text.to_owned()));
             }
         }
         if self.name.trim().is_empty() {
-            return Err(PeopleError::Hidden(self.name.to_owned()));
+            return Err(UserError::Hidden(self.name.to_owned()));
         }
         Ok(username)
     }
 }
 
-/// What is stored of somebody who had the name before.
-pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<Known>, PeopleError> {
-    Ok(store::known_data(&store::database(&files.data_folder()), username)?)
+/// What the store has of an earlier owner of the name.
+pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<NameUsage>, UserError> {
+    Ok(store::name_usage(&store::database(&files.data_folder()), username)?)
 }
 
-/// The refusal to give a name to somebody without a word on who had it.
-pub(super) fn used(username: &UserName, known: &Known) -> PeopleError {
-    let Known { messages, rooms, sessions, .. } = *known;
-    PeopleError::Used { username: username.clone(), messages, rooms, sessions }
+/// The error for a name that had an earlier owner, when the caller did not say whose messages those are.
+pub(super) fn used(username: &UserName, known: &NameUsage) -> UserError {
+    let NameUsage { messages, rooms, sessions, .. } = *known;
+    UserError::Used { username: username.clone(), messages, rooms, sessions }
 }
 
-/// Everybody in the file; nobody if there is none.
-pub(super) fn everybody(file: &Path) -> Result<Users, PeopleError> {
+/// All users in the file; none if the file does not exist.
+pub(super) fn all_users(file: &Path) -> Result<Users, UserError> {
     match users::load(file) {
         Err(UsersFileError::Read { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
             Ok(Users::default())
@@ -155,10 +116,16 @@ pub(super) fn everybody(file: &Path) -> Result<Users, PeopleError> {
     }
 }
 
-fn add(files: &Files, person: &Person<'_>, reclaim: bool, fresh: bool) -> Result<(), PeopleError> {
+/// Adds one user, and asks for the password.
+pub(super) fn add(
+    files: &Files,
+    candidate: &Candidate<'_>,
+    reclaim: bool,
+    fresh: bool,
+) -> Result<(), UserError> {
     let file = &files.users;
-    // Before anybody types a password in vain.
-    let username = person.check(&everybody(file)?, file)?;
+    // Checked before the password is asked for.
+    let username = candidate.check(&all_users(file)?, file)?;
     let known = known(files, &username)?;
     let messages_after = match &known {
         Some(known) if fresh => known.last.0,
@@ -168,8 +135,8 @@ fn add(files: &Files, person: &Person<'_>, reclaim: bool, fresh: bool) -> Result
     let password = new_password(&username)?;
     let new = NewUser {
         username,
-        name: person.name.to_owned(),
-        country: person.country.to_owned(),
+        name: candidate.name.to_owned(),
+        country: candidate.country.to_owned(),
         hash: users::hash(&password).as_str().to_owned(),
         messages_after,
     };
@@ -182,7 +149,8 @@ fn add(files: &Files, person: &Person<'_>, reclaim: bool, fresh: bool) -> Result
     done(file, &format!("{} was added{whose}", new.username))
 }
 
-fn passwd(file: &Path, username: &str) -> Result<(), PeopleError> {
+/// Asks for a new password and stores its hash.
+pub(super) fn set_password(file: &Path, username: &str) -> Result<(), UserError> {
     let users = users::load(file)?.users;
     let user = find(&users, file, username)?;
     let hash = users::hash(&new_password(&user.username)?);
@@ -190,7 +158,8 @@ fn passwd(file: &Path, username: &str) -> Result<(), PeopleError> {
     done(file, &format!("{username} has a new password"))
 }
 
-fn remove(file: &Path, username: &str) -> Result<(), PeopleError> {
+/// Removes a user; messages stay.
+pub(super) fn remove(file: &Path, username: &str) -> Result<(), UserError> {
     let users = users::load(file)?.users;
     let after = find(&users, file, username)?.messages_after;
     edit::remove(file, username)?;
@@ -207,20 +176,21 @@ fn find<'a>(users: &'a Users, file: &Path, username: &str) -> Result<&'a User, E
     users.get(username).map(|user| &**user).ok_or_else(unknown)
 }
 
-fn new_password(username: &UserName) -> Result<Secret, PeopleError> {
+fn new_password(username: &UserName) -> Result<Secret, UserError> {
     let password = prompt::password(&format!("Password for {username}: "), Times::Twice)?;
-    rules::check(username, &password)?;
+    password_policy::check(username, &password)?;
     Ok(password)
 }
 
-fn done(file: &Path, what: &str) -> Result<(), PeopleError> {
+fn done(file: &Path, what: &str) -> Result<(), UserError> {
     Ok(writeln!(io::stdout(), "{}: {what}; {PICKED_UP}", file.display())?)
 }
 
-/// What need not be done.
+/// Tells the operator that no restart or signal is needed.
 pub(super) const PICKED_UP: &str = "a running server picks it up by itself";
 
-fn list(file: &Path) -> Result<(), PeopleError> {
+/// Prints all users and how each password is kept.
+pub(super) fn list(file: &Path) -> Result<(), UserError> {
     let users = users::load(file)?.users;
     let mut all: Vec<_> = users.iter().collect();
     all.sort_unstable_by(|a, b| a.username.cmp(&b.username));
@@ -235,14 +205,14 @@ fn list(file: &Path) -> Result<(), PeopleError> {
 /// How a password is kept.
 fn kept(password: &Password) -> &'static str {
     match password {
-        password if rules::is_sample(password) => "sample",
+        password if password_policy::is_sample(password) => "sample",
         Password::Plain(_) => "clear",
         Password::Hashed(hash) if hash.is_cheap() => "weak hash",
         Password::Hashed(_) => "hashed",
     }
 }
 
-/// A text without what a terminal would obey.
+/// The text with every character escaped that a terminal would act on.
 fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! What may become a password. Which ones exist, and what they are compared with at a login, is not known here.
+//! The policy for new passwords: length, form, and a list of common ones. Logins do not use it.
 
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -6,52 +6,55 @@ use zeroize::Zeroizing;
 use super::{Memory, Password, User, verify};
 use crate::protocol::Secret;
 
-/// The fewest characters of a new password (NIST SP 800-63B, 3.1.1.2, for a password beside nothing else, asks for 15,
-/// and for 8 as the least that there may be).
+/// Least length of a new password, in characters.
+///
+/// NIST SP 800-63B, 3.1.1.2, allows 8 as the least; it asks for 15 where a password is the only factor.
 pub const MIN_CHARACTERS: usize = 8;
 
-/// The most bytes of a password.
+/// Greatest length of a password, in bytes.
 pub const MAX_BYTES: usize = 1024;
 
-/// The password of the sample users: everybody can read it.
+/// Password of the sample users. It is public.
 pub const SAMPLE: &str = "surabaya";
 
-/// The users file that the program comes with.
+/// The sample users file, which comes with the program.
 const SAMPLE_USERS: &str = include_str!("../../users.toml");
 
-/// Those that are tried first, in lower case, sorted.
+/// Common passwords, which attackers try first: in lower case, sorted, one a line.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// Why a text should not become a password, and what to do.
+/// Why a text is refused as a new password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Weak {
-    /// There is nothing.
-    #[error("a password is not empty")]
+    /// The text is empty.
+    #[error("the password is empty: choose at least 8 characters")]
     Empty,
-    /// `auth` takes a line.
-    #[error("a password is one line, without NUL")]
+    /// It contains a line end or NUL. The command `auth` takes one line.
+    #[error("the password contains a line end or a NUL character: choose one line of text")]
     Control,
-    /// `auth` cannot tell them from those around it.
-    #[error("a password has no space or tab at its ends")]
+    /// It begins or ends with a space or tab, which `auth` takes for separators.
+    #[error("the password begins or ends with a space or a tab: leave it out")]
     Ends,
-    /// Longer than any needs to be.
-    #[error("a password has at most 1,024 bytes: take a shorter one")]
+    /// It has more than [`MAX_BYTES`] bytes.
+    #[error("the password has more than 1,024 bytes: choose a shorter one")]
     Long,
-    /// Can be guessed by trying all.
-    #[error("this password is too short: take at least 8 characters")]
+    /// It has fewer than [`MIN_CHARACTERS`] characters, so an attacker can try all that are as short.
+    #[error("this password is too short: choose at least 8 characters")]
     Short,
-    /// Among those that are tried first.
-    #[error("this password is among those that everybody tries first: take another, say of four words")]
+    /// It is in the list of common passwords.
+    #[error(
+        "this password is a common one, which attackers try first: choose another, for example four words"
+    )]
     Common,
-    /// The user's name, or little more.
-    #[error("this password is the user's name, or little more: take another, say of four words")]
+    /// It contains the user name and at most 3 other characters.
+    #[error("this password is the user's name, or little more: choose another, for example four words")]
     Name,
-    /// That of the sample users.
-    #[error("this is the password of the sample users, which everybody knows: take another")]
+    /// It is the password of the sample users.
+    #[error("this is the password of the sample users, which is public: choose another")]
     Sample,
 }
 
-/// Whether `auth` can carry it at all.
+/// Checks that the command `auth` can carry a password.
 ///
 /// # Errors
 /// [`Weak::Empty`], [`Weak::Control`], [`Weak::Ends`] or [`Weak::Long`].
@@ -72,17 +75,18 @@ pub fn check_form(password: &Secret) -> Result<(), Weak> {
     Ok(())
 }
 
-/// Whether it may become the password of `username` (empty if nobody's yet).
+/// Checks that a text may become the password of `username`, which is empty if the user is not known yet.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`Weak`] for the first rule that it breaks.
 pub fn check(username: &str, password: &Secret) -> Result<(), Weak> {
     check_form(password)?;
     let text = password.reveal();
     if text.chars().count() < MIN_CHARACTERS {
         return Err(Weak::Short);
     }
-    // A letter can become longer in lower case: room for that, so that no piece is left behind unwiped.
+    // A letter can become longer in lower case. Reserve capacity for that: a reallocation would leave a copy that is
+    // not wiped.
     let mut lower = Zeroizing::new(String::with_capacity(3 * text.len()));
     lower.extend(text.chars().flat_map(char::to_lowercase));
     if *lower == SAMPLE {
@@ -98,7 +102,7 @@ pub fn check(username: &str, password: &Secret) -> Result<(), Weak> {
     Ok(())
 }
 
-/// Whether it is one that came with the program: the text of the sample password, or one of the sample users' hashes.
+/// Whether a password came with the program: it is the sample password in clear, or a hash in the sample users file.
 #[must_use]
 pub fn is_sample(password: &Password) -> bool {
     match password {
@@ -107,8 +111,10 @@ pub fn is_sample(password: &Password) -> bool {
     }
 }
 
-/// Whether everybody can read what the user's password is: one that came with the program, or the sample's name with the
-/// sample's password under another salt. Blocks for about 20 ms for each of those names.
+/// Whether a user's password is public: it came with the program, or it is the sample password of a sample user under
+/// another salt.
+///
+/// Blocks for about 20 ms if the user has the name of a sample user.
 #[must_use]
 pub fn has_sample_password(user: &User) -> bool {
     let has_name = || SAMPLE_USERS.contains(&format!("[users.{}]\n", user.username));

@@ -1,6 +1,12 @@
-//! The contract as this store keeps it.
+//! [`Store`] for [`Sqlite`].
+//!
+//! A method locks the state for a moment to queue an op or to plan a read; what must be read from the file is read on a
+//! blocking thread.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use rusqlite::Connection;
 use tokio::{sync::oneshot, task};
@@ -21,7 +27,7 @@ use crate::{
 };
 
 impl Shared {
-    /// Reads the file off the runtime's threads.
+    /// Runs `read` on a blocking thread, in a read transaction. Logs an error as one of reading `what`.
     async fn read<T: Send + 'static>(
         self: Arc<Self>,
         what: &'static str,
@@ -49,7 +55,8 @@ impl Sqlite {
         self.shared.clone().read(what, read)
     }
 
-    /// Reads what a message's key names.
+    /// Looks up in the file which message the new message's key names, and passes its outcome to `answer`: `None` if the
+    /// key names no indexed message.
     fn read_key<T: Send + 'static>(
         &self,
         message: &NewMessage<'_>,
@@ -68,9 +75,9 @@ impl Sqlite {
             let Some(mut known) = reader::find_key(connection, sender, &key)? else {
                 return Ok(None);
             };
-            // The file may be ahead of what is synced.
+            // The file may be ahead of what is synced; a message that is still in the tail has its position there.
             if let tail::Found::Row(row) = shared.lock().tail.find(known.id) {
-                known.position = row.position;
+                known.position = shared.durability.unsettled(row.position);
             }
             Ok(Some(known.outcome(recipient, &text)))
         });
@@ -85,7 +92,7 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
-        // Allocated before the lock is taken.
+        // Allocate before taking the lock, to hold it for a shorter time.
         let text = message.text.into();
         let mut state = self.shared.lock();
         if let Some(repeated) = state.repeated(&message) {
@@ -103,7 +110,7 @@ impl Store for Sqlite {
                 drop(state);
                 return match message.key {
                     None => Receipt::Known(refused),
-                    // What was stored before is answered as then.
+                    // A repeated message gets its first outcome, even when new ones are refused.
                     Some(_) => self.read_key(&message, move |known| known.unwrap_or(refused)),
                 };
             }
@@ -116,7 +123,8 @@ impl Store for Sqlite {
         let (resolve, resolved) = oneshot::channel();
         let position = self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
         Receipt::Late(Box::pin(async move {
-            // Dropped without an answer, it was not stored; why is told by the failure of its position.
+            // The writer drops the sender without an answer if the message was not stored; the position has failed
+            // then, with the reason.
             resolved.await.unwrap_or(Outcome { result: Err(Refusal::Internal), position })
         }))
     }
@@ -150,7 +158,7 @@ impl Store for Sqlite {
                 Ok((shared.messages(found.rows)?, found.more))
             });
             let (mut messages, cut) = found.await?;
-            // A page that was cut short ends before the tail begins.
+            // If the indexed part was cut short, the page ends before the messages of the tail.
             if cut {
                 return Ok(Page { messages, more: true, position });
             }
@@ -194,7 +202,9 @@ impl Store for Sqlite {
         let (found, indexed) = {
             let state = self.shared.lock();
             let found = match state.tail.find(id) {
-                tail::Found::Row(row) => state.message(row).map(|message| (message, row.position)),
+                tail::Found::Row(row) => {
+                    state.message(row).map(|message| (message, state.log.unsettled(row.position)))
+                }
                 tail::Found::Nothing | tail::Found::Pending => None,
             };
             (found, id <= state.tail.indexed())
@@ -226,7 +236,7 @@ impl Store for Sqlite {
         let cursor = state.name_id(user).map(|id| state.inbox(id).cursor);
         cursor.map_or(Cursor { upto: MessageId(0), position: Position::START }, |cursor| Cursor {
             upto: cursor.upto,
-            position: cursor.position,
+            position: state.log.unsettled(cursor.position),
         })
     }
 
@@ -236,7 +246,8 @@ impl Store for Sqlite {
         id: MessageId,
     ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>> {
         Box::pin(async move {
-            // Memory first: what leaves it is in the index by then, where earlier places are, too.
+            // Look in memory before the file: a step that leaves memory meanwhile is already in the index. An indexed
+            // step is earlier than any in memory, so it takes precedence.
             let (user, lately) = {
                 let state = self.shared.lock();
                 let user = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id);
@@ -254,7 +265,7 @@ impl Store for Sqlite {
         let mut state = self.shared.lock();
         match state.join(user, room) {
             Some(op) => self.shared.enqueue(&mut state, op),
-            None => state.rooms.position,
+            None => state.rooms_position(),
         }
     }
 
@@ -262,13 +273,13 @@ impl Store for Sqlite {
         let mut state = self.shared.lock();
         match state.leave(user, room) {
             Some(op) => self.shared.enqueue(&mut state, op),
-            None => state.rooms.position,
+            None => state.rooms_position(),
         }
     }
 
     fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
         let state = self.shared.lock();
-        (state.rooms.membership(user, room), state.rooms.position)
+        (state.rooms.membership(user, room), state.rooms_position())
     }
 
     fn count_rooms(&self, user: &UserName) -> usize {
@@ -277,12 +288,12 @@ impl Store for Sqlite {
 
     fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) {
         let state = self.shared.lock();
-        (state.rooms.list(user), state.rooms.position)
+        (state.rooms.list(user), state.rooms_position())
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
         let state = self.shared.lock();
-        (state.rooms.members(room, at), state.rooms.position)
+        (state.rooms.members(room, at), state.rooms_position())
     }
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
@@ -290,12 +301,16 @@ impl Store for Sqlite {
             let Some(id) = self.shared.lock().name_id(user) else {
                 return Vec::new();
             };
-            // The tail first: what leaves it is in the index by then.
-            let mut partners = self.shared.lock().partners_lately(id);
+            // Look in the tail before the file: a message that leaves the tail meanwhile is already in the index.
+            let (mut partners, mut part) = (BTreeSet::new(), Some(MessageId(0)));
+            while let Some(after) = part {
+                part = self.shared.lock().partners_after(after, id, &mut partners);
+                task::yield_now().await;
+            }
             let read = self.read("partners", move |connection, _| postings::partners(connection, id));
             partners.extend(read.await.unwrap_or_default());
             let state = self.shared.lock();
-            let mut all = state.rooms.companions(user);
+            let mut all = state.rooms.room_mates(user);
             all.extend(partners.into_iter().filter_map(|id| state.user(id).cloned()));
             all.remove(user);
             all.into_iter().collect()
@@ -325,7 +340,8 @@ impl Store for Sqlite {
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
         let mut state = self.shared.lock();
-        self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
+        // A use that is lost makes a session expire an hour early at most.
+        let _ = self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
     }
 
     fn end_session(&self, digest: &TokenDigest) -> Position {

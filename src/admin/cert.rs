@@ -1,9 +1,8 @@
-//! `chat-server cert`: a self-signed certificate and its key, for whoever has no authority to ask.
+//! `chat-server cert`: makes a self-signed certificate and its key, for a server without a certificate authority.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -16,30 +15,31 @@ use thiserror::Error;
 
 use crate::{
     config::{Files, TLS_PORT, TlsFiles},
+    files,
     fingerprint::Fingerprint,
 };
 
-/// How long a certificate is valid: who pins it need not care, who names it by `--ca` does.
+/// Validity of a certificate. A client that pins it ignores this; a client that uses `--ca` does not.
 const VALID: Duration = Duration::from_hours(24 * 3650);
 
-/// Clocks differ: so long before it was made it is valid already.
+/// A certificate is valid from this long before it was made, because clocks differ.
 const SKEW: Duration = Duration::from_hours(24);
 
-/// Why there is no certificate.
+/// Why no certificate was made.
 #[derive(Debug, Error)]
 pub enum CertError {
-    /// A file is there already.
+    /// A file exists already.
     #[error(
         "{file} is there already, and is not overwritten\n  remedy: move it away, or write elsewhere with --tls-cert FILE --tls-key FILE"
     )]
     Exists {
-        /// Which.
+        /// The file.
         file: String,
     },
     /// A file cannot be written.
     #[error("{file}: {cause}\n  remedy: name files that can be written with --tls-cert FILE --tls-key FILE")]
     Write {
-        /// Which.
+        /// The file.
         file: String,
         /// The system's reason.
         cause: io::Error,
@@ -49,23 +49,23 @@ pub enum CertError {
         "no certificate can be made for {names}: {problem}\n  remedy: give DNS names and IP addresses only"
     )]
     Names {
-        /// As they were given.
+        /// The names, as given.
         names: String,
         /// The reason.
         problem: rcgen::Error,
     },
-    /// Output.
+    /// Standard output failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Makes a pair, writes it, and says what to do with it.
+/// Makes a certificate and its key, writes them, and prints how to use them.
 pub(super) fn make(files: &Files, tls: &TlsFiles, names: &[String]) -> Result<(), CertError> {
     let (cert_path, key_path) = tls.paths(files);
     let names = if names.is_empty() { usual_names() } else { names.to_vec() };
     let (cert, key) = sign(&names).map_err(|problem| CertError::Names { names: names.join(" "), problem })?;
     write_both([
-        (&key_path, 0o600, key.serialize_pem().as_bytes()),
+        (&key_path, files::PRIVATE, key.serialize_pem().as_bytes()),
         (&cert_path, 0o644, cert.pem().as_bytes()),
     ])?;
     let mut out = io::stdout();
@@ -88,10 +88,10 @@ pub(super) fn make(files: &Files, tls: &TlsFiles, names: &[String]) -> Result<()
     Ok(())
 }
 
-/// The names by which this machine is reached.
+/// The names of this machine.
 fn usual_names() -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    // A machine may have a name that is none in DNS.
+    // A host name need not be a valid DNS name.
     let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_dns = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
@@ -119,18 +119,20 @@ fn sign(names: &[String]) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error>
 }
 
 /// Writes both files, or leaves neither.
-fn write_both(files: [(&PathBuf, u32, &[u8]); 2]) -> Result<(), CertError> {
+fn write_both(pair: [(&PathBuf, u32, &[u8]); 2]) -> Result<(), CertError> {
     let mut made: Vec<&Path> = Vec::new();
     let written = (|| {
         let mut open = Vec::new();
         // Both are made before anything is in one of them.
-        for (path, mode, bytes) in files {
-            let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        for (path, mode, bytes) in pair {
+            let file = files::create_new(path, mode);
             open.push((path, file.map_err(|cause| failed(path, cause))?, bytes));
             made.push(path);
         }
         for (path, mut file, bytes) in open {
-            file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|cause| failed(path, cause))?;
+            files::write_synced(&mut file, bytes)
+                .and_then(|()| files::sync_folder(files::parent(path)))
+                .map_err(|cause| failed(path, cause))?;
         }
         Ok(())
     })();

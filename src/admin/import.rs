@@ -1,37 +1,72 @@
-//! `chat-server user import`: everybody in a CSV file, or nobody.
+//! `chat-server user import`: adds all users in a CSV file, or none.
 
 use std::{
     collections::HashSet,
     fs,
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
 };
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord, WriterBuilder};
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::people::{PICKED_UP, PeopleError, Person, everybody, known, used};
+use super::user::{Candidate, PICKED_UP, UserError, all_users, known, used};
 use crate::{
     config::Files,
     protocol::{Secret, UserName},
     users::{
         self, PasswordHash, Users,
         edit::{self, NewUser},
-        rules,
+        password_policy,
     },
 };
 
-/// What the header line names, in any order.
+/// Why nobody was imported. The users file is unchanged, except with [`ImportError::Unprinted`].
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The users file or the store.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The CSV file cannot be read.
+    #[error("{}: {cause}\n  remedy: name a CSV file, or - for standard input", path.display())]
+    Unreadable {
+        /// As it was given.
+        path: PathBuf,
+        /// The system's error.
+        cause: io::Error,
+    },
+    /// A line of the CSV file is wrong.
+    #[error("{file}:{line}: {problem}\n  nobody was added")]
+    Line {
+        /// As it was given.
+        file: String,
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The users were added, but their generated passwords were not printed.
+    #[error(
+        "all were added, but their new passwords could not be printed: {0}\n  remedy: give each another with: chat-server user passwd NAME"
+    )]
+    Unprinted(io::Error),
+    /// The output failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The columns of the header line, in any order.
 const COLUMNS: [&str; 4] = ["username", "name", "country", "password"];
 
-/// What a password that is made here has: no two that look alike. 16 of 32 are 80 bits.
+/// The alphabet of generated passwords, without characters that look alike. 16 of 32 are 80 bits.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// How long a password that is made here is.
-const MADE: usize = 16;
+/// The length of a generated password.
+const GENERATED_LENGTH: usize = 16;
 
-/// Somebody whose password is not hashed yet.
+/// A user to add, whose password is not hashed yet.
 struct Row {
     username: UserName,
     name: String,
@@ -41,26 +76,28 @@ struct Row {
 
 /// The password of a row.
 enum Proof {
-    /// A hash already.
+    /// The row has a hash.
     Hash(String),
-    /// In clear.
+    /// The row has a password in clear.
     Given(Secret),
-    /// There was none: to be told.
-    Made(Secret),
+    /// The row has none: this one was generated, and is printed.
+    Generated(Secret),
 }
 
-/// Adds them, and prints the passwords that were made. (The CSV reader's own buffers are not wiped: the program ends.)
-pub(super) fn import(files: &Files, csv: &Path) -> Result<(), PeopleError> {
-    let unreadable = |cause| PeopleError::Unreadable { path: csv.to_owned(), cause };
+/// Adds all users of a CSV file and prints the generated passwords.
+///
+/// The CSV reader's own buffers are not wiped: the program ends right after.
+pub(super) fn import(files: &Files, csv: &Path) -> Result<(), ImportError> {
+    let unreadable = |cause| ImportError::Unreadable { path: csv.to_owned(), cause };
     let text = Zeroizing::new(read(csv).map_err(unreadable)?);
-    let users = everybody(&files.users)?;
+    let users = all_users(&files.users)?;
     // A spreadsheet may begin its file with a mark that it is UTF-8.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     let rows = Import { files, users: &users, csv, text }.rows()?;
     let people = hash_all(&rows);
-    edit::add(&files.users, &people)?;
-    print_made(&rows).map_err(PeopleError::Unprinted)?;
-    // Not where the passwords are.
+    edit::add(&files.users, &people).map_err(UserError::from)?;
+    print_generated(&rows).map_err(ImportError::Unprinted)?;
+    // On standard error, because the passwords go to standard output.
     let count = people.len();
     Ok(writeln!(io::stderr(), "{}: {count} users were added; {PICKED_UP}", files.users.display())?)
 }
@@ -74,7 +111,7 @@ fn read(csv: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What rows are held against.
+/// What each row is checked against.
 struct Import<'a> {
     files: &'a Files,
     users: &'a Users,
@@ -83,7 +120,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn rows(&self) -> Result<Vec<Row>, PeopleError> {
+    fn rows(&self) -> Result<Vec<Row>, ImportError> {
         let mut reader = ReaderBuilder::new().from_reader(self.text);
         let header = reader.headers().map_err(|error| self.unreadable(&error))?.clone();
         let place = |column| header.iter().position(|name| name.trim() == column);
@@ -109,33 +146,33 @@ impl Import<'_> {
         Ok(rows)
     }
 
-    fn row(&self, [username, name, country, password]: [&str; 4]) -> Result<Row, PeopleError> {
+    fn row(&self, [username, name, country, password]: [&str; 4]) -> Result<Row, UserError> {
         let name = if name.is_empty() { username } else { name };
-        let person = Person { username, name, country };
-        let username = person.check(self.users, &self.files.users)?;
+        let candidate = Candidate { username, name, country };
+        let username = candidate.check(self.users, &self.files.users)?;
         if let Some(known) = known(self.files, &username)? {
             return Err(used(&username, &known));
         }
         let password = if password.is_empty() {
-            Proof::Made(made())
+            Proof::Generated(generate())
         } else if password.starts_with("$argon2id$") {
             let hash = PasswordHash::parse(password);
             let hash = hash.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             Proof::Hash(hash.as_str().to_owned())
         } else {
             let password = Secret::new(password.to_owned());
-            rules::check(&username, &password)?;
+            password_policy::check(&username, &password)?;
             Proof::Given(password)
         };
         Ok(Row { username, name: name.to_owned(), country: country.to_owned(), password })
     }
 
-    fn wrong(&self, line: u64, problem: &str) -> PeopleError {
+    fn wrong(&self, line: u64, problem: &str) -> ImportError {
         let file = self.csv.display().to_string();
-        PeopleError::Line { file, line, problem: problem.to_owned() }
+        ImportError::Line { file, line, problem: problem.to_owned() }
     }
 
-    /// The number of a record's first line. (The reader counts blank lines before a record to it.)
+    /// The number of a record's first line. The reader's position includes the blank lines before the record.
     fn line(&self, position: Option<&csv::Position>) -> u64 {
         let at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
         let at = at.min(self.text.len());
@@ -143,8 +180,8 @@ impl Import<'_> {
         1 + memchr::memchr_iter(b'\n', &self.text[..at + blank]).count() as u64
     }
 
-    /// What the CSV reader says, without anything of the file in it.
-    fn unreadable(&self, error: &csv::Error) -> PeopleError {
+    /// The CSV reader's error, without any content of the file: it may be a password.
+    fn unreadable(&self, error: &csv::Error) -> ImportError {
         let line = self.line(error.position());
         match error.kind() {
             ErrorKind::UnequalLengths { .. } => self.wrong(
@@ -157,15 +194,15 @@ impl Import<'_> {
     }
 }
 
-/// A password that nobody can guess.
-fn made() -> Secret {
-    let mut bytes = Zeroizing::new([0; MADE]);
+/// A random password.
+fn generate() -> Secret {
+    let mut bytes = Zeroizing::new([0; GENERATED_LENGTH]);
     // As for tokens and salts: there is nothing safe to do without randomness.
     getrandom::fill(&mut *bytes).expect("the system's randomness");
     Secret::new(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }
 
-/// The rows in their order, hashed on all processors: each takes tens of milliseconds.
+/// Hashes the rows on all processors and keeps their order. Each hash takes tens of milliseconds.
 fn hash_all(rows: &[Row]) -> Vec<NewUser> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = rows.len().div_ceil(threads).max(1);
@@ -181,7 +218,7 @@ fn hash_all(rows: &[Row]) -> Vec<NewUser> {
 fn hashed(row: &Row) -> NewUser {
     let hash = match &row.password {
         Proof::Hash(hash) => hash.clone(),
-        Proof::Given(password) | Proof::Made(password) => users::hash(password).as_str().to_owned(),
+        Proof::Given(password) | Proof::Generated(password) => users::hash(password).as_str().to_owned(),
     };
     NewUser {
         username: row.username.clone(),
@@ -192,11 +229,11 @@ fn hashed(row: &Row) -> NewUser {
     }
 }
 
-/// Tells the passwords that were made, as CSV.
-fn print_made(rows: &[Row]) -> io::Result<()> {
+/// Prints the generated passwords, as CSV.
+fn print_generated(rows: &[Row]) -> io::Result<()> {
     let mut out = WriterBuilder::new().from_writer(io::stdout().lock());
     for row in rows {
-        if let Proof::Made(password) = &row.password {
+        if let Proof::Generated(password) = &row.password {
             out.write_record(&StringRecord::from(vec![&*row.username, password.reveal()]))?;
         }
     }

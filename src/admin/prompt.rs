@@ -4,13 +4,13 @@ use std::io::{self, BufRead, IsTerminal};
 
 use zeroize::Zeroizing;
 
-use crate::{protocol::Secret, users::rules};
+use crate::{protocol::Secret, users::password_policy};
 
-/// How often a terminal is asked.
+/// How often the terminal is asked for the same password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Times {
     Once,
-    /// What is not seen can be mistyped.
+    /// Asks again and compares, because a hidden password can be mistyped.
     Twice,
 }
 
@@ -34,9 +34,9 @@ pub(super) fn password(prompt: &str, times: Times) -> io::Result<Secret> {
 
 /// The first line of `input`.
 fn line(input: impl BufRead) -> io::Result<Secret> {
-    // More than any password has, so that one that is too long is seen to be; and room for it from the beginning, so
-    // that no copy is left behind unwiped.
-    let most = rules::MAX_BYTES + 3;
+    // Longer than any valid password, so that one that is too long is rejected and not cut off. The capacity is
+    // reserved at once, because a buffer that grows leaves unwiped copies behind.
+    let most = password_policy::MAX_BYTES + 3;
     let mut line = Zeroizing::new(String::with_capacity(most));
     input.take(most as u64).read_line(&mut line)?;
     let end = line.strip_suffix('\n').map_or(&**line, |rest| rest.strip_suffix('\r').unwrap_or(rest));

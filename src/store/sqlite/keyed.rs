@@ -1,0 +1,29 @@
+//! A stored message that an idempotency key names, and what a repeated send with that key is answered.
+
+use std::sync::Arc;
+
+use super::ops::NameId;
+use crate::{
+    protocol::{Refusal, Timestamp},
+    store::{MessageId, Outcome, Position, Stored},
+};
+
+/// The message that a sender's idempotency key names, in the tail or in the file.
+pub(super) struct KeyedMessage {
+    pub(super) id: MessageId,
+    pub(super) at: Timestamp,
+    pub(super) recipient: NameId,
+    pub(super) text: Arc<str>,
+    /// Position that must be durable before a reply may depend on this message.
+    pub(super) position: Position,
+}
+
+impl KeyedMessage {
+    /// Outcome of another send with this key: the stored message if recipient and text are the same, else
+    /// [`Refusal::KeyReused`].
+    pub(super) fn outcome(&self, recipient: Option<NameId>, text: &str) -> Outcome<Stored> {
+        let same = recipient == Some(self.recipient) && *self.text == *text;
+        let stored = Stored { id: self.id, at: self.at, duplicate: true };
+        Outcome { result: if same { Ok(stored) } else { Err(Refusal::KeyReused) }, position: self.position }
+    }
+}

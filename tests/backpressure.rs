@@ -1,0 +1,81 @@
+//! How much a connection may hold back before it is not read any further, and what waiting for the store leaves behind.
+
+use std::{sync::Arc, time::Duration};
+
+use chat_service::{
+    protocol::Timestamp,
+    service::{Clock, Service},
+    store::{NewMessage, Store},
+};
+use tokio::time::sleep;
+
+use crate::support::{Setup, duplex, held::Held, sample_users};
+
+/// Lets the server do everything that it can do. (The clock stands still until then.)
+async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_behind_a_late_one_count_against_the_limit() {
+    let store = Held::new();
+    let (from, to) = (
+        chat_service::protocol::UserName::parse("messi").expect("a name"),
+        chat_service::protocol::Recipient::parse("henderson").expect("a name"),
+    );
+    let text = "a".repeat(8 * 1024);
+    for _ in 0..40 {
+        let _ = store.append(NewMessage { from: &from, to: &to, text: &text, key: None, at: Timestamp(0) });
+    }
+    store.commit();
+    let server = Setup { store: store.clone(), ..Setup::default() }.server();
+    let (mut henderson, _) = duplex(&server, 1 << 20);
+    henderson.send("auth henderson surabaya\n").await;
+    settle().await;
+    store.commit();
+    henderson.reply().await;
+    store.set_late();
+    let before = store.writes();
+    // The first reply is late, the second has more than 256 KiB: nothing after it is looked at.
+    henderson.send("send messi a\nfetch\nsend messi b\nsend messi c\n").await;
+    settle().await;
+    assert_eq!(store.writes(), before + 1);
+    store.commit();
+    store.resolve(0);
+    for _ in 0..2 {
+        henderson.reply().await;
+    }
+    settle().await;
+    assert_eq!(store.writes(), before + 3, "it goes on when that was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_the_store_leaves_one_waker() {
+    let store = Held::new();
+    let service = Service::new(
+        sample_users(),
+        store.clone() as Arc<dyn Store>,
+        Clock::default(),
+        chat_service::service::Limits::NONE,
+    );
+    let service = Arc::new(service);
+    let server = chat_service::server::Server::new(service.clone(), chat_service::server::Limits::NONE);
+    let (mut messi, _) = duplex(&server, 1 << 20);
+    messi.send("hello 2\nauth messi surabaya\nwatch\n").await;
+    settle().await;
+    store.commit();
+    for _ in 0..3 {
+        messi.reply().await;
+    }
+    store.congest();
+    let user = chat_service::protocol::UserName::parse("messi").expect("a name");
+    for _ in 0..50 {
+        // Woken for something else, it finds the store's queue still full.
+        service.look_again(&user);
+        settle().await;
+    }
+    assert_eq!(store.durability().waiting(), 2, "one waits for room, and one for what it is to be sent");
+    store.commit();
+    messi.send("ping\n").await;
+    assert!(messi.reply().await.contains("pong"), "it is read again when there is room");
+}

@@ -1,0 +1,140 @@
+//! Nobody is told that a session has ended before its end is durable: after a crash it would be live again.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use chat_service::{
+    protocol::Refusal,
+    server::Server,
+    users::{self, Directory},
+};
+use tokio::{io::DuplexStream, time::sleep};
+
+use crate::support::{Peer, Setup, duplex, held::Held, users_toml};
+
+const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
+
+/// Lets the server do everything that it can do. (The clock stands still until then.)
+async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// Asserts that nothing comes.
+async fn quiet(peer: &mut Peer<DuplexStream>) {
+    tokio::select! {
+        biased;
+        reply = peer.reply() => panic!("too early: {reply}"),
+        () = settle() => {}
+    }
+}
+
+/// Logs in; the token.
+async fn log_in(store: &Held, peer: &mut Peer<DuplexStream>, user: &str) -> String {
+    peer.send(format!("auth {user} surabaya\n")).await;
+    loop {
+        settle().await;
+        store.commit();
+        tokio::select! {
+            biased;
+            reply = peer.reply() => {
+                let token = reply.strip_prefix("{\"status\": \"OK\", \"tokenid\": \"").expect(&reply);
+                return token.trim_end_matches("\"}").to_owned();
+            }
+            () = settle() => {}
+        }
+    }
+}
+
+fn connect(server: &Arc<Server>) -> Peer<DuplexStream> {
+    duplex(server, 1 << 20).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_makes_room_lives_until_its_end_is_durable() {
+    let store = Held::new();
+    let server = Setup { store: store.clone(), ..Setup::default() }.server();
+    let (mut peer, mut other) = (connect(&server), connect(&server));
+    let first = log_in(&store, &mut peer, "messi").await;
+    for _ in 1..100 {
+        log_in(&store, &mut peer, "messi").await;
+    }
+    // One more, whose commit fails: the first goes on, and nobody was told otherwise.
+    peer.send("auth messi surabaya\n").await;
+    settle().await;
+    assert!(other.ask(format!("whoami {first}")).await.contains("\"messi\""));
+    store.fail(Refusal::ReadOnly);
+    assert!(peer.reply().await.contains("storage has failed"));
+    assert!(other.ask(format!("whoami {first}")).await.contains("\"messi\""));
+    // The longest unused is another now.
+    let second = log_in(&store, &mut peer, "messi").await;
+    assert!(other.ask(format!("whoami {first}")).await.contains("\"messi\""));
+    assert!(other.ask(format!("whoami {second}")).await.contains("\"messi\""));
+    let sessions = other.ask(format!("sessions {first}")).await;
+    assert_eq!(sessions.matches("\"session\":").count(), 100, "{sessions}");
+}
+
+/// A server whose users file has just lost messi, a connection on which messi is logged in, and the token.
+async fn without_messi(
+    folder: &tempfile::TempDir,
+    store: &Arc<Held>,
+) -> (Arc<Server>, Peer<DuplexStream>, String) {
+    let file = folder.path().join("users.toml");
+    fs::write(&file, users_toml()).expect("written");
+    let loaded = users::load(&file).expect("a users file").users;
+    let users = Directory::of_file(loaded, file.clone());
+    let server = Setup { store: store.clone(), users, ..Setup::default() }.server();
+    let mut messi = connect(&server);
+    messi.ask("hello 2").await;
+    let token = log_in(store, &mut messi, "messi").await;
+    let others = users_toml();
+    fs::write(&file, &others[others.find("[users.henderson]").expect("there")..]).expect("written");
+    server.service().reload_users().await.expect("a users file");
+    (server, messi, token)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_removed_is_told_so_when_it_is_durable() {
+    let (folder, store) = (tempfile::tempdir().expect("a folder"), Held::new());
+    let (server, mut messi, token) = without_messi(&folder, &store).await;
+    let mut other = connect(&server);
+    other.send(format!("inbox {token}\n")).await;
+    quiet(&mut other).await;
+    quiet(&mut messi).await;
+    store.commit();
+    assert_eq!(other.reply().await, NOT_AUTHORIZED);
+    assert_eq!(messi.reply().await, r#"{"event": "session_ended"}"#);
+    assert_eq!(other.ask(format!("inbox {token}")).await, NOT_AUTHORIZED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_is_removed_while_the_disk_fails_is_refused_and_not_told_why() {
+    let (folder, store) = (tempfile::tempdir().expect("a folder"), Held::new());
+    let (server, mut messi, token) = without_messi(&folder, &store).await;
+    let mut other = connect(&server);
+    other.send(format!("inbox {token}\n")).await;
+    quiet(&mut other).await;
+    store.fail(Refusal::ReadOnly);
+    for _ in 0..2 {
+        assert!(other.reply().await.contains("storage has failed"));
+        other.send(format!("inbox {token}\n")).await;
+    }
+    quiet(&mut messi).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_people_rests_on_their_logins() {
+    let store = Held::new();
+    let server = Setup { store: store.clone(), ..Setup::default() }.server();
+    let (mut messi, mut henderson) = (connect(&server), connect(&server));
+    log_in(&store, &mut messi, "messi").await;
+    henderson.send("auth henderson surabaya\n").await;
+    settle().await;
+    messi.send("showuseractive\n").await;
+    quiet(&mut messi).await;
+    // The login failed: henderson is not listed, and the list does not fail for ever.
+    store.fail(Refusal::Uncertain);
+    assert!(messi.reply().await.contains("storage failed"));
+    let list = r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#;
+    assert_eq!(messi.ask("showuseractive").await, list);
+    henderson.reply().await;
+    assert_eq!(henderson.ask("inbox").await, NOT_AUTHORIZED);
+}
