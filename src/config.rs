@@ -359,6 +359,10 @@ pub struct ClientArgs {
     /// Print the server's JSON untouched
     #[arg(long)]
     pub raw: bool,
+
+    /// After the last command of a watch: seconds for which the server may be silent before it ends the connection
+    #[arg(long, env = "CHAT_FAREWELL", value_name = "SECONDS", default_value_t = 10)]
+    pub farewell: u32,
 }
 
 impl ClientArgs {

@@ -9,12 +9,14 @@ use chat_service::{
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::support::{Peer, Setup, TestServer, texts, users_toml};
+use crate::support::{Peer, SENT, Setup, TestServer, texts, users_toml};
 
 const NEW: &str = "correct horse battery";
 const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
 const REFUSED: &str = r#"{"status": "ERROR", "message": "User Tidak Ada"}"#;
 const OK: &str = r#"{"status": "OK"}"#;
+const EMPTY: &str = r#"{"status": "OK", "messages": {}}"#;
+const JOINED: &str = r#"{"status": "OK", "message": "joined"}"#;
 
 /// A users file in a folder of its own.
 struct File {
@@ -67,14 +69,14 @@ async fn a_new_password_holds_in_the_file_and_ends_the_other_sessions() {
     let ended = other.reply().await;
     assert_eq!(ended, r#"{"event": "session_ended"}"#);
     assert!(other.ask("inbox").await.contains("not_authorized"));
-    assert_eq!(messi.ask("send henderson hi").await, r#"{"status": "OK", "message": "Message Sent"}"#);
+    assert_eq!(messi.ask("send henderson hi").await, SENT);
     assert_eq!(texts(&henderson.ask("inbox").await), ["hi"]);
     assert!(other.ask("auth messi surabaya").await.contains("bad_credentials"));
     assert!(other.ask(format!("auth messi {NEW}")).await.contains("tokenid"));
     // What is in the file is what is in memory: reading it again ends nobody's session.
     let change = server.server.service().reload_users().await.expect("a users file");
     assert_eq!(change, Change::default());
-    assert!(messi.ask("inbox").await.contains("OK"));
+    assert_eq!(messi.ask("inbox").await, EMPTY);
     let users = file.users();
     let stored = &users.get("messi").expect("there").password;
     assert!(!stored.is_weak() && stored.reveal() != users.get("henderson").expect("there").password.reveal());
@@ -143,7 +145,7 @@ async fn people_come_and_go_while_the_server_runs() {
     assert_eq!(lineker.reply().await, r#"{"event": "session_ended"}"#);
     assert!(lineker.ask("inbox").await.contains("not_authorized"));
     assert!(messi.ask("send lineker hi").await.contains("User Tidak Ditemukan"));
-    assert!(messi.ask("send kane hi").await.contains("OK"));
+    assert_eq!(messi.ask("send kane hi").await, SENT);
     assert!(henderson.ask("whoami").await.contains("Mister Henderson"));
     // Somebody else's password: their sessions end, and nobody else's.
     let hash = users::hash(&chat_service::protocol::Secret::new(NEW.into()));
@@ -158,7 +160,7 @@ async fn people_come_and_go_while_the_server_runs() {
     // A broken file changes nothing.
     file.write("[users.messi\n");
     assert!(service.reload_users().await.is_err());
-    assert!(messi.ask("send henderson still here").await.contains("OK"));
+    assert_eq!(messi.ask("send henderson still here").await, SENT);
     drop((messi, lineker, henderson));
     server.stop().await;
 }
@@ -178,7 +180,7 @@ async fn a_weak_hash_is_renewed_at_the_next_login() {
     assert!(matches!(&renewed.password, Password::Hashed(hash) if !hash.is_cheap()));
     assert!(users.get("henderson").expect("there").password.is_weak());
     assert_eq!(service.reload_users().await.expect("read"), Change::default());
-    assert!(messi.ask("inbox").await.contains("OK"));
+    assert_eq!(messi.ask("inbox").await, EMPTY);
     assert!(messi.ask("auth messi surabaya").await.contains("tokenid"));
     drop((messi, service));
     server.stop().await;
@@ -191,11 +193,11 @@ async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     let service: Arc<_> = server.server.service().clone();
     let mut messi = server.log_in("messi").await;
     let mut lineker = server.log_in("lineker").await;
-    for line in ["join #lab", "send lineker old", "send #lab old"] {
-        assert!(messi.ask(line).await.contains("OK"));
+    for (line, reply) in [("join #lab", JOINED), ("send lineker old", SENT), ("send #lab old", SENT)] {
+        assert_eq!(messi.ask(line).await, reply);
     }
-    for line in ["join #lab", "send messi from the first"] {
-        assert!(lineker.ask(line).await.contains("OK"));
+    for (line, reply) in [("join #lab", JOINED), ("send messi from the first", SENT)] {
+        assert_eq!(lineker.ask(line).await, reply);
     }
     let (first, rest) =
         (users_toml(), users_toml().split("[users.lineker]").next().expect("a part").to_owned());
@@ -204,22 +206,22 @@ async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     file.write(&format!("{first}messages_after = 3\n"));
     service.reload_users().await.expect("read");
     let mut second = server.log_in("lineker").await;
-    assert_eq!(second.ask("inbox").await, r#"{"status": "OK", "messages": {}}"#);
+    assert_eq!(second.ask("inbox").await, EMPTY);
     assert!(second.ask("members #lab").await.contains("not a member"));
     assert_eq!(
         ask(&mut second, "history messi").await,
         json!({"status": "OK", "messages": [], "more": false})
     );
     assert!(second.ask("status 1").await.contains("no such message"));
-    assert!(messi.ask("send lineker new").await.contains("OK"));
+    assert_eq!(messi.ask("send lineker new").await, SENT);
     assert_eq!(texts(&second.ask("inbox").await), ["new"]);
     let page = ask(&mut second, "history messi").await;
     assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{page}");
     assert_eq!(page["more"], false);
     assert_eq!(ask(&mut messi, "history lineker").await["messages"].as_array().map(Vec::len), Some(3));
     // It happens once: what comes later stays.
-    assert!(second.ask("join #lab").await.contains("OK"));
-    assert!(messi.ask("send lineker later").await.contains("OK"));
+    assert_eq!(second.ask("join #lab").await, JOINED);
+    assert_eq!(messi.ask("send lineker later").await, SENT);
     service.begin_anew(&file.users()).await;
     assert!(second.ask("members #lab").await.contains("lineker"));
     assert_eq!(texts(&second.ask("inbox").await), ["later"]);

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::mpsc::sync_channel,
     thread,
 };
@@ -320,30 +320,31 @@ fn a_watch_that_is_not_seen_off_is_status_3() {
     check(&format!("{closing}\r\n\r\n"), &format!("{closing}\n"), 3);
 }
 
-/// What is shown, and the exit status, when a server answers one line and then is silent for longer than the client waits.
-fn beside_a_silent_server(line: &str, reply: &'static [&'static str]) -> (String, Option<i32>) {
+/// A run of the client with a server that answers one line and then is silent for longer than the client waits.
+fn beside_a_silent_server(line: &str, reply: &'static [&'static str]) -> Output {
     let (over, ended) = sync_channel::<()>(0);
     let (port, serving) = script(reply, move |_| assert!(ended.recv().is_err()));
-    let output = run(client_of(port), line);
+    let mut client = client_of(port);
+    client.args(["--farewell", "0"]);
+    let output = run(client, line);
     drop(over);
     serving.join().expect("no panic");
-    said(&output)
+    output
 }
 
 #[test]
 fn a_silent_server_does_not_hold_a_watch_for_ever() {
     const WATCHING: &[&str] = &["{\"status\": \"OK\", \"message\": \"watching\"}\r\n\r\n"];
-    assert_eq!(beside_a_silent_server("watch\n", WATCHING), ("watching\n".to_owned(), Some(3)));
+    let output = beside_a_silent_server("watch\n", WATCHING);
+    assert_eq!(said(&output), ("watching\n".to_owned(), Some(3)));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "chat-client: lost the server: timed out\n");
 }
 
 #[test]
 fn who_watches_nothing_does_not_wait_for_the_end() {
     const PONG: &[&str] = &["{\"status\": \"OK\", \"message\": \"pong\"}\r\n\r\n"];
-    assert_eq!(
-        beside_a_silent_server("ping\n", PONG),
-        ("pong\n".to_owned(), Some(0)),
-        "what was asked was done"
-    );
+    let output = beside_a_silent_server("ping\n", PONG);
+    assert_eq!(said(&output), ("pong\n".to_owned(), Some(0)), "what was asked was done");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tokio::{io::AsyncReadExt, time::Instant};
 use crate::support::{
     CUT_OFF, SENT, SOON, Setup, TestServer, duplex,
     program::{Program, read_reply},
+    random::Random,
 };
 
 const TOO_LONG: &str = "{\"status\": \"ERROR\", \"message\": \"line too long\"}\r\n\r\n";
@@ -109,13 +110,9 @@ fn what_is_not_text_is_refused_and_the_connection_goes_on() {
 #[test]
 fn random_bytes_are_answered_or_the_connection_is_closed() {
     let server = Program::start(&[]);
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut byte = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
+    let mut random = Random::new(1);
     for _ in 0..20 {
-        let bytes: Vec<u8> = (0..20_000).map(|_| byte()).collect();
+        let bytes: Vec<u8> = (0..20_000).map(|_| random.byte()).collect();
         let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
         assert_eq!(server.talk(&bytes).matches("\r\n\r\n").count(), lines);
     }
@@ -216,25 +213,20 @@ fn a_server_without_file_descriptors_survives_and_recovers() {
     assert_eq!(log.matches("cannot accept").count(), 1, "logged, and not again and again: {log}");
 }
 
-#[test]
-fn who_reads_slowly_but_steadily_over_a_socket_is_not_cut_off() {
-    use std::io::Read;
-    let server = Program::start(&[]);
-    let mut stream = server.connect();
-    let mut writer = stream.try_clone().expect("another");
-    writer.set_nonblocking(true).expect("set");
-    let began = std::time::Instant::now();
+#[tokio::test(start_paused = true)]
+async fn who_reads_slowly_but_steadily_over_a_socket_is_not_cut_off() {
+    let server = TestServer::start().await;
+    let mut stream = server.connect().await.stream;
+    let lines = b"x\n".repeat(2000);
     let mut chunk = [0; 2000];
     // About 20 KiB/s for longer than the 10 seconds in which somebody who takes nothing is cut off.
-    for turn in 0..140 {
-        while writer.write(&[b'x', b'\n'].repeat(2000)).is_ok() {}
-        stream.set_nonblocking(false).expect("set");
-        stream.read_exact(&mut chunk).expect("still served");
+    for _ in 0..140 {
+        while stream.try_write(&lines).is_ok() {}
+        stream.read_exact(&mut chunk).await.expect("still served");
         assert!(!String::from_utf8_lossy(&chunk).contains("too slowly"), "cut off");
-        writer.set_nonblocking(true).expect("set");
-        let due = Duration::from_millis(100) * (turn + 1);
-        std::thread::park_timeout(due.saturating_sub(began.elapsed()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let log = server.stop_now();
-    assert!(!log.contains("reads too slowly"), "{log}");
+    assert_eq!(server.server.service().counts.of(Limit::SlowConsumer), 0);
+    drop(stream);
+    server.stop().await;
 }

@@ -4,14 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use chat_service::{
     server::{Limits, Server},
-    service::{self, Clock, Limit, Rate},
+    service::{self, Limit, Rate},
 };
 use tokio::{
     io::DuplexStream,
     time::{Instant, sleep},
 };
 
-use crate::support::{Peer, SENT, Setup, duplex, program::Program};
+use crate::support::{
+    Peer, SENT, Setup, duplex, fixed_clock,
+    program::{Program, without_tokens},
+};
 
 /// Deadlines are looked at once a second.
 const TICK: Duration = Duration::from_secs(1);
@@ -120,7 +123,7 @@ async fn who_asks_nothing_for_half_an_hour_is_ended_unless_they_watch() {
 async fn a_user_has_a_burst_of_requests_and_then_a_rate() {
     let requests = Some(Rate { per_second: 10, burst: 20 });
     let service_limits = service::Limits { requests, ..service::Limits::default() };
-    let clock = Clock::default();
+    let clock = fixed_clock();
     let server = Setup { service_limits, clock: clock.clone(), ..Setup::default() }.server();
     let (mut one, _) = duplex(&server, 1 << 20);
     let (mut two, _) = duplex(&server, 1 << 20);
@@ -138,42 +141,51 @@ async fn a_user_has_a_burst_of_requests_and_then_a_rate() {
             refused += u64::from(reply == limited);
         }
     }
-    // The wall clock goes on while this runs: a few more than twenty.
-    assert!((1..=10).contains(&refused), "{refused} of 30 refused");
+    assert_eq!(refused, 10, "of 30, with a burst of 20");
     assert_eq!(counted(&server), [(Limit::RequestRate, refused)]);
     let (mut other, _) = duplex(&server, 1 << 20);
     other.log_in("lineker").await;
     assert_eq!(other.ask("send henderson a").await, SENT, "others have their own");
+    clock.advance(Duration::from_millis(99));
+    assert_eq!(one.ask("send henderson a").await, limited);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(one.ask("send henderson a").await, SENT, "ten a second");
+    assert_eq!(two.ask("send henderson a").await, limited);
     clock.advance(Duration::from_secs(10));
     assert_eq!(one.ask("send henderson a").await, SENT);
 }
 
 #[tokio::test(start_paused = true)]
 async fn guessing_ends_before_it_costs_a_hash_and_the_owner_still_gets_in() {
-    let clock = Clock::default();
+    let clock = fixed_clock();
     let server = Setup { clock: clock.clone(), ..Setup::default() }.server();
     let owner = "192.0.2.1".parse().expect("an address");
     let log_in = async |from: std::net::IpAddr, line: &str| {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         tokio::spawn(chat_service::server::serve(theirs, from, server.clone()));
-        Peer::new(ours).ask(line).await
+        without_tokens(&Peer::new(ours).ask(line).await)
     };
-    assert!(log_in(owner, "auth messi surabaya").await.contains("tokenid"));
+    let logged_in = r#"{"status": "OK", "tokenid": "TOKEN"}"#;
+    let limited =
+        r#"{"status": "ERROR", "message": "too many requests, try again later", "retry_after": 60}"#;
+    assert_eq!(log_in(owner, "auth messi surabaya").await, logged_in);
     let thief = "198.51.100.7".parse().expect("an address");
     for name in ["messi", "maradona"] {
         for _ in 0..10 {
             assert_eq!(log_in(thief, &format!("auth {name} wrong")).await, error("User Tidak Ada"));
         }
-        let refused = log_in(thief, &format!("auth {name} surabaya")).await;
-        assert!(refused.contains("too many requests") && refused.contains("\"retry_after\": "), "{refused}");
+        assert_eq!(log_in(thief, &format!("auth {name} surabaya")).await, limited);
     }
-    assert!(
-        log_in("203.0.113.5".parse().expect("an address"), "auth messi wrong").await.contains("too many")
-    );
-    assert!(log_in(owner, "auth messi surabaya").await.contains("tokenid"));
+    let another = "203.0.113.5".parse().expect("an address");
+    assert_eq!(log_in(another, "auth messi wrong").await, limited);
+    assert_eq!(log_in(owner, "auth messi surabaya").await, logged_in);
     assert_eq!(counted(&server), [(Limit::LoginTries, 3)]);
-    clock.advance(Duration::from_mins(11));
-    assert!(log_in(thief, "auth messi surabaya").await.contains("tokenid"));
+    // One of an account's tries is forgotten each minute.
+    clock.advance(Duration::from_millis(59_999));
+    let limited = limited.replace("60", "1");
+    assert_eq!(log_in(thief, "auth messi surabaya").await, limited);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(log_in(thief, "auth messi surabaya").await, logged_in);
 }
 
 #[tokio::test]
@@ -220,24 +232,21 @@ async fn so_many_connections_in_all() {
 #[tokio::test]
 async fn so_many_logins_wait_for_their_turn() {
     let service_limits = service::Limits { logins_waiting: 1, ..service::Limits::default() };
-    let server = Setup { service_limits, ..Setup::default() }.start().await;
-    let mut peers = Vec::new();
-    for _ in 0..20 {
-        let mut peer = server.connect().await;
-        // A full hash, so that they meet.
-        peer.send("auth messi wrong\n").await;
-        peers.push(peer);
-    }
-    let mut refused = 0;
+    let server = Setup { service_limits, ..Setup::default() }.server();
+    let mut peers: Vec<_> = (0..20).map(|_| duplex(&server, 1 << 16).0).collect();
+    // A wrong password takes a full hash: it outlasts the other nineteen, which this thread serves in one go.
     for peer in &mut peers {
-        refused += u64::from(peer.reply().await.contains("too many requests"));
+        peer.send("auth messi wrong\n").await;
     }
-    assert!(refused > 0);
-    let counts = counted(&server.server);
-    assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), refused, "{counts:?}");
-    assert!(counts.iter().any(|(limit, _)| *limit == Limit::LoginQueue), "{counts:?}");
-    drop(peers);
-    server.stop().await;
+    let mut replies = Vec::new();
+    for peer in &mut peers {
+        replies.push(peer.reply().await);
+    }
+    let limited = r#"{"status": "ERROR", "message": "too many requests, try again later", "retry_after": 1}"#;
+    replies.sort_unstable();
+    assert_eq!(replies.pop(), Some(error("User Tidak Ada")));
+    assert_eq!(replies, [limited; 19]);
+    assert_eq!(counted(&server), [(Limit::LoginQueue, 19)]);
 }
 
 #[test]

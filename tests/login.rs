@@ -4,32 +4,37 @@ use std::time::{Duration, Instant};
 
 use chat_service::{
     protocol::Secret,
-    service::Clock,
     users::{Memory, Password, PasswordHash, hash, verify},
 };
 
-use crate::support::{CHEAP_HASH, Setup, TestServer};
+use crate::support::{CHEAP_HASH, Setup, TestServer, fixed_clock};
 
 const DAY: Duration = Duration::from_hours(24);
+const MILLISECOND: Duration = Duration::from_millis(1);
 const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
 const EMPTY: &str = r#"{"status": "OK", "messages": {}}"#;
 
 #[tokio::test]
 async fn a_session_ends_after_30_days_unused_and_90_days_in_all() {
-    let clock = Clock::default();
+    let clock = fixed_clock();
     let server = Setup { clock: clock.clone(), ..Setup::default() }.start().await;
     let mut messi = server.log_in("messi").await;
     let mut henderson = server.log_in("henderson").await;
-    for _ in 0..3 {
-        clock.advance(29 * DAY);
-        assert_eq!(messi.ask("inbox").await, EMPTY);
-    }
+    clock.advance((30 * DAY).saturating_sub(MILLISECOND));
+    assert_eq!(messi.ask("inbox").await, EMPTY);
+    clock.advance(MILLISECOND);
     assert_eq!(henderson.ask("inbox").await, NOT_AUTHORIZED);
+    clock.advance(29 * DAY);
+    assert_eq!(messi.ask("inbox").await, EMPTY);
     assert_eq!(
         messi.ask("showuseractive").await,
         r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#
     );
-    clock.advance(4 * DAY);
+    clock.advance(29 * DAY);
+    assert_eq!(messi.ask("inbox").await, EMPTY);
+    clock.advance((2 * DAY).saturating_sub(MILLISECOND));
+    assert_eq!(messi.ask("inbox").await, EMPTY);
+    clock.advance(MILLISECOND);
     assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
     messi.log_in("messi").await;
     assert_eq!(messi.ask("inbox").await, EMPTY);
@@ -39,7 +44,7 @@ async fn a_session_ends_after_30_days_unused_and_90_days_in_all() {
 
 #[tokio::test]
 async fn the_hundred_and_first_session_ends_the_longest_unused() {
-    let clock = Clock::default();
+    let clock = fixed_clock();
     let server = Setup { clock: clock.clone(), ..Setup::default() }.start().await;
     let mut peer = server.connect().await;
     let mut tokens = Vec::new();

@@ -3,7 +3,7 @@
 //! With `CHAT_TEST_NC=1` the lines that show `nc` are run by a shell with the real one; without, over a socket.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{Read, Write},
     path::Path,
     process::{Command, Stdio},
@@ -12,12 +12,15 @@ use std::{
 use chat_service::{
     commands::COMMANDS,
     config::ServerArgs,
-    protocol::{Closing, Refusal},
+    protocol::{
+        Closing, Refusal,
+        request::{Form, Parameter},
+    },
 };
 
 use clap::CommandFactory;
 
-use crate::support::program::{Program, command, run, said, without_tokens};
+use crate::support::program::{Program, command, run, said, terminal, without_tokens};
 
 fn page(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a page")
@@ -69,17 +72,10 @@ fn client(server: &Program) -> Command {
 
 /// What the client shows on a terminal where these lines are typed.
 fn type_in(server: &Program, lines: &str) -> String {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&ours).expect("granted");
-    unlockpt(&ours).expect("unlocked");
-    let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
-    let theirs = File::options().read(true).write(true).open(name).expect("its other end");
+    let (mut keyboard, theirs) = terminal();
     let mut child = client(server).stdin(theirs).stdout(Stdio::piped()).spawn().expect("it starts");
     // Ctrl-D at the beginning of a line ends the input.
-    File::from(ours.try_clone().expect("another"))
-        .write_all(format!("{lines}\u{4}").as_bytes())
-        .expect("typed");
+    keyboard.write_all(format!("{lines}\u{4}").as_bytes()).expect("typed");
     let mut shown = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut shown).expect("UTF-8");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
@@ -135,11 +131,25 @@ fn every_command_is_in_the_readme_and_on_the_protocol_page() {
         let usage = command.usage().replace('|', "\\|");
         let row = format!("| `{usage}` | {} |", command.summary);
         assert!(readme.contains(&row), "not in the README: {row}");
-        assert!(protocol.contains(&format!("| `{usage}` |")), "{usage}");
-        for parameter in command.parameters {
-            assert!(protocol.contains(&format!("`{}`", parameter.field)), "{}", parameter.field);
-        }
+        let fields = json_fields(&protocol, &usage);
+        let expected: Vec<_> = command.parameters.iter().map(json_field).collect();
+        assert_eq!(fields, expected, "the JSON fields of {usage} on the protocol page");
     }
+}
+
+/// What the protocol page calls a parameter: its field, with a `?` if it may be left out.
+fn json_field(parameter: &Parameter) -> String {
+    let is_optional = matches!(parameter.form, Form::Optional | Form::FieldOnly);
+    format!("`{}`{}", parameter.field, if is_optional { "?" } else { "" })
+}
+
+/// The second cell of a command's row on the protocol page, in parts; what stands in brackets is a value.
+fn json_fields(protocol: &str, usage: &str) -> Vec<String> {
+    let row = protocol.split_once(&format!("\n| `{usage}` |")).map(|(_, rest)| rest);
+    let row = row.unwrap_or_else(|| panic!("not on the protocol page: {usage}"));
+    let cell = row.split('|').next().expect("a cell").trim();
+    let cell = cell.split_once(" (").map_or(cell, |(fields, _)| fields);
+    cell.split([',', ' ']).filter(|part| !part.is_empty() && *part != "or").map(str::to_owned).collect()
 }
 
 #[test]

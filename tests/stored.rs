@@ -21,6 +21,7 @@ use chat_service::{
 use crate::support::{
     CHEAP_HASH, SENT,
     program::{Program, chat_server},
+    random::Random,
 };
 
 const USERS: u64 = 100;
@@ -207,11 +208,10 @@ fn a_page_of_history_costs_the_same_however_much_there_is() {
     };
     let mut times = Vec::new();
     ask(&mut stream, "auth u0 surabaya\n".to_owned());
-    let mut random = 1_u64;
+    let mut random = Random::new(1);
     for round in 0..500 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // The newest and the oldest page, and any other.
-        let before = [total + 1, 51, 51 + (random >> 33) % (total - 50)][round.min(2)];
+        let before = [total + 1, 51, 51 + random.below(total - 50)][round.min(2)];
         let began = Instant::now();
         let reply = ask(&mut stream, format!("history u1 50 {before}\n"));
         times.push(began.elapsed());

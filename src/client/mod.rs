@@ -81,7 +81,8 @@ pub fn run(args: &ClientArgs) -> Ended {
     };
     let prompt = if input.is_terminal() { Prompt::Due } else { Prompt::Never };
     let screen = Screen { output: io::stdout().lock(), prompt, raw: args.raw, failed: None };
-    let mut talk = Talk { session, input, screen };
+    let farewell = Timespec { tv_sec: args.farewell.into(), tv_nsec: 0 };
+    let mut talk = Talk { session, input, screen, farewell };
     let ended = talk.run().unwrap_or_else(stop);
     if prompt != Prompt::Never && ended == Ended::Lost {
         // What was being typed was for the server, not for the shell that reads next.
@@ -102,14 +103,13 @@ enum Stop {
     Goodbye,
 }
 
-/// How long a server may be silent that has nothing more to do than to end the connection.
-const FAREWELL: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
-
 /// Commands in, replies and events out.
 struct Talk<W> {
     session: Session,
     input: Input,
     screen: Screen<W>,
+    /// How long a server may be silent that has nothing more to do than to end the connection.
+    farewell: Timespec,
 }
 
 impl<W: Write> Talk<W> {
@@ -208,7 +208,7 @@ impl<W: Write> Talk<W> {
         self.session.finish().map_err(Stop::Server)?;
         while self.screen.failed.is_none() {
             let mut server = [PollFd::new(&self.session, PollFlags::IN)];
-            if wait(&mut server, Some(&FAREWELL)).map_err(Stop::Server)? == 0 {
+            if wait(&mut server, Some(&self.farewell)).map_err(Stop::Server)? == 0 {
                 return Err(Stop::Server(io::ErrorKind::TimedOut.into()));
             }
             let received = self.session.receive();

@@ -21,21 +21,12 @@ use self::load::Run;
 use crate::support::{
     SENT,
     program::{Program, chat_server},
+    random::Random,
 };
 
 /// How often the server is ended.
 fn cycles(short: usize) -> usize {
     std::env::var("CHAT_CRASH_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(short)
-}
-
-/// A reproducible run of numbers.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
 }
 
 /// The server on a folder that outlives it.
@@ -73,11 +64,10 @@ fn nothing_is_lost_by_kill_9() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = Run::new();
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for threads in ["1", "3"].into_iter().cycle().take(cycles(6)) {
         let server = start_with(&data, &data, &["--network-threads", threads]);
-        let target =
-            run.answered.load(Ordering::SeqCst) + 200 + usize::try_from(random.below(1500)).expect("small");
+        let target = run.answered.load(Ordering::SeqCst) + 200 + random.index(1500);
         run.until_lost(server.address, || {
             run.await_answers(target, || false);
             server.signal("KILL");
@@ -174,7 +164,7 @@ fn nothing_is_lost_by_a_power_cut() {
     let disk = Mounted::new(Some(512), &[]);
     let data = disk.at.join("data");
     let run = Run::new();
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     for _ in 0..cycles(4) {
         cut_power_under_load(&run, &disk, start_on(&disk, &data, "fsync"), 100 + random.below(1500));
     }
@@ -229,7 +219,7 @@ fn nothing_is_lost_by_death_at_any_write_or_sync() {
     // The first calls make the store: it is made once without a fault.
     start(&data).stop();
     let calls = ["pwrite64", "fdatasync"];
-    let (mut random, mut died) = (Random(3), 0);
+    let (mut random, mut died) = (Random::new(3), 0);
     let times = cycles(12);
     for cycle in 0..times {
         // Calls of the first commits, and of later ones with an index batch.

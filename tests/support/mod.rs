@@ -1,14 +1,18 @@
 //! A server to test, and somebody to talk to it.
 #![allow(dead_code, reason = "each of the two binaries of tests takes a part of it")]
 
+pub(crate) mod device;
 pub(crate) mod forward;
 pub(crate) mod held;
 pub(crate) mod program;
+pub(crate) mod random;
 pub(crate) mod reordering;
+pub(crate) mod subject;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chat_service::{
+    protocol::Timestamp,
     server::{self, Limits, Server, Summary},
     service::{self, Clock, Service},
     store::{Memory, Store},
@@ -215,6 +219,11 @@ pub(crate) async fn quiet<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut Peer<S>)
         reply = peer.reply() => panic!("too early: {reply}"),
         () = settle() => {}
     }
+}
+
+/// A clock that shows 2026-05-28T20:26:40.000Z until a test sets it forward.
+pub(crate) fn fixed_clock() -> Clock {
+    Clock::fixed(Timestamp(1_780_000_000_000))
 }
 
 /// Many lines as one text.

@@ -1,0 +1,84 @@
+//! The folder of the SQLite store: who has it, and what is wrong with what is in it.
+
+use std::path::Path;
+
+use chat_service::{
+    protocol::Timestamp,
+    store::{NewMessage, OpenError, Options, Sqlite, Store},
+};
+
+use crate::support::subject::{name, to};
+
+fn open(folder: &Path) -> Result<Sqlite, OpenError> {
+    Sqlite::open(folder, &Options::default())
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_store_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("a/b");
+    let first = open(&data).expect("made");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&data).expect("there").permissions());
+    assert_eq!(mode & 0o777, 0o700);
+    let told = open(&data).err().expect("refused").to_string();
+    assert!(told.contains("another server uses this folder") && told.contains("remedy"), "{told}");
+    first.close();
+    drop(first);
+    open(&data).expect("free again");
+}
+
+#[tokio::test]
+async fn what_cannot_be_trusted_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    drop(open(&data).expect("made"));
+    let database = data.join("chat.db");
+    let good = std::fs::read(&database).expect("there");
+    let refused = |expected: &str| {
+        let before = std::fs::read(&database).ok();
+        let told = open(&data).err().unwrap_or_else(|| panic!("opened: {expected}")).to_string();
+        assert!(told.contains(expected) && told.contains("remedy"), "{told}");
+        assert_eq!(std::fs::read(&database).ok(), before, "{expected}");
+    };
+
+    std::fs::write(&database, b"not a database, but long enough to have been one once".repeat(100))
+        .expect("written");
+    refused("cannot be read");
+    std::fs::write(&database, b"").expect("written");
+    refused("the database is gone");
+    std::fs::remove_file(&database).expect("removed");
+    refused("the database is gone");
+
+    // Its version, big-endian, is at byte 60 of the file, its application at 68.
+    let changed = |at: usize, value: u32| {
+        let mut bytes = good.clone();
+        bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        std::fs::write(&database, bytes).expect("written");
+    };
+    changed(60, 1000);
+    refused("has version 1000");
+    changed(68, 1);
+    refused("not one of chat-server");
+    std::fs::write(&database, &good).expect("written");
+    open(&data).expect("good again");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_told_and_not_delivered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let store = open(&data).expect("made");
+    let messi = name("messi");
+    let text = "a text that can be found in the file";
+    store.append(NewMessage { from: &messi, to: &to("messi"), text, key: None, at: Timestamp(0) });
+    store.close();
+    drop(store);
+    let database = data.join("chat.db");
+    let mut bytes = std::fs::read(&database).expect("there");
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).expect("in the file");
+    bytes[at] ^= 1;
+    std::fs::write(&database, bytes).expect("written");
+    let told = open(&data).err().expect("refused").to_string();
+    assert!(told.contains("message 1 does not match its checksum"), "{told}");
+}
