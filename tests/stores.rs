@@ -317,3 +317,26 @@ async fn when_a_message_was_acknowledged_is_known() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_number_that_a_stay_or_a_refused_message_had_is_not_given_out_again() {
+    for mut subject in Subject::all(10_000) {
+        let (henderson, lineker, lab) = (name("henderson"), name("lineker"), room("#lab"));
+        subject.append("messi", "maradona", "0", Some("k")).await.expect("stored");
+        let _ = subject.store.join(&name("messi"), &lab);
+        let _ = subject.store.join(&lineker, &lab);
+        for i in 1..7 {
+            subject.append("messi", "maradona", &i.to_string(), None).await.expect("stored");
+        }
+        // Where the key is not in memory any more, the message gets a number before it turns out to be a repetition.
+        let again = subject.append("messi", "maradona", "0", Some("k")).await.expect("answered");
+        assert!(again.duplicate, "{}", subject.kind);
+        let _ = subject.store.join(&henderson, &lab);
+        let left = subject.store.leave(&lineker, &lab);
+        subject.store.durability().settled(left).await.expect("durable");
+        subject.reopen();
+        let id = subject.append("messi", "#lab", "after", None).await.expect("stored").id.0;
+        assert_eq!(subject.waiting("henderson").await, [id], "{}", subject.kind);
+        assert_eq!(subject.waiting("lineker").await, [0; 0], "{}", subject.kind);
+    }
+}

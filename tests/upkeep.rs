@@ -1,8 +1,9 @@
 //! Backup, check and retention, as an operator uses them.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -87,6 +88,23 @@ fn a_backup_under_load_has_everything_that_was_acknowledged_before_it() {
     );
     server.stop();
     assert!(!folder.path().join("copy.db.partial").exists());
+}
+
+#[test]
+fn a_backup_is_written_to_any_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    Sqlite::open(&data, &Options::default()).expect("a store").close();
+    for name in [&b"file:odd?mode=ro"[..], b"not UTF-8: \xff\xfe"] {
+        let copy = folder.path().join(OsStr::from_bytes(name));
+        let args = [OsStr::new("backup"), OsStr::new("--data"), data.as_os_str(), copy.as_os_str()];
+        let mut command = chat_server();
+        command.args(args).current_dir(folder.path());
+        let output = run(command, "");
+        assert!(output.status.success(), "{output:?}");
+        let report = store::check(&copy).expect("a database");
+        assert!(report.problems.is_empty() && copy.metadata().expect("there").len() > 0, "{name:?}");
+    }
 }
 
 #[test]

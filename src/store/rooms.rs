@@ -106,6 +106,12 @@ impl Rooms {
         Some(span.from)
     }
 
+    /// The greatest message number at which a stay begins or ends; `None` if there are no stays.
+    pub(super) fn last_bound(&self) -> Option<MessageId> {
+        let stays = self.by_name.values().flat_map(|room| room.stays.values().flatten());
+        stays.map(|span| span.until.unwrap_or(span.from)).max()
+    }
+
     /// Undoes a join that was not stored: removes the stay that began with `from`, and the room if nobody was ever in it.
     pub(super) fn undo_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {

@@ -2,9 +2,14 @@
 
 use std::{
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
+use rusqlite::{
+    Connection,
+    types::{ToSqlOutput, ValueRef},
+};
 use thiserror::Error;
 
 use super::{OpenError, schema};
@@ -67,10 +72,16 @@ pub fn backup(path: &Path, file: &Path) -> Result<(), BackupError> {
     let failed = |cause| BackupError::File { file: file.to_owned(), cause };
     // Made here, so that nobody else can read it; SQLite fills an empty file.
     files::create_new(&partial, files::PRIVATE).map_err(failed)?;
-    let copied = connection
-        .execute("VACUUM INTO ?1", [partial.to_string_lossy()])
+    let copied = copy_into(&connection, &partial)
         .map_err(|cause| BackupError::Copy { file: file.to_owned(), cause })
         .and_then(|_| files::publish_new(&partial, file).map_err(failed));
     fs::remove_file(&partial).ok();
     copied
+}
+
+/// The path is passed as bytes, which need not be UTF-8, and is absolute, so that SQLite does not take it for a URI.
+fn copy_into(connection: &Connection, file: &Path) -> rusqlite::Result<usize> {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let path = ToSqlOutput::Borrowed(ValueRef::Text(file.as_os_str().as_bytes()));
+    connection.execute("VACUUM INTO ?1", [path])
 }

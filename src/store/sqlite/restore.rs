@@ -45,6 +45,7 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     restore_cursors(connection, &mut state, &mut index)?;
     restore_stays(connection, &mut state)?;
     restore_tail(connection, indexed, &mut state, &mut index)?;
+    state.skip_used_numbers();
     let sessions = restore_sessions(connection, &state)?;
     Ok(Restored { state, sessions, index })
 }

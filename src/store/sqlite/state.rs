@@ -121,6 +121,16 @@ impl State {
         self.tail.restore(row);
     }
 
+    /// Makes the next message number greater than every number that a cursor or a stay refers to. To be called last.
+    ///
+    /// The message with such a number may not be in the file: it was refused, but by then the number was taken. If another
+    /// message got it now, it would count as acknowledged, or as sent while somebody was, or was not, in a room.
+    pub(super) fn skip_used_numbers(&mut self) {
+        let cursors = self.inboxes.iter().map(|inbox| MessageId(inbox.cursor.upto.0 + 1));
+        let next = cursors.max().max(self.rooms.last_bound());
+        self.tail.skip_to(next.unwrap_or(MessageId(0)));
+    }
+
     pub(super) fn name(&self, id: NameId) -> Option<&Recipient> {
         self.by_id.get(id.index())
     }

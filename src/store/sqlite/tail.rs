@@ -102,11 +102,16 @@ impl Tail {
 
     /// Appends a message of the file. To be called in the order of their numbers, which may have gaps.
     pub(super) fn restore(&mut self, row: Row) {
-        while self.next_id() < row.id {
-            self.slots.push_back(Slot { row: None, pending: false });
-        }
+        self.skip_to(row.id);
         self.remember_key(&row);
         self.push(row, false);
+    }
+
+    /// Leaves out the numbers before `id` that are not assigned yet.
+    pub(super) fn skip_to(&mut self, id: MessageId) {
+        while self.next_id() < id {
+            self.slots.push_back(Slot { row: None, pending: false });
+        }
     }
 
     /// Confirms a pending message: its key was not used before.
