@@ -17,13 +17,15 @@
 //! Follow one `send` through it in `docs/architecture.md`.
 
 pub mod admin;
+pub mod chat;
 pub mod client;
-pub mod commands;
 pub mod config;
 pub mod files;
 pub mod fingerprint;
+pub mod model;
 pub mod protocol;
 pub mod server;
-pub mod service;
+
 pub mod store;
 pub mod users;
+pub mod wire;

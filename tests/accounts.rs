@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use chat_service::{
-    service::{Change, Limits},
+    chat::{Change, Limits},
     users::{self, Directory, Password},
 };
 use serde_json::{Value, json};
@@ -42,9 +42,9 @@ impl File {
         users::load(&self.path()).expect("a users file").users
     }
 
-    async fn start(&self, service_limits: Limits) -> TestServer {
+    async fn start(&self, chat_limits: Limits) -> TestServer {
         let users = Directory::of_file(self.users(), self.path());
-        Setup { service_limits, users, ..Setup::default() }.start().await
+        Setup { chat_limits, users, ..Setup::default() }.start().await
     }
 }
 
@@ -74,7 +74,7 @@ async fn a_new_password_holds_in_the_file_and_ends_the_other_sessions() {
     assert!(other.ask("auth messi surabaya").await.contains("bad_credentials"));
     assert!(other.ask(format!("auth messi {NEW}")).await.contains("tokenid"));
     // What is in the file is what is in memory: reading it again ends nobody's session.
-    let change = server.server.service().reload_users().await.expect("a users file");
+    let change = server.server.chat().reload_users().await.expect("a users file");
     assert_eq!(change, Change::default());
     assert_eq!(messi.ask("inbox").await, EMPTY);
     let users = file.users();
@@ -134,7 +134,7 @@ async fn guesses_of_the_old_password_are_counted_like_logins() {
 async fn people_come_and_go_while_the_server_runs() {
     let file = File::new();
     let server = file.start(unlimited()).await;
-    let service = server.server.service().clone();
+    let service = server.server.chat().clone();
     let mut messi = server.log_in("messi").await;
     let mut lineker = server.log_in("lineker").await;
     lineker.ask("hello 2").await;
@@ -148,7 +148,7 @@ async fn people_come_and_go_while_the_server_runs() {
     assert_eq!(messi.ask("send kane hi").await, SENT);
     assert!(henderson.ask("whoami").await.contains("Mister Henderson"));
     // Somebody else's password: their sessions end, and nobody else's.
-    let hash = users::hash(&chat_service::protocol::Secret::new(NEW.into()));
+    let hash = users::hash(&chat_service::model::Secret::new(NEW.into()));
     let (head, tail) = without_lineker.split_once("[users.henderson]").expect("there");
     let line = tail.lines().find(|line| line.starts_with("password")).expect("there");
     let tail = tail.replacen(line, &format!("password = \"{}\"", hash.as_str()), 1);
@@ -171,8 +171,8 @@ async fn a_weak_hash_is_renewed_at_the_next_login() {
     let server = file.start(Limits::default()).await;
     let mut messi = server.log_in("messi").await;
     // The next login waits in the same queue, behind the renewal.
-    let service = server.server.service().clone();
-    while service.users.get("messi").expect("there").password.is_weak() {
+    let service = server.server.chat().clone();
+    while service.users().get("messi").expect("there").password.is_weak() {
         tokio::task::yield_now().await;
     }
     let users = file.users();
@@ -190,7 +190,7 @@ async fn a_weak_hash_is_renewed_at_the_next_login() {
 async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     let file = File::new();
     let server = file.start(unlimited()).await;
-    let service: Arc<_> = server.server.service().clone();
+    let service: Arc<_> = server.server.chat().clone();
     let mut messi = server.log_in("messi").await;
     let mut lineker = server.log_in("lineker").await;
     for (line, reply) in [("join #lab", JOINED), ("send lineker old", SENT), ("send #lab old", SENT)] {

@@ -1,9 +1,10 @@
 //! How much a connection may hold back before it is not read any further, and what waiting for the store leaves behind.
 
 use chat_service::{
-    protocol::{Recipient, Timestamp, UserName},
-    server, service,
-    store::{NewMessage, Store},
+    chat,
+    model::{NewMessage, Recipient, Timestamp, UserName},
+    server,
+    store::{Messages, Store},
 };
 
 use crate::support::{Setup, duplex, held::Held, settle};
@@ -42,8 +43,8 @@ async fn replies_behind_a_late_one_count_against_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_the_store_leaves_one_waker() {
     let store = Held::new();
-    let (limits, service_limits) = (server::Limits::NONE, service::Limits::NONE);
-    let server = Setup { store: store.clone(), limits, service_limits, ..Setup::default() }.server();
+    let (limits, chat_limits) = (server::Limits::NONE, chat::Limits::NONE);
+    let server = Setup { store: store.clone(), limits, chat_limits, ..Setup::default() }.server();
     let (mut messi, _) = duplex(&server, 1 << 20);
     messi.send("hello 2\nauth messi surabaya\nwatch\n").await;
     settle().await;
@@ -55,10 +56,10 @@ async fn whoever_waits_for_the_store_leaves_one_waker() {
     let user = UserName::parse("messi").expect("a name");
     for _ in 0..50 {
         // Woken for something else, it finds the store's queue still full.
-        server.service().look_again(&user);
+        server.chat().look_again(&user);
         settle().await;
     }
-    assert_eq!(store.durability().waiting(), 2, "one waits for room, and one for what it is to be sent");
+    assert_eq!(store.log().waiting(), 2, "one waits for room, and one for what it is to be sent");
     store.commit();
     messi.send("ping\n").await;
     assert!(messi.reply().await.contains("pong"), "it is read again when there is room");

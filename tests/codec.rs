@@ -2,7 +2,10 @@
 //!
 //! Half a million inputs with `CHAT_TEST_LONG=1`, a tenth of that without.
 
-use chat_service::protocol::{MAX_LINE, codec::Lines, request::Request};
+use chat_service::{
+    model::MAX_LINE,
+    protocol::{codec::Lines, request::Request},
+};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
@@ -75,7 +78,7 @@ fn parse_all(bytes: &[u8], ended: bool) -> (Vec<Vec<u8>>, usize) {
         if let Ok(Some(mut request)) = Request::parse(line) {
             assert!(!request.command().contains('\0'));
             if request.take_token().is_ok() {
-                let parameters = chat_service::commands::find("send").expect("a command").parameters;
+                let parameters = chat_service::protocol::spec::find("send").expect("a command").parameters;
                 request.bind(parameters).ok();
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_service::protocol::Refusal;
+use chat_service::model::Refusal;
 use tokio::{io::DuplexStream, time::sleep};
 
 use crate::support::{Peer, SENT, Setup, duplex, held::Held, quiet, texts};

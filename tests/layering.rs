@@ -2,15 +2,28 @@
 
 use std::{fs, path::Path};
 
-/// From the top down. `server`, `client` and `admin` are side by side: none imports another.
-const LAYERS: [&[&str]; 7] = [
+/// From the top down. Modules side by side do not import one another.
+const LAYERS: [&[&str]; 8] = [
     &["server", "client", "admin"],
-    &["commands"],
-    &["service"],
+    &["wire"],
+    &["chat"],
     &["users"],
     &["store"],
     &["protocol", "fingerprint", "files"],
+    &["model"],
     &["config"],
+];
+
+/// What these modules import, whatever is below them.
+const ONLY: [(&str, &[&str]); 6] = [
+    // The client must not carry the server.
+    ("client", &["protocol", "model", "config", "fingerprint", "files"]),
+    // What a chat server does knows no bytes.
+    ("chat", &["users", "store", "model", "config"]),
+    ("store", &["files", "model", "config"]),
+    ("users", &["files", "model", "config"]),
+    ("protocol", &["model"]),
+    ("model", &[]),
 ];
 
 fn layer(module: &str) -> usize {
@@ -75,6 +88,9 @@ fn imports_point_down_only() {
         for import in imports(text) {
             let down = import == module || layer(&import) > layer(&module);
             assert!(down, "{}: {module} imports {import}", path.display());
+            let only = ONLY.iter().find(|(name, _)| *name == module).map(|(_, only)| only);
+            let may = import == module || only.is_none_or(|only| only.contains(&import.as_str()));
+            assert!(may, "{}: {module} must not import {import}", path.display());
             seen += 1;
         }
     });
@@ -86,4 +102,32 @@ fn the_test_sees_every_form_of_import() {
     let text =
         "use crate::{store::{A, B}, users::C, protocol};\nfn f(x: crate::config::D) {}\n// crate::nothing";
     assert_eq!(imports(text), ["store", "users", "protocol", "config"]);
+}
+
+/// A reply is opened in one place, where its position is waited for. (The log opens values that are durable.)
+#[test]
+fn only_the_gate_opens_what_waits_for_the_disk() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut places = Vec::new();
+    visit(&src, &mut |path, text| {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        if code.filter(|line| line.contains("open_at_gate(")).count() > 0 {
+            places.push(path.strip_prefix(&src).expect("inside").display().to_string());
+        }
+    });
+    places.sort_unstable();
+    assert_eq!(places, ["model/at.rs", "server/output.rs", "store/commit_log.rs"]);
+}
+
+/// Dialects are known to one language and to nothing else.
+#[test]
+fn nothing_but_the_line_protocol_knows_dialects() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    visit(&src, &mut |path, text| {
+        let inside = path.strip_prefix(&src).expect("inside");
+        if !inside.starts_with("wire/text") {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            assert_eq!(code.filter(|line| line.contains("Dialect")).count(), 0, "{}", path.display());
+        }
+    });
 }

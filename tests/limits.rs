@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_service::{
+    chat::{self, Limit, Rate},
     server::{Limits, Server},
-    service::{self, Limit, Rate},
 };
 use tokio::{
     io::DuplexStream,
@@ -41,7 +41,7 @@ fn about(took: Duration, expected: Duration) {
 
 /// The limits that were reached, and how often.
 fn counted(server: &Server) -> Vec<(Limit, u64)> {
-    let counts = &server.service().counts;
+    let counts = server.chat().counts();
     let all = Limit::ALL.iter().map(|limit| (*limit, counts.of(*limit)));
     all.filter(|(_, count)| *count > 0).collect()
 }
@@ -122,9 +122,9 @@ async fn who_asks_nothing_for_half_an_hour_is_ended_unless_they_watch() {
 #[tokio::test(start_paused = true)]
 async fn a_user_has_a_burst_of_requests_and_then_a_rate() {
     let requests = Some(Rate { per_second: 10, burst: 20 });
-    let service_limits = service::Limits { requests, ..service::Limits::default() };
+    let chat_limits = chat::Limits { requests, ..chat::Limits::default() };
     let clock = fixed_clock();
-    let server = Setup { service_limits, clock: clock.clone(), ..Setup::default() }.server();
+    let server = Setup { chat_limits, clock: clock.clone(), ..Setup::default() }.server();
     let (mut one, _) = duplex(&server, 1 << 20);
     let (mut two, _) = duplex(&server, 1 << 20);
     one.log_in("messi").await;
@@ -231,8 +231,8 @@ async fn so_many_connections_in_all() {
 
 #[tokio::test]
 async fn so_many_logins_wait_for_their_turn() {
-    let service_limits = service::Limits { logins_waiting: 1, ..service::Limits::default() };
-    let server = Setup { service_limits, ..Setup::default() }.server();
+    let chat_limits = chat::Limits { logins_waiting: 1, ..chat::Limits::default() };
+    let server = Setup { chat_limits, ..Setup::default() }.server();
     let mut peers: Vec<_> = (0..20).map(|_| duplex(&server, 1 << 16).0).collect();
     // A wrong password takes a full hash: it outlasts the other nineteen, which this thread serves in one go.
     for peer in &mut peers {
@@ -244,7 +244,7 @@ async fn so_many_logins_wait_for_their_turn() {
     }
     let limited = r#"{"status": "ERROR", "message": "too many requests, try again later", "retry_after": 1}"#;
     replies.sort_unstable();
-    assert_eq!(replies.pop(), Some(error("User Tidak Ada")));
+    assert_eq!(replies.remove(0), error("User Tidak Ada"));
     assert_eq!(replies, [limited; 19]);
     assert_eq!(counted(&server), [(Limit::LoginQueue, 19)]);
 }

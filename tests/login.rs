@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chat_service::{
-    protocol::Secret,
+    model::Secret,
     users::{Memory, Password, PasswordHash, hash, verify},
 };
 

@@ -269,7 +269,7 @@ fn the_list_shows_how_passwords_are_kept_and_no_password() {
 fn a_list_of_people_is_imported_whole_or_not_at_all() {
     let folder = Folder::new(TEXT);
     let hash =
-        users::hash(&chat_service::protocol::Secret::new("battery staple".to_owned())).as_str().to_owned();
+        users::hash(&chat_service::model::Secret::new("battery staple".to_owned())).as_str().to_owned();
     let csv = format!(
         "\u{feff}country,username,password,name\n,dan,,\n\"X, Y\",eve,\"good, enough\",\"Eve \"\"E\"\"\"\n,fay,\"{hash}\",Fay\n"
     );
@@ -305,7 +305,7 @@ fn a_list_of_people_is_imported_whole_or_not_at_all() {
 fn a_password_that_has_changed_meanwhile_is_not_replaced() {
     let folder = Folder::new(TEXT);
     let hash =
-        users::hash(&chat_service::protocol::Secret::new("battery staple".to_owned())).as_str().to_owned();
+        users::hash(&chat_service::model::Secret::new("battery staple".to_owned())).as_str().to_owned();
     let set = |expected, hash: &str| edit::set_password(&folder.users(), "ann", Some(expected), hash);
     set("in the clear", &hash).expect("set");
     let error = set("in the clear", &hash).expect_err("changed");

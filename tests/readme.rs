@@ -10,11 +10,12 @@ use std::{
 };
 
 use chat_service::{
-    commands::COMMANDS,
     config::ServerArgs,
+    model::{Closing, Refusal},
     protocol::{
-        Closing, Refusal,
         request::{Form, Parameter},
+        spec::SPECS,
+        text,
     },
 };
 
@@ -127,7 +128,7 @@ fn the_sessions_of_the_readme_go_as_it_says() {
 #[test]
 fn every_command_is_in_the_readme_and_on_the_protocol_page() {
     let (readme, protocol) = (page("README.md"), page("docs/protocol.md"));
-    for command in COMMANDS {
+    for command in SPECS {
         let usage = command.usage().replace('|', "\\|");
         let row = format!("| `{usage}` | {} |", command.summary);
         assert!(readme.contains(&row), "not in the README: {row}");
@@ -156,11 +157,11 @@ fn json_fields(protocol: &str, usage: &str) -> Vec<String> {
 fn every_error_is_on_the_protocol_page() {
     let protocol = page("docs/protocol.md");
     for refusal in Refusal::ALL {
-        let row = format!("| `{}` | {} |", refusal.code(), refusal.text());
+        let row = format!("| `{}` | {} |", refusal.code(), text::refusal(refusal));
         assert!(protocol.contains(&row), "{row}");
     }
     for reason in Closing::ALL {
-        assert!(protocol.contains(&format!("`{}`", reason.text())), "{reason:?}");
+        assert!(protocol.contains(&format!("`{}`", text::closing(*reason))), "{reason:?}");
     }
 }
 

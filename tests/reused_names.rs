@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_service::{
-    protocol::{Recipient, Timestamp, UserName},
+    model::{NewMessage, Recipient, Timestamp, UserName},
     server::Server,
-    store::{Memory, NewMessage, Store},
+    store::{Memory, Messages},
     users,
 };
 use serde_json::Value;
@@ -27,7 +27,7 @@ async fn server() -> Arc<Server> {
     let text = users_toml().replacen("password", "messages_after = 3\npassword", 1);
     let users = users::parse(&text, "users.toml").expect("a users file").users;
     let server = Setup { store, users: users.clone().into(), ..Setup::default() }.server();
-    server.service().begin_anew(&users).await;
+    server.chat().begin_anew(&users).await;
     server
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use chat_service::{
-    protocol::Refusal,
+    model::Refusal,
     server::Server,
     users::{self, Directory},
 };
@@ -72,7 +72,7 @@ async fn without_messi(store: &Arc<Held>) -> (Peer<DuplexStream>, Peer<DuplexStr
     let token = log_in(store, &mut messi, "messi").await;
     let others = users_toml();
     fs::write(&file, &others[others.find("[users.henderson]").expect("there")..]).expect("written");
-    server.service().reload_users().await.expect("a users file");
+    server.chat().reload_users().await.expect("a users file");
     other.send(format!("inbox {token}\n")).await;
     quiet(&mut other).await;
     (messi, other, token)

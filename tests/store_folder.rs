@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use chat_service::{
-    protocol::Timestamp,
-    store::{NewMessage, OpenError, Options, Sqlite, Store},
+    model::{NewMessage, Timestamp},
+    store::{Messages, OpenError, Options, Sqlite, Store},
 };
 
 use crate::support::subject::{name, to};
@@ -71,7 +71,7 @@ async fn a_flipped_bit_is_told_and_not_delivered() {
     let store = open(&data).expect("made");
     let messi = name("messi");
     let text = "a text that can be found in the file";
-    store.append(NewMessage { from: &messi, to: &to("messi"), text, key: None, at: Timestamp(0) });
+    let _ = store.append(NewMessage { from: &messi, to: &to("messi"), text, key: None, at: Timestamp(0) });
     store.close();
     drop(store);
     let database = data.join("chat.db");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chat_service::protocol::Refusal;
+use chat_service::model::Refusal;
 
 use crate::support::{
     random::Random,

@@ -14,9 +14,10 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, Timestamp, UserName},
-    store::{MessageId, NewMessage, Options, Outcome, Receipt, Sqlite, Store},
+    model::{MaybeReady, MessageId, NewMessage, Recipient, Timestamp, UserName},
+    store::{Cursors, Messages, Options, Sqlite, Store},
 };
+use tokio::runtime::Runtime;
 
 use crate::support::{
     CHEAP_HASH, SENT,
@@ -45,29 +46,36 @@ fn fill(folder: &Path, total: u64, unread: u64) {
         let (from, to_name) = (&users[usize::try_from(i % 10).expect("small")], &users[to]);
         let recipient = &recipients[to];
         let message = NewMessage { from, to: recipient, text: TEXT, key: None, at: Timestamp(1000) };
-        let Receipt::Known(Outcome { result: Ok(stored), position }) = store.append(message) else {
+        let MaybeReady::Ready(outcome) = store.append(message) else {
             panic!("refused");
         };
         waiting[to] += 1;
         // All but the last ones are read, a thousand at a time.
         if waiting[to] == 1000 && i + 2 * USERS * unread < total {
-            let _ = store.acknowledge(to_name, stored.id, 1000, Timestamp(1000));
+            let stored = outcome.peek().expect("stored");
+            acknowledge(&runtime, &store, to_name, stored.id);
             waiting[to] = 0;
         }
         if store.congestion().is_some() {
-            runtime.block_on(store.durability().settled(position)).expect("stored");
+            runtime.block_on(store.log().durable(outcome)).expect("stored");
         }
     }
     for (name, waiting) in users.iter().zip(waiting) {
         if waiting > unread {
             let limit = usize::try_from(waiting - unread).expect("small");
             let page = runtime.block_on(store.inbox(name, MessageId(0), limit).into_future());
-            let page = page.expect("readable").messages;
-            let last = page.last().map_or(MessageId(0), |message| message.id);
-            let _ = store.acknowledge(name, last, page.len(), Timestamp(1000));
+            let last = page.peek().as_ref().expect("readable").messages.last().map(|message| message.id);
+            acknowledge(&runtime, &store, name, last.expect("some wait"));
         }
     }
     store.close();
+}
+
+/// Moves the user's cursor to a message.
+fn acknowledge(runtime: &Runtime, store: &Sqlite, user: &UserName, upto: MessageId) {
+    let from = *store.cursor(user).peek();
+    let moved = store.acknowledge(user, from, upto, Timestamp(1000));
+    assert!(runtime.block_on(moved.into_future()).peek().is_ok_and(|moved| moved.moved));
 }
 
 fn start(folder: &Path) -> Program {
@@ -181,11 +189,11 @@ fn converse(folder: &Path, total: u64) {
         let who = usize::from(i % 3 == 0);
         let message =
             NewMessage { from: &people[who], to: &others[who], text: TEXT, key: None, at: Timestamp(1000) };
-        let Receipt::Known(Outcome { position, .. }) = store.append(message) else {
+        let MaybeReady::Ready(outcome) = store.append(message) else {
             panic!("late");
         };
         if store.congestion().is_some() {
-            runtime.block_on(store.durability().settled(position)).expect("stored");
+            runtime.block_on(store.log().durable(outcome)).expect("stored");
         }
     }
     store.close();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chat_service::{
-    protocol::{Refusal, Timestamp, TokenDigest},
-    store::{Fate, Membership, Memory, MessageId, NewMessage, RoomEntry, SessionRecord, Store, Stored},
+    model::{MessageId, NewMessage, Refusal, Stored, Timestamp, TokenDigest},
+    store::{Membership, Memory, RoomEntry, SessionRecord, Settlement, Store},
 };
 
 use crate::support::subject::{Subject, USERS, name, numbers, room, to};
@@ -116,18 +116,11 @@ async fn sessions_are_kept() {
     for mut subject in Subject::all(10) {
         for digest in [keep, end] {
             let (created, used) = (Timestamp(5), Timestamp(6));
-            let position = subject.store.open_session(SessionRecord {
-                digest,
-                user: name("messi"),
-                created,
-                used,
-                number: 3,
-            });
-            assert_eq!(subject.store.durability().settled(position).await, Ok(()));
+            let record = SessionRecord { digest, user: name("messi"), created, used, number: 3 };
+            assert_eq!(subject.settle(subject.store.open_session(record)).await, Ok(()));
         }
         subject.store.touch_session(&keep, Timestamp(7));
-        let position = subject.store.end_session(&end);
-        assert_eq!(subject.store.durability().settled(position).await, Ok(()));
+        assert_eq!(subject.settle(subject.store.end_session(&end)).await, Ok(()));
         if subject.reopen() {
             let kept = subject.store.sessions();
             assert_eq!(kept.len(), 1, "{}", subject.kind);
@@ -189,7 +182,7 @@ async fn many_messages_are_indexed_and_found() {
 #[test]
 fn a_position_that_was_never_given_out_is_open() {
     let store = Memory::new(1);
-    assert_eq!(store.durability().fate(chat_service::store::Position(1)), Fate::Open);
+    assert_eq!(store.log().settlement(chat_service::model::Position::at(1)), Settlement::Open);
 }
 
 #[tokio::test]
@@ -231,24 +224,24 @@ async fn history_is_what_two_wrote_to_each_other_newest_page_first() {
 async fn a_room_is_read_by_those_who_were_in_it() {
     for mut subject in Subject::all(2) {
         let (messi, henderson, lab) = (name("messi"), name("henderson"), room("#lab"));
-        assert_eq!(subject.store.membership(&messi, &lab).0, Membership::NoRoom);
-        let _ = subject.store.join(&messi, &lab);
-        let _ = subject.store.join(&messi, &lab);
-        assert_eq!(subject.store.membership(&henderson, &lab).0, Membership::Never);
+        assert_eq!(subject.membership("messi", "#lab"), Membership::NoRoom);
+        subject.join(&messi, "#lab").await;
+        subject.join(&messi, "#lab").await;
+        assert_eq!(subject.membership("henderson", "#lab"), Membership::Never);
         let alone = subject.send("messi", "#lab").await;
         let direct = subject.send("messi", "henderson").await;
-        let _ = subject.store.join(&henderson, &lab);
+        subject.join(&henderson, "#lab").await;
         // More than the limit of an inbox: a room does not count.
         let mut both = Vec::new();
         for i in 0..7 {
             both.push(subject.send(["messi", "henderson"][i % 2], "#lab").await);
         }
-        let _ = subject.store.leave(&henderson, &lab);
+        subject.leave(&henderson, "#lab").await;
         let after = subject.send("messi", "#lab").await;
         let messis: Vec<_> = both.iter().copied().step_by(2).collect();
         for round in 0..2 {
             let kind = subject.kind;
-            assert_eq!(subject.store.membership(&henderson, &lab).0, Membership::Former, "{kind}");
+            assert_eq!(subject.membership("henderson", "#lab"), Membership::Former, "{kind}");
             assert_eq!(subject.waiting("henderson").await, [&[direct][..], &messis].concat(), "{kind}");
             assert_eq!(
                 subject.waiting("messi").await,
@@ -259,11 +252,14 @@ async fn a_room_is_read_by_those_who_were_in_it() {
             assert_eq!((&newest[..], more), (&both[4..], true), "{kind}");
             let all: Vec<_> = [alone].into_iter().chain(both.clone()).chain([after]).collect();
             assert_eq!(subject.history("messi", "#lab", None, 50).await, (all, false), "{kind}");
-            let (listed, _) = subject.store.rooms(&henderson);
-            assert_eq!(listed, [RoomEntry { room: lab.clone(), members: 1, joined: false }], "{kind}");
-            assert_eq!(subject.store.members(&lab, None).0, std::slice::from_ref(&messi));
             assert_eq!(
-                subject.store.members(&lab, Some(MessageId(both[0]))).0,
+                *subject.store.rooms(&henderson).peek(),
+                [RoomEntry { room: lab.clone(), members: 1, joined: false }],
+                "{kind}"
+            );
+            assert_eq!(*subject.store.members(&lab, None).peek(), std::slice::from_ref(&messi));
+            assert_eq!(
+                *subject.store.members(&lab, Some(MessageId(both[0]))).peek(),
                 [henderson.clone(), messi.clone()]
             );
             let mut known = subject.store.acquaintances(&henderson).await;
@@ -275,13 +271,13 @@ async fn a_room_is_read_by_those_who_were_in_it() {
             }
         }
         // Page by page, from a place in the middle.
-        let page = subject.store.inbox(&henderson, MessageId(messis[0]), 2).await.expect("readable");
+        let page = subject.page("henderson", messis[0], 2).await;
         assert_eq!((numbers(&page), page.more), (messis[1..3].to_vec(), true), "{}", subject.kind);
         // What waits in the inbox is direct: one of two.
         subject.send("messi", "henderson").await;
         assert_eq!(subject.append("messi", "henderson", "x", None).await, Err(Refusal::InboxFull));
         // Back again: what came while away is not for henderson.
-        let _ = subject.store.join(&henderson, &lab);
+        subject.join(&henderson, "#lab").await;
         let last = subject.send("messi", "#lab").await;
         let waiting = subject.waiting("henderson").await;
         assert_eq!((waiting.last(), waiting.contains(&after)), (Some(&last), false), "{}", subject.kind);
@@ -296,23 +292,22 @@ async fn when_a_message_was_acknowledged_is_known() {
             subject.send("henderson", "messi").await;
         }
         for (upto, at) in [(3, 100), (4, 200), (11, 300)] {
-            let direct = upto - usize::try_from(subject.store.cursor(&messi).upto.0).expect("small");
-            let _ = subject.store.acknowledge(&messi, MessageId(upto as u64), direct, Timestamp(at));
+            assert!(subject.acknowledge("messi", upto, at).await, "{}", subject.kind);
         }
-        // Back is nowhere.
-        let _ = subject.store.acknowledge(&messi, MessageId(2), 0, Timestamp(400));
+        // A cursor never moves back.
+        assert!(!subject.acknowledge("messi", 2, 400).await, "{}", subject.kind);
         for _ in 0..2 {
             for (id, at) in
                 [(1, Some(100)), (3, Some(100)), (4, Some(200)), (5, Some(300)), (11, Some(300)), (12, None)]
             {
-                let found = subject.store.acknowledged_at(&messi, MessageId(id)).await;
+                let found = subject.settle(subject.store.acknowledged_at(&messi, MessageId(id))).await;
                 assert_eq!(found, Ok(at.map(Timestamp)), "{}: {id}", subject.kind);
             }
-            assert_eq!(subject.store.cursor(&messi).upto, MessageId(11));
-            let (found, _) = subject.store.message(MessageId(12)).await.expect("readable");
+            assert_eq!(*subject.store.cursor(&messi).peek(), MessageId(11));
+            let found = subject.settle(subject.store.message(MessageId(12))).await.expect("readable");
             let found = found.expect("there");
             assert_eq!((found.id, &*found.from, &*found.to), (MessageId(12), "henderson", "messi"));
-            assert!(subject.store.message(MessageId(13)).await.expect("readable").0.is_none());
+            assert!(subject.settle(subject.store.message(MessageId(13))).await.expect("readable").is_none());
             subject.reopen();
         }
     }
@@ -321,19 +316,17 @@ async fn when_a_message_was_acknowledged_is_known() {
 #[tokio::test]
 async fn a_number_that_a_stay_or_a_refused_message_had_is_not_given_out_again() {
     for mut subject in Subject::all(10_000) {
-        let (henderson, lineker, lab) = (name("henderson"), name("lineker"), room("#lab"));
         subject.append("messi", "maradona", "0", Some("k")).await.expect("stored");
-        let _ = subject.store.join(&name("messi"), &lab);
-        let _ = subject.store.join(&lineker, &lab);
+        subject.join("messi", "#lab").await;
+        subject.join("lineker", "#lab").await;
         for i in 1..7 {
             subject.append("messi", "maradona", &i.to_string(), None).await.expect("stored");
         }
         // Where the key is not in memory any more, the message gets a number before it turns out to be a repetition.
         let again = subject.append("messi", "maradona", "0", Some("k")).await.expect("answered");
         assert!(again.duplicate, "{}", subject.kind);
-        let _ = subject.store.join(&henderson, &lab);
-        let left = subject.store.leave(&lineker, &lab);
-        subject.store.durability().settled(left).await.expect("durable");
+        subject.join("henderson", "#lab").await;
+        subject.leave("lineker", "#lab").await;
         subject.reopen();
         let id = subject.append("messi", "#lab", "after", None).await.expect("stored").id.0;
         assert_eq!(subject.waiting("henderson").await, [id], "{}", subject.kind);

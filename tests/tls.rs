@@ -396,7 +396,7 @@ fn beyond_this_machine_nothing_is_unencrypted_unless_that_is_asked_for() {
         let told = refused(args, folder.0.path());
         assert!(told.contains("henderson, lineker, messi") && told.contains("user passwd"), "{told}");
     }
-    let hash = chat_service::users::hash(&chat_service::protocol::Secret::new("correct horse".into()));
+    let hash = chat_service::users::hash(&chat_service::model::Secret::new("correct horse".into()));
     let one = format!("[users.messi]\nname = \"M\"\npassword = \"{}\"\n", hash.as_str());
     fs::write(folder.path("users.toml"), one).expect("written");
     let (server, address) = folder.start(&["--host", "0.0.0.0"]);

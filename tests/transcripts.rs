@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use chat_service::{commands::COMMANDS, protocol::Refusal, server::Server, store::Memory};
+use chat_service::{model::Refusal, protocol::spec::SPECS, server::Server, store::Memory};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::sleep,
@@ -321,7 +321,7 @@ fn every_command_and_every_code_is_shown_in_both_forms() {
     let sent = |matches: &dyn Fn(&str) -> bool| {
         steps().any(|(_, step)| matches!(step, Step::Send { text, .. } if matches(text)))
     };
-    for command in COMMANDS {
+    for command in SPECS {
         let name = command.name;
         assert!(sent(&|text| text.split(' ').next() == Some(name)), "{name} in words");
         assert!(sent(&|text| text.contains(&format!("\"command\": \"{name}\""))), "{name} in JSON");

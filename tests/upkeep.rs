@@ -11,8 +11,8 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, RoomName, Timestamp, UserName},
-    store::{self, MessageId, NewMessage, Options, Receipt, Sqlite, Store},
+    model::{MaybeReady, MessageId, NewMessage, Recipient, RoomName, Timestamp, UserName},
+    store::{self, Cursors, Messages, Options, Rooms, Sqlite, Store},
 };
 
 use crate::support::{
@@ -131,15 +131,24 @@ fn name(text: &str) -> UserName {
     UserName::parse(text).expect("a name")
 }
 
+/// Moves the user's cursor to a message.
+async fn acknowledge(store: &Sqlite, user: &str, upto: MessageId) {
+    let from = *store.cursor(&name(user)).peek();
+    let moved = store.acknowledge(&name(user), from, upto, Timestamp(0)).await;
+    assert!(moved.peek().is_ok_and(|moved| moved.moved), "{moved:?}");
+}
+
+/// Texts in the user's inbox.
+async fn inbox(store: &Sqlite, user: &str) -> Vec<String> {
+    let page = store.inbox(&name(user), MessageId(0), 1000).await;
+    page.peek().as_ref().expect("readable").messages.iter().map(|message| message.text.to_string()).collect()
+}
+
 /// Appends, and waits until it is stored.
 async fn append(store: &Sqlite, to: &str, text: &str, key: Option<&str>, at: Timestamp) -> (MessageId, bool) {
     let (from, to) = (name("lineker"), Recipient::parse(to).expect("a name"));
-    let outcome = match store.append(NewMessage { from: &from, to: &to, text, key, at }) {
-        Receipt::Known(outcome) => outcome,
-        Receipt::Late(outcome) => outcome.await,
-    };
-    store.durability().settled(outcome.position).await.expect("stored");
-    let stored = outcome.result.expect("stored");
+    let outcome = store.append(NewMessage { from: &from, to: &to, text, key, at }).await;
+    let stored = store.log().durable(outcome).await.expect("stored");
     (stored.id, stored.duplicate)
 }
 
@@ -168,11 +177,16 @@ async fn a_store_that_ends_in_the_midst_of_an_index_batch_is_sound_and_complete(
         assert_eq!(report.problems, [""; 0]);
         let store = Sqlite::open(folder.path(), &options).expect("opened");
         let page = store.history(&name("messi"), &Recipient::User(name("lineker")), None, 1000).await;
-        let texts: Vec<_> =
-            page.expect("readable").messages.iter().map(|message| message.text.to_string()).collect();
+        let texts: Vec<_> = page
+            .peek()
+            .as_ref()
+            .expect("readable")
+            .messages
+            .iter()
+            .map(|message| message.text.to_string())
+            .collect();
         assert_eq!(texts, sent);
-        let page = store.inbox(&name("messi"), MessageId(0), 1000).await.expect("readable");
-        assert_eq!(page.messages.len(), sent.len());
+        assert_eq!(inbox(&store, "messi").await.len(), sent.len());
     }
 }
 
@@ -220,7 +234,7 @@ async fn check_tells_what_is_wrong() {
         for i in 0..25 {
             append(&store, "messi", &format!("text{i}"), (i == 3).then_some("key"), Timestamp(0)).await;
             if i == 5 {
-                let _ = store.acknowledge(&name("messi"), MessageId(4), 4, Timestamp(0));
+                acknowledge(&store, "messi", MessageId(4)).await;
             }
         }
         store.close();
@@ -254,7 +268,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
         // Without waiting for each.
         let (text, to) = (format!("text{i}"), Recipient::parse(to).expect("a name"));
         let message = NewMessage { from: &from, to: &to, text: &text, key: key.as_deref(), at: Timestamp(0) };
-        if let Receipt::Late(outcome) = store.append(message) {
+        if let MaybeReady::Late(outcome) = store.append(message) {
             drop(outcome);
         }
         ids.push(i + 1);
@@ -262,19 +276,18 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     // To rooms: messi reads both, henderson neither.
     let (lab, den) = (RoomName::parse("#lab").expect("a name"), RoomName::parse("#den").expect("a name"));
     for (user, room) in [("messi", &lab), ("henderson", &lab), ("messi", &den), ("lineker", &den)] {
-        let _ = store.join(&name(user), room);
+        let _ = store.join(&name(user), room).await;
     }
     // A stay into which nothing falls.
-    let _ = store.join(&name("henderson"), &den);
-    let _ = store.leave(&name("henderson"), &den);
+    let _ = store.join(&name("henderson"), &den).await;
+    let _ = store.leave(&name("henderson"), &den).await;
     let waits_in_lab = append(&store, "#lab", "lab", None, Timestamp(0)).await.0;
     let read_in_den = append(&store, "#den", "den", None, Timestamp(0)).await.0;
     let (last_old, _) = append(&store, "messi", "last old", None, Timestamp(0)).await;
     append(&store, "messi", "young", Some("young"), now).await;
     // Of messi's, ten old ones wait.
     let read = MessageId(last_old.0 - 1);
-    let taken = (1..=total).filter(|id| (id - 1) % 13 != 0).count();
-    let _ = store.acknowledge(&name("messi"), read, taken, Timestamp(0));
+    acknowledge(&store, "messi", read).await;
     append(&store, "messi", "younger", None, now).await;
     store.close();
     drop(store);
@@ -293,20 +306,15 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     }
     assert_eq!(report.problems, [""; 0]);
     assert_eq!(report.waiting, waits - 1, "those to rooms do not count");
-    assert!(store.message(waits_in_lab).await.expect("readable").0.is_some());
-    assert!(store.message(read_in_den).await.expect("readable").0.is_none());
+    assert!(matches!(store.message(waits_in_lab).await.peek(), Ok(Some(_))));
+    assert!(matches!(store.message(read_in_den).await.peek(), Ok(None)));
     // Sends go on; a key lives as long as its message.
     let (new, duplicate) = append(&store, "messi", "text1", Some("key1"), now).await;
     assert!(!duplicate && new.0 > total);
     let (_, duplicate) = append(&store, "messi", "young", Some("young"), now).await;
     assert!(duplicate);
-    let page = store.inbox(&name("messi"), MessageId(0), 100).await.expect("readable");
-    let texts: Vec<_> = page.messages.iter().map(|message| message.text.to_string()).collect();
-    assert_eq!(texts, ["last old", "young", "younger", "text1"]);
-    assert_eq!(
-        store.inbox(&name("henderson"), MessageId(0), 1000).await.expect("readable").messages.len(),
-        101
-    );
+    assert_eq!(inbox(&store, "messi").await, ["last old", "young", "younger", "text1"]);
+    assert_eq!(inbox(&store, "henderson").await.len(), 101);
     store.close();
     drop(store);
     assert_eq!(store::check(&database).expect("readable").problems, [""; 0]);

@@ -9,11 +9,8 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
-    store::{
-        MessageId, NewMessage, Options, Outcome, Receipt, SCHEMA_VERSION, SessionRecord, Sqlite, Store,
-        Stored,
-    },
+    model::{MessageId, NewMessage, Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName},
+    store::{Cursors, Messages, Options, Rooms, SCHEMA_VERSION, SessionRecord, Sessions, Sqlite, Store},
 };
 
 const TOKEN: TokenDigest = TokenDigest([7; 32]);
@@ -41,16 +38,12 @@ async fn append(
 ) -> Result<Stored, Refusal> {
     let (from, to) = (name(from), Recipient::parse(to).expect("a name"));
     let receipt = store.append(NewMessage { from: &from, to: &to, text, key, at: Timestamp(1000) });
-    let Outcome { result, position } = match receipt {
-        Receipt::Known(outcome) => outcome,
-        Receipt::Late(outcome) => outcome.await,
-    };
-    store.durability().settled(position).await?;
-    result
+    store.log().durable(receipt.await).await
 }
 
 async fn inbox(store: &Sqlite, user: &str) -> Vec<(u64, String)> {
-    let page = store.inbox(&name(user), MessageId(0), 100).await.expect("readable");
+    let page = store.inbox(&name(user), MessageId(0), 100).await;
+    let page = store.log().durable(page).await.expect("readable");
     page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
 }
 
@@ -61,12 +54,11 @@ async fn fill(store: &Sqlite) {
         let key = (i % 5 == 0).then_some(key.as_str());
         append(store, "lineker", to, &format!("text {i}"), key).await.expect("stored");
     }
-    let _ = store.acknowledge(&name("messi"), MessageId(10), 7, Timestamp(2000));
+    let _ = store.acknowledge(&name("messi"), MessageId(0), MessageId(10), Timestamp(2000)).await;
     let (created, used) = (Timestamp(3000), Timestamp(4000));
-    let position =
-        store.open_session(SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1 });
-    store.durability().settled(position).await.expect("stored");
-    let _ = store.join(&name("henderson"), &RoomName::parse("#lab").expect("a name"));
+    let record = SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1 };
+    store.log().durable(store.open_session(record).await).await.expect("stored");
+    let _ = store.join(&name("henderson"), &RoomName::parse("#lab").expect("a name")).await;
     for i in 0..9 {
         append(store, "lineker", "#lab", &format!("room {i}"), None).await.expect("stored");
     }
@@ -95,10 +87,11 @@ async fn every_version_is_opened_with_all_that_is_in_it() {
             let in_room = if version < 2 { 0 } else { 9 };
             assert_eq!(inbox(&store, "henderson").await.len(), 10 + in_room + round, "version {version}");
             let (lineker, henderson) = (name("lineker"), Recipient::parse("henderson").expect("a name"));
-            let history = store.history(&lineker, &henderson, None, 100).await.expect("readable");
+            let history = store.history(&lineker, &henderson, None, 100).await;
+            let history = store.log().durable(history).await.expect("readable");
             assert_eq!(history.messages.len(), 10, "version {version}");
             let acked = store.acknowledged_at(&name("messi"), MessageId(9)).await;
-            assert_eq!(acked, Ok(Some(Timestamp(2000))), "version {version}");
+            assert_eq!(*acked.peek(), Ok(Some(Timestamp(2000))), "version {version}");
             let mut known = store.acquaintances(&lineker).await;
             known.sort_unstable();
             assert_eq!(known, [name("henderson"), name("messi")], "version {version}");

@@ -47,7 +47,7 @@ async fn a_message_that_was_not_stored_is_never_told() {
     messi.reply().await;
     messi.peer.send("send messi a\nwatch\n").await;
     messi.quiet("message").await;
-    store.fail(chat_service::protocol::Refusal::Storage);
+    store.fail(chat_service::model::Refusal::Storage);
     let refused = messi.reply().await;
     assert_eq!(refused["code"], "storage");
     assert_eq!(messi.reply().await["message"], "watching");
@@ -309,7 +309,7 @@ async fn an_event_that_tells_of_what_failed_is_not_sent() {
     let mut henderson = Device { peer: duplex(&server, 1 << 20).0, events: Vec::new() };
     henderson.peer.send("auth henderson surabaya\n").await;
     messi.quiet("presence").await;
-    store.fail(chat_service::protocol::Refusal::Storage);
+    store.fail(chat_service::model::Refusal::Storage);
     assert_eq!(henderson.reply().await["status"], "ERROR");
     messi.quiet("presence").await;
     messi.peer.send("ping\n").await;

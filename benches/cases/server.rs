@@ -1,4 +1,4 @@
-//! A service over the store in memory, and a connection to it without a socket.
+//! A chat over the store in memory, and a connection to it without a socket.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -8,11 +8,11 @@ use std::{
 };
 
 use chat_service::{
-    commands::{Answer, Speaker},
-    protocol::UserName,
-    service::{Clock, Limits, Rate, Service},
+    chat::{Chat, Clock, Limits, Rate},
+    model::{MaybeReady, UserName},
     store::Memory,
     users::{Password, PasswordHash, User, Users},
+    wire::{Answer, Dispatcher, Language, text::Peer},
 };
 use tokio::runtime::Builder;
 
@@ -24,27 +24,27 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Somebody's lines and the replies to them.
 pub(super) struct Connection {
-    service: Arc<Service>,
-    speaker: Speaker,
+    chat: Arc<Chat>,
+    peer: Peer,
     token: String,
     reply: Vec<u8>,
 }
 
 impl Connection {
-    /// The first to a service of its own.
+    /// The first connection to a server of its own.
     pub(super) fn of(user: &str) -> Self {
-        Self::to(service(), user)
+        Self::to(chat(), user)
     }
 
-    /// Somebody else's to the same service.
+    /// Another connection to the same server.
     pub(super) fn another(&self, user: &str) -> Self {
-        Self::to(self.service.clone(), user)
+        Self::to(self.chat.clone(), user)
     }
 
-    fn to(service: Arc<Service>, user: &str) -> Self {
-        let token = log_in(&service, user);
-        let speaker = Speaker::new(service.clone(), HERE);
-        Connection { service, speaker, token, reply: Vec::new() }
+    fn to(chat: Arc<Chat>, user: &str) -> Self {
+        let token = log_in(&chat, user);
+        let peer = Peer::new(chat.clone(), HERE);
+        Connection { chat, peer, token, reply: Vec::new() }
     }
 
     /// What proves the session.
@@ -54,13 +54,13 @@ impl Connection {
 
     /// The reply to a line, which must not wait for anything.
     pub(super) fn ask(&mut self, line: &str) -> &[u8] {
-        let body = match self.speaker.dispatch(line.as_bytes(), self.service.now()).expect("not blank") {
-            Answer::Now(reply) => reply.body,
-            Answer::Later(reply) => now(reply).0,
-            Answer::Barrier(reply) => now(reply).body,
+        let reply = match self.peer.dispatch(line.as_bytes(), self.chat.now()).expect("not blank") {
+            Answer::Reply(MaybeReady::Ready(reply)) => reply,
+            Answer::Reply(MaybeReady::Late(reply)) => now(reply),
+            Answer::Wait(completed) => self.peer.complete(now(completed)),
         };
         self.reply.clear();
-        body.write(self.speaker.dialect(), &mut self.reply);
+        self.peer.language().write(reply.open_at_gate().0.body, &mut self.reply);
         &self.reply
     }
 }
@@ -73,8 +73,8 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A service with limits that are counted but never reached.
-fn service() -> Arc<Service> {
+/// A chat with limits that are counted but never reached.
+fn chat() -> Arc<Chat> {
     let user = |name: &str| User {
         username: UserName::parse(name).expect("a name"),
         name: name.to_uppercase(),
@@ -86,20 +86,21 @@ fn service() -> Arc<Service> {
     let requests = Some(Rate { per_second: 1_000_000_000, burst: 1_000_000_000 });
     let limits = Limits { requests, renews_hashes: false, ..Limits::default() };
     let store = Arc::new(Memory::new(usize::MAX));
-    Arc::new(Service::new(users, store, Clock::default(), limits))
+    Arc::new(Chat::new(users, store, Clock::default(), limits))
 }
 
 /// The token of a new session.
-fn log_in(service: &Arc<Service>, user: &str) -> String {
-    let mut speaker = Speaker::new(service.clone(), HERE);
-    let Some(Answer::Barrier(reply)) =
-        speaker.dispatch(format!("auth {user} surabaya").as_bytes(), service.now())
-    else {
+fn log_in(chat: &Arc<Chat>, user: &str) -> String {
+    let mut peer = Peer::new(chat.clone(), HERE);
+    let login = format!("auth {user} surabaya");
+    let Some(Answer::Wait(completed)) = peer.dispatch(login.as_bytes(), chat.now()) else {
         panic!("a login waits for its hash");
     };
     let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let completed = runtime.block_on(completed);
     let mut out = Vec::new();
-    runtime.block_on(reply).body.write(speaker.dialect(), &mut out);
+    let reply = peer.complete(completed).open_at_gate().0;
+    peer.language().write(reply.body, &mut out);
     let reply: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
     reply["tokenid"].as_str().expect("a token").to_owned()
 }

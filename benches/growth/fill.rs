@@ -6,8 +6,8 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, Timestamp, UserName},
-    store::{MessageId, NewMessage, Options, Outcome, Receipt, Sqlite, Store},
+    model::{MessageId, NewMessage, Recipient, Timestamp, UserName},
+    store::{Cursors, Messages, Options, Sqlite, Store},
 };
 use tokio::runtime::Builder;
 
@@ -38,20 +38,21 @@ pub(crate) fn fill(folder: &Path, total: u64, users: u64) -> Result<()> {
             key: None,
             at: Timestamp(1000),
         };
-        let Receipt::Known(Outcome { result: Ok(stored), position }) = store.append(message) else {
-            return Err("a message is refused".into());
-        };
+        let outcome = runtime.block_on(store.append(message).into_future());
+        let stored = outcome.peek().map_err(|_| "a message is refused")?;
         let (waiting, last_read) = &mut inboxes[to];
         *waiting += 1;
         if *waiting == READ {
             *last_read = stored.id;
         }
         if *waiting == READ + UNREAD {
-            let _ = store.acknowledge(&names[to], *last_read, READ, Timestamp(1000));
+            let from = *store.cursor(&names[to]).peek();
+            let moved = store.acknowledge(&names[to], from, *last_read, Timestamp(1000));
+            let _ = runtime.block_on(moved.into_future());
             *waiting = UNREAD;
         }
         if store.congestion().is_some() {
-            runtime.block_on(store.durability().settled(position)).map_err(|_| "not stored")?;
+            runtime.block_on(store.log().durable(outcome)).map_err(|_| "not stored")?;
         }
     }
     store.close();

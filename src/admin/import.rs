@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::user::{Candidate, PICKED_UP, UserError, all_users, known, used};
 use crate::{
     config::Files,
-    protocol::{Secret, UserName},
+    model::{Secret, UserName},
     users::{
         self, PasswordHash, Users,
         edit::{self, NewUser},

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use zeroize::Zeroizing;
 
-use crate::{protocol::Secret, users::password_policy};
+use crate::{model::Secret, users::password_policy};
 
 /// How often the terminal is asked for the same password.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use thiserror::Error;
 use super::prompt::{self, Times};
 use crate::{
     config::Files,
-    protocol::{Secret, UserName, reply::is_hidden},
+    model::{Secret, UserName},
+    protocol::json::is_hidden,
     store::{self, NameUsage, OpenError},
     users::{
         self, Password, User, Users, UsersFileError,

@@ -4,10 +4,7 @@ use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
 use serde_json::value::RawValue;
 
-use crate::{
-    commands::Command,
-    protocol::{reply::is_hidden, request::Arguments},
-};
+use crate::protocol::{json::is_hidden, request::Arguments, spec::Spec};
 
 /// A reply's fields, each as the JSON that the server wrote.
 pub(super) struct Reply<'a> {
@@ -36,7 +33,7 @@ impl<'a> Reply<'a> {
     }
 
     /// The line to show.
-    pub(super) fn say(&self, command: Option<&Command>, arguments: &Arguments<'_>) -> String {
+    pub(super) fn say(&self, command: Option<&Spec>, arguments: &Arguments<'_>) -> String {
         let line = match (self.refused(), command) {
             (true, _) => self.text("message").map(|message| format!("Error, {message}")),
             (false, Some(command)) => self.fill(command, arguments),
@@ -46,7 +43,7 @@ impl<'a> Reply<'a> {
     }
 
     /// The command's sentence, with parameters and fields in their places; `None` if the reply has no such field.
-    fn fill(&self, command: &Command, arguments: &Arguments<'_>) -> Option<String> {
+    fn fill(&self, command: &Spec, arguments: &Arguments<'_>) -> Option<String> {
         let mut line = String::new();
         let mut rest = command.success;
         while let Some((before, after)) = rest.split_once('{') {
@@ -84,11 +81,11 @@ fn visible(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{commands, protocol::request::Request};
+    use crate::protocol::{request::Request, spec};
 
     fn check(line: &str, reply: &str, expected: &str) {
         let mut request = Request::parse(line.as_bytes()).expect("a request").expect("not blank");
-        let command = commands::find(request.command());
+        let command = spec::find(request.command());
         request.take_token().expect("no bad token");
         let arguments = command.and_then(|command| request.bind(command.parameters).ok()).unwrap_or_default();
         assert_eq!(Reply::parse(reply).say(command, &arguments), expected);

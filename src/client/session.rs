@@ -7,10 +7,11 @@ use std::{
 
 use super::{connection::Connection, say};
 use crate::{
-    commands::{self, Access, ClientEffect, Command},
+    model::{Closing, Token},
     protocol::{
-        Closing, Token,
         request::{Arguments, Request},
+        spec::{self, Access, ClientEffect, Spec},
+        text,
     },
 };
 
@@ -61,7 +62,7 @@ impl Session {
             Ok(Some(request)) => Some(request),
             Err(_) => None,
         };
-        let command = request.as_ref().and_then(|request| commands::find(request.command()));
+        let command = request.as_ref().and_then(|request| spec::find(request.command()));
         let given = request.as_mut().and_then(|request| request.take_token().ok().flatten());
         let sent = match (self.token, command) {
             (Some(token), Some(command)) if given.is_none() && command.access == Access::Session => {
@@ -136,7 +137,7 @@ impl AsFd for Session {
 }
 
 impl Said {
-    fn new(json: String, command: Option<&Command>, arguments: &Arguments<'_>) -> Self {
+    fn new(json: String, command: Option<&Spec>, arguments: &Arguments<'_>) -> Self {
         let parsed = say::Reply::parse(&json);
         let refused = parsed.refused();
         // A line that is too long is this client's doing; every other last word is the server's.
@@ -145,7 +146,7 @@ impl Said {
             || refused
                 && Closing::ALL.iter().any(|reason| {
                     *reason != Closing::LineTooLong
-                        && parsed.text("message").is_some_and(|text| text == reason.text())
+                        && parsed.text("message").is_some_and(|text| text == text::closing(*reason))
                 });
         let text = parsed.say(command, arguments);
         Said { json, text, refused, goodbye, last: false }
@@ -153,7 +154,7 @@ impl Said {
 }
 
 /// The request with the token where its form has it.
-fn with_token(line: &[u8], command: &Command, token: &Token) -> Vec<u8> {
+fn with_token(line: &[u8], command: &Spec, token: &Token) -> Vec<u8> {
     let (head, tail) = if line.starts_with(b"{") {
         (format!("{{\"token\": \"{}\", ", token.reveal()), &line[1..])
     } else {
@@ -171,7 +172,7 @@ mod tests {
     fn the_token_goes_where_the_form_has_it() {
         let token = Token::parse("57ea03e6-234a-439d-9602-ea8cb00fed28").expect("a token");
         let check = |line: &str, name: &str, expected: &str| {
-            let command = commands::find(name).expect("a command");
+            let command = spec::find(name).expect("a command");
             assert_eq!(String::from_utf8_lossy(&with_token(line.as_bytes(), command, &token)), expected);
         };
         check("inbox", "inbox", "inbox 57ea03e6-234a-439d-9602-ea8cb00fed28");

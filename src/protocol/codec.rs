@@ -1,6 +1,6 @@
 //! Cuts request lines out of what a socket has brought, without copying them.
 
-use super::MAX_LINE;
+use crate::model::MAX_LINE;
 
 /// A line is longer than [`MAX_LINE`] bytes. What follows cannot be trusted to be a line: the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

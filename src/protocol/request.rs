@@ -5,10 +5,8 @@ use std::{borrow::Cow, fmt};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 pub use super::parameter::{Form, Kind, Parameter};
-use super::{
-    Refusal, Token, TokenText,
-    parameter::{MAX_NUMBER, Value},
-};
+use super::parameter::{MAX_NUMBER, Value};
+use crate::model::{Refusal, Token, TokenText};
 
 /// The most parameters that a command has.
 pub const MAX_PARAMETERS: usize = 4;

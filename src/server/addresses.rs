@@ -8,7 +8,7 @@ use std::{
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::{Listeners, StartError, Tls};
+use super::{Endpoint, Speaks, StartError, Tls};
 use crate::config::{ServerArgs, TLS_PORT};
 
 /// A connection's send buffer in the system, in bytes of payload (the system doubles it for its own records).
@@ -72,17 +72,19 @@ impl Addresses {
         all.any(|address| !address.ip().is_loopback())
     }
 
-    /// Listens there, and reads the certificate for it.
-    pub(super) fn listen(&self, args: &ServerArgs) -> Result<Listeners, StartError> {
-        let tls = match &self.tls {
+    /// Listens there, and reads the certificate. The first endpoint is the one that is not encrypted.
+    pub(super) fn listen(&self, args: &ServerArgs) -> Result<Vec<Endpoint>, StartError> {
+        let encrypted = match &self.tls {
             None => None,
             Some(addresses) => {
                 let (cert, key) = args.tls.paths(&args.files);
-                let tls = Tls::load(&cert, &key)?;
-                Some((bind_one_of(addresses, "--tls-port")?, tls))
+                let tls = Some(Tls::load(&cert, &key)?);
+                let socket = bind_one_of(addresses, "--tls-port")?;
+                Some(Endpoint { socket, tls, speaks: Speaks::Text })
             }
         };
-        Ok(Listeners { plain: bind_one_of(&self.plain, "--port")?, tls })
+        let plain = bind_one_of(&self.plain, "--port")?.into();
+        Ok([plain].into_iter().chain(encrypted).collect())
     }
 }
 
@@ -124,12 +126,15 @@ fn refused(host: String, port: u16, flag: &str, cause: io::Error) -> ListenError
     ListenError::Refused { host, port, cause, remedy }
 }
 
-/// A listener whose connections have a small send buffer.
+/// Listens at an address. Connections have a small send buffer.
 ///
-/// The system tells that a buffer takes bytes again when a third of it is free. One that it has grown to megabytes
-/// makes everybody who reads less than 100 KiB/s seem to read nothing for 10 seconds; and it would be memory that a
-/// peer takes by not reading.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// The system reports that a buffer takes bytes again when a third of it is free. With a buffer that it has grown to megabytes,
+/// a peer that reads less than 100 KiB/s would seem to read nothing for 10 seconds; and a peer that does not read would take
+/// that memory.
+///
+/// # Errors
+/// The system's error if the address cannot be listened at.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
     net::IpAddr,
     pin::Pin,
     sync::Arc,
@@ -11,25 +10,26 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     task::coop::has_budget_remaining,
     time::{Instant, timeout, timeout_at},
 };
 
 use super::{
     Server,
-    input::Input,
+    deadlines::{self, Patience, Seen, Turn},
+    exchange::Exchange,
+    lines::Lines,
     output::Output,
     registry::Phase,
-    stall::Stall,
-    talk::Talk,
-    watchdog::{self, Patience, Seen, Turn},
+    slow_consumer::Stall,
+    transport::Transport,
 };
 use crate::{
-    commands::Speaker,
-    protocol::Closing,
-    service::Limit,
-    store::{BoxFuture, Fate, Position},
+    chat::Limit,
+    model::{BoxFuture, Closing},
+    store::Settlement,
+    wire::{Dispatcher, text},
 };
 
 /// A peer that sends without end is read this many times after the server was told to stop, and not again.
@@ -47,25 +47,34 @@ const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 /// or has talked for this long.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves one connection to its end. It counts as open from this call on, not from the first poll.
+/// Serves the line protocol on a stream, until the connection ends. It counts as open from this call on, not from the first poll.
 pub fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     from: IpAddr,
     server: Arc<Server>,
 ) -> impl Future<Output = ()> + Send + Unpin {
-    Conversation::Going(Connection::new(stream, from, server))
+    serve_over::<_, text::Peer>(Lines::new(stream), from, server)
 }
 
-/// A connection's task. By hand, because an `async fn` would keep room for the connection twice.
-#[expect(clippy::large_enum_variant, reason = "the largest is what it nearly always is")]
-enum Conversation<S> {
-    Going(Connection<S>),
-    /// Rare, and large: it does not have to make every connection larger.
+/// Serves any language over any transport, until the connection ends. It counts as open from this call on.
+pub fn serve_over<T: Transport, D: Dispatcher>(
+    transport: T,
+    from: IpAddr,
+    server: Arc<Server>,
+) -> impl Future<Output = ()> + Send + Unpin {
+    Conversation::<T, D>::Going(Connection::new(transport, from, server))
+}
+
+/// The task of a connection. A future by hand, because an `async fn` would hold the connection twice: 936 bytes each.
+#[expect(clippy::large_enum_variant, reason = "almost every connection is in the largest variant")]
+enum Conversation<T, D: Dispatcher> {
+    Going(Connection<T, D>),
+    /// Boxed, because it is large, and connections seldom end.
     Ending(BoxFuture<'static, ()>),
     Over,
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Conversation<S> {
+impl<T: Transport, D: Dispatcher> Future for Conversation<T, D> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -102,16 +111,16 @@ impl Ending {
     }
 }
 
-struct Connection<S> {
-    stream: S,
+struct Connection<T, D: Dispatcher> {
+    transport: T,
+    from: IpAddr,
     entry: Entry,
-    input: Input,
-    talk: Talk,
+    exchange: Exchange<D>,
     stall: Option<Box<Stall>>,
     reads_after_closing: u32,
     patience: Patience,
-    /// The position that the task has asked to be woken for because the store's queue was full.
-    awaits_room: Position,
+    /// The place at which the store's queue has room again, if the task waits for that.
+    awaits_room: u64,
 }
 
 /// The place in the registry, given back however the connection ends.
@@ -127,22 +136,15 @@ impl Drop for Entry {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    fn new(stream: S, from: IpAddr, server: Arc<Server>) -> Self {
-        let talk = Talk::new(Speaker::new(server.service.clone(), from));
+impl<T: Transport, D: Dispatcher> Connection<T, D> {
+    fn new(transport: T, from: IpAddr, server: Arc<Server>) -> Self {
+        let chat = server.chat.clone();
+        let exchange = Exchange::new(chat.clone(), D::new(chat, from));
         let (key, deadline) = server.registry.enter();
         let patience = Patience::new(deadline, server.began, &server.limits);
         let entry = Entry { server, key, has_waker: false };
-        Connection {
-            stream,
-            entry,
-            input: Input::default(),
-            talk,
-            stall: None,
-            reads_after_closing: 0,
-            patience,
-            awaits_room: Position::START,
-        }
+        let (stall, reads_after_closing, awaits_room) = (None, 0, 0);
+        Connection { transport, from, entry, exchange, stall, reads_after_closing, patience, awaits_room }
     }
 
     /// Does all that can be done now; `Pending` when there is nothing, with a wake-up asked for everything awaited.
@@ -151,13 +153,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.entry.has_waker {
             server.registry.set_waker(self.entry.key, cx.waker());
             self.entry.has_waker = true;
-            server.watched.call_once(|| watchdog::watch(server));
+            server.watched.call_once(|| deadlines::watch(server));
         }
-        if self.talk.closing.is_none()
+        if self.exchange.closing.is_none()
             && let Some(reason) = self.patience.ended()
         {
-            tracing::debug!(from = %self.talk.speaker.from(), reason = reason.reason(), "over its deadline");
-            self.talk.close(reason);
+            tracing::debug!(from = %self.from, reason = reason.reason(), "over its deadline");
+            self.exchange.close(reason);
         }
         let polled = self.converse(cx);
         if polled.is_pending() {
@@ -167,8 +169,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn update_patience(&mut self) {
-        let Talk { speaker, output, answering, closing, .. } = &self.talk;
-        let turn = if answering.is_some() {
+        let Exchange { peer, output, waiting, closing, .. } = &self.exchange;
+        let turn = if waiting.is_some() {
             Turn::Service
         } else if closing.is_some() || !output.is_empty() {
             Turn::Output
@@ -177,9 +179,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let seen = Seen {
             turn,
-            line_begun: self.input.has_begun_line(),
-            is_known: speaker.is_known(),
-            is_watching: speaker.is_watching(),
+            line_begun: self.transport.has_begun_frame(),
+            is_known: peer.is_known(),
+            is_watching: peer.is_watching(),
         };
         self.patience.update(&self.entry.server.limits, &seen);
     }
@@ -191,10 +193,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if phase == Phase::Aborting {
                 return Poll::Ready(Ending::Lost);
             }
-            let mut progress = self.talk.poll_answering(cx);
-            progress |= self.talk.output.poll_late(cx);
-            progress |= self.input.resume(|bytes, ended| self.talk.consume(bytes, ended));
-            self.talk.poll_unasked(cx);
+            let mut progress = self.exchange.poll_waiting(cx);
+            progress |= self.exchange.output.poll_late(cx);
+            progress |= self.transport.resume(&mut self.exchange.sink());
+            self.exchange.poll_unasked(cx);
             match self.poll_write(cx) {
                 Ok(has_room) => progress |= has_room,
                 Err(ending) => return Poll::Ready(ending),
@@ -203,8 +205,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(ending);
             }
             // While a reply is waited for, a peer that is gone is noticed, and nobody goes on working for it.
-            if self.talk.answering.is_some() && self.input.has_room() {
-                match self.input.poll_read_ahead(Pin::new(&mut self.stream), cx) {
+            if self.exchange.waiting.is_some() && self.transport.can_read_ahead() {
+                match self.transport.poll_read_ahead(cx) {
                     Poll::Ready(Ok(())) => progress = true,
                     Poll::Ready(Err(_)) => return Poll::Ready(Ending::Lost),
                     Poll::Pending => {}
@@ -220,7 +222,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if self.may_read() {
                 let exhausted = phase == Phase::Closing && self.reads_after_closing == LAST_READS;
-                let read = if exhausted { Poll::Pending } else { self.poll_read(cx) };
+                let read = if exhausted {
+                    Poll::Pending
+                } else {
+                    self.transport.poll_read(cx, &mut self.exchange.sink())
+                };
                 match read {
                     Poll::Ready(Ok(())) => {
                         reads += 1;
@@ -232,7 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     // With its budget spent, the task is told that nothing has arrived whatever has.
                     Poll::Pending if phase == Phase::Closing && (exhausted || has_budget_remaining()) => {
                         // Everything that has arrived is answered.
-                        self.talk.close(Closing::Shutdown);
+                        self.exchange.close(Closing::Shutdown);
                         progress = true;
                     }
                     Poll::Pending => {}
@@ -244,59 +250,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Whether the store has so much to write that nothing more should be asked for yet.
+    /// Whether the queue of writes is so long that nothing more should be asked for. The task is woken when it has room.
     fn is_congested(&mut self, cx: &mut Context<'_>) -> bool {
-        let store = &self.entry.server.service.store;
-        let (Some(position), durability) = (store.congestion(), store.durability()) else {
+        let chat = &self.entry.server.chat;
+        let (Some(position), log) = (chat.congestion(), chat.log()) else {
             return false;
         };
-        // A waker is left once for each position, however often the task is woken for other things meanwhile.
-        if position == self.awaits_room {
-            return durability.fate(position) == Fate::Open;
+        // A waker is left once for each place, however often the task is woken for other things meanwhile.
+        if position.last() == self.awaits_room {
+            return log.settlement(position) == Settlement::Open;
         }
-        let is_congested = durability.poll_settled(position, cx).is_pending();
+        let is_congested = log.poll_settled(position, cx).is_pending();
         if is_congested {
-            self.awaits_room = position;
+            self.awaits_room = position.last();
         }
         is_congested
     }
 
     fn may_read(&self) -> bool {
-        self.input.wants_more()
-            && self.talk.answering.is_none()
-            && self.talk.closing.is_none()
-            && !self.talk.quit
-            && !self.talk.output.is_full()
+        self.transport.wants_more()
+            && self.exchange.waiting.is_none()
+            && self.exchange.closing.is_none()
+            && !self.exchange.peer.has_quit()
+            && !self.exchange.output.is_full()
     }
 
     fn ending(&self) -> Option<Ending> {
-        if !self.talk.output.is_empty() {
+        if !self.exchange.output.is_empty() {
             return None;
         }
-        if let Some(reason) = self.talk.closing {
+        if let Some(reason) = self.exchange.closing {
             return Some(Ending::Told(reason));
         }
-        let said_all = self.talk.quit || self.input.is_exhausted();
-        (said_all && self.talk.answering.is_none()).then_some(Ending::Finished)
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let talk = &mut self.talk;
-        self.input
-            .poll_fill(Pin::new(&mut self.stream), cx, |bytes, ended| talk.consume(bytes, ended))
-            .map_ok(drop)
+        let said_all = self.exchange.peer.has_quit() || self.transport.is_exhausted();
+        (said_all && self.exchange.waiting.is_none()).then_some(Ending::Finished)
     }
 
     /// Writes as much as the disk and the peer allow. Returns whether more can be done by that than could before.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        let durability = self.entry.server.service.store.durability();
-        let output = &mut self.talk.output;
+        let log = self.entry.server.chat.log();
+        let output = &mut self.exchange.output;
         let (was_full, mut wrote) = (output.is_full(), false);
         loop {
-            match output.poll_write(Pin::new(&mut self.stream), durability, cx) {
+            match output.poll_write(&mut self.transport, log, cx) {
                 Poll::Ready(Ok(0)) => {
                     self.stall = None;
-                    if !output.poll_gate(durability, cx) {
+                    if !output.poll_gate(log, cx) {
                         return Ok(wrote && was_full);
                     }
                 }
@@ -313,7 +312,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(limits) = &self.entry.server.limits.slow_consumer {
             let stall = self.stall.get_or_insert_with(|| Box::new(Stall::begin(limits)));
             if stall.poll_too_slow(cx).is_ready() {
-                tracing::warn!(from = %self.talk.speaker.from(), "reads too slowly, cut off");
+                tracing::warn!(from = %self.from, "reads too slowly, cut off");
                 return Err(Ending::Told(Closing::SlowConsumer));
             }
         }
@@ -321,17 +320,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn end(mut self, ending: Ending) {
-        let (from, reason) = (self.talk.speaker.from(), ending.reason());
+        let (from, reason) = (self.from, ending.reason());
         tracing::debug!(%from, reason, "connection ended");
         if let Ending::Told(closing) = ending
             && let Some(limit) = Limit::of(closing)
         {
-            self.entry.server.service.counts.count(limit);
+            self.entry.server.chat.counts().count(limit);
         }
         match ending {
             Ending::Told(closing) => self.part(closing).await,
             // An encrypted stream has to say that this is its end.
-            Ending::Finished => drop(timeout(LAST_WORD, self.stream.shutdown()).await),
+            Ending::Finished => drop(timeout(LAST_WORD, poll_fn(|cx| self.transport.poll_close(cx))).await),
             Ending::Lost => {}
         }
     }
@@ -341,14 +340,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn part(mut self, reason: Closing) {
         let server = self.entry.server.clone();
         // Whoever waits for what this connection waited for, or had begun to take, has it now.
-        self.talk.answering = None;
+        self.exchange.waiting = None;
         if reason == Closing::SlowConsumer {
-            self.talk.output.abandon();
-            self.talk.output.push_closing(reason, self.talk.speaker.dialect());
-            let durability = server.service.store.durability();
+            self.exchange.output.abandon();
+            self.exchange.output.push_closing(reason, self.exchange.peer.language());
+            let log = server.chat.log();
             let written = poll_fn(|cx| {
-                while !self.talk.output.is_empty() {
-                    match self.talk.output.poll_write(Pin::new(&mut self.stream), durability, cx) {
+                while !self.exchange.output.is_empty() {
+                    match self.exchange.output.poll_write(&mut self.transport, log, cx) {
                         Poll::Ready(Ok(_)) => {}
                         Poll::Ready(Err(_)) => break,
                         Poll::Pending => return Poll::Pending,
@@ -358,8 +357,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             });
             timeout(LAST_WORD, written).await.ok();
         }
-        self.talk.output = Output::default();
-        if timeout(LAST_WORD, self.stream.shutdown()).await.is_err() {
+        self.exchange.output = Output::default();
+        if timeout(LAST_WORD, poll_fn(|cx| self.transport.poll_close(cx))).await.is_err() {
             return;
         }
         let (all, silence) = match reason {
@@ -367,9 +366,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             _ => (DRAIN, DRAIN_SILENCE),
         };
         let deadline = Instant::now() + all;
-        let mut chunk = vec![0; 4096];
-        while let Ok(Ok(Ok(1..))) = timeout_at(deadline, timeout(silence, self.stream.read(&mut chunk))).await
-        {
+        loop {
+            let drained = timeout(silence, poll_fn(|cx| self.transport.poll_drain(cx)));
+            if !matches!(timeout_at(deadline, drained).await, Ok(Ok(Ok(1..)))) {
+                return;
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Accepting connections, and stopping.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
@@ -24,8 +24,9 @@ use super::{
     tls::{self, Tls},
 };
 use crate::{
-    protocol::{Closing, Dialect, reply::write_closing},
-    service::Limit,
+    chat::Limit,
+    model::Closing,
+    wire::{Dispatcher, Language, text},
 };
 
 /// After an error that will not pass by itself (no file descriptor is free) the next try waits this long.
@@ -64,53 +65,79 @@ pub struct Summary {
     pub panicked: usize,
 }
 
-/// Where connections come from.
-pub struct Listeners {
-    /// What goes over these is not encrypted.
-    pub plain: TcpListener,
-    /// What goes over these is, by this certificate.
-    pub tls: Option<(TcpListener, Arc<Tls>)>,
+/// A socket on which connections are accepted.
+pub struct Endpoint {
+    /// The listening socket.
+    pub socket: TcpListener,
+    /// The certificate, if connections are encrypted.
+    pub tls: Option<Arc<Tls>>,
+    /// The language of its connections.
+    pub speaks: Speaks,
 }
 
-impl From<TcpListener> for Listeners {
-    fn from(plain: TcpListener) -> Self {
-        Listeners { plain, tls: None }
-    }
+/// The languages of endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// The line protocol.
+    Text,
 }
 
-impl Listeners {
-    /// The next connection, and how it is encrypted.
-    async fn accept(&self) -> (io::Result<(TcpStream, SocketAddr)>, Option<&Arc<Tls>>) {
-        match &self.tls {
-            None => (self.plain.accept().await, None),
-            Some((listener, tls)) => tokio::select! {
-                accepted = self.plain.accept() => (accepted, None),
-                accepted = listener.accept() => (accepted, Some(tls)),
-            },
+impl Speaks {
+    /// What a connection is sent that is closed before it has said anything.
+    fn reason(self, closing: Closing) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Speaks::Text => <text::Peer as Dispatcher>::Language::default().write_closing(closing, &mut out),
         }
+        out
     }
 }
 
-/// Serves the connections of `listeners` until `shutdown` completes; then accepts no more, answers what has arrived,
+impl From<TcpListener> for Endpoint {
+    fn from(socket: TcpListener) -> Self {
+        Endpoint { socket, tls: None, speaks: Speaks::Text }
+    }
+}
+
+/// Accepts the next connection of any endpoint. The endpoint after the last one that had a connection is asked first, so that
+/// none keeps the others waiting.
+async fn accept<'a>(
+    endpoints: &'a [Endpoint],
+    next: &mut usize,
+) -> (io::Result<(TcpStream, SocketAddr)>, &'a Endpoint) {
+    poll_fn(|cx| {
+        for step in 0..endpoints.len() {
+            let at = (*next + step) % endpoints.len();
+            if let Poll::Ready(accepted) = endpoints[at].socket.poll_accept(cx) {
+                *next = at + 1;
+                return Poll::Ready((accepted, &endpoints[at]));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Serves the connections of `endpoints` until `shutdown` completes; then accepts no more, answers what has arrived,
 /// says goodbye, and returns within 5 seconds.
 pub async fn run(
-    listeners: impl Into<Listeners>,
+    endpoints: Vec<Endpoint>,
     server: Arc<Server>,
     shutdown: impl Future<Output = ()>,
 ) -> Summary {
-    let listeners = listeners.into();
+    let mut next = 0;
     let mut shutdown = pin!(shutdown);
     let mut logged: Option<Instant> = None;
     loop {
-        let (accepted, tls) = tokio::select! {
+        let (accepted, endpoint) = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = listeners.accept() => accepted,
+            accepted = accept(&endpoints, &mut next) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                tracing::debug!(from = %peer.ip(), tls = tls.is_some(), "connected");
-                admit(stream, peer.ip(), &server, tls);
+                tracing::debug!(from = %peer.ip(), tls = endpoint.tls.is_some(), "connected");
+                admit(stream, peer.ip(), &server, endpoint);
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
@@ -125,23 +152,25 @@ pub async fn run(
             }
         }
     }
-    drop(listeners);
+    drop(endpoints);
     stop(&server).await
 }
 
 /// Serves a connection, if there may be one more.
-fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, tls: Option<&Arc<Tls>>) {
+fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpoint) {
+    let Endpoint { tls, speaks, .. } = endpoint;
     let limits = &server.limits;
     let full = server.connections() >= limits.connections;
     let Some(admission) = server.registry.admit(from, limits.per_address).filter(|_| !full) else {
-        server.service.counts.count(if full { Limit::Connections } else { Limit::ConnectionsPerAddress });
+        server.chat.counts().count(if full { Limit::Connections } else { Limit::ConnectionsPerAddress });
         tracing::warn!(%from, connections = server.connections(), "too many connections: one is refused");
         // An encrypted word would cost a handshake: what is refused is to cost little.
         if tls.is_none()
             && let Ok(turn) = server.farewells.clone().try_acquire_owned()
         {
+            let reason = speaks.reason(Closing::TooManyConnections);
             tokio::spawn(async move {
-                timeout(FAREWELL, turn_away(stream)).await.ok();
+                timeout(FAREWELL, turn_away(stream, reason)).await.ok();
                 drop(turn);
             });
         }
@@ -151,9 +180,11 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, tls: Option<&Arc
     stream.set_nodelay(true).ok();
     // Whoever watches may be silent for days: that they are gone is for the system to find out.
     keep_alive(&stream).ok();
-    match tls {
-        None => drop(tokio::spawn(Admitted { conversation: serve(stream, from, server.clone()), admission })),
-        Some(tls) => {
+    match (speaks, tls) {
+        (Speaks::Text, None) => {
+            tokio::spawn(Admitted { conversation: serve(stream, from, server.clone()), admission });
+        }
+        (Speaks::Text, Some(tls)) => {
             let conversation = Box::pin(serve_encrypted(stream, from, server.clone(), tls.clone()));
             tokio::spawn(Admitted { conversation, admission });
         }
@@ -202,12 +233,10 @@ fn serve_encrypted(
     }
 }
 
-/// Says why. What the peer has sent already is thrown away: left unread, it would be answered by a reset that eats the
-/// word.
-async fn turn_away(mut stream: TcpStream) {
-    let mut word = Vec::new();
-    write_closing(Closing::TooManyConnections, Dialect::One, &mut word);
-    if stream.write_all(&word).await.is_err() || stream.shutdown().await.is_err() {
+/// Tells the peer why it is refused. What the peer has sent is read and dropped: left unread, the system would answer it with a
+/// reset, and the peer would not see the reason.
+async fn turn_away(mut stream: TcpStream, reason: Vec<u8>) {
+    if stream.write_all(&reason).await.is_err() || stream.shutdown().await.is_err() {
         return;
     }
     let mut chunk = [0; 1024];

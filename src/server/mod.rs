@@ -7,17 +7,18 @@ mod addresses;
 mod banner;
 mod confine;
 mod connection;
+mod deadlines;
+mod exchange;
 mod file_watch;
-mod input;
+mod lines;
 mod listener;
 mod output;
 mod registry;
 mod reload;
-mod stall;
+mod slow_consumer;
 mod start;
-mod talk;
 mod tls;
-mod watchdog;
+mod transport;
 
 use std::{
     sync::{Arc, Once},
@@ -26,18 +27,20 @@ use std::{
 
 use tokio::{sync::Semaphore, time::Instant};
 
-pub use addresses::ListenError;
-pub use connection::serve;
-pub use listener::{Listeners, Summary, run};
+pub use addresses::{ListenError, bind};
+pub use connection::{serve, serve_over};
+pub use lines::Lines;
+pub use listener::{Endpoint, Speaks, Summary, run};
 pub use start::{StartError, start};
 pub use tls::{Tls, TlsError};
+pub use transport::{Frame, Sink, Transport};
 
 use self::registry::Registry;
-use crate::{config::defaults, service::Service};
+use crate::{chat::Chat, config::defaults};
 
 /// What all connections share.
 pub struct Server {
-    service: Arc<Service>,
+    chat: Arc<Chat>,
     limits: Limits,
     registry: Arc<Registry>,
     /// When it began to watch deadlines.
@@ -50,16 +53,16 @@ pub struct Server {
 impl Server {
     /// A server without connections.
     #[must_use]
-    pub fn new(service: Arc<Service>, limits: Limits) -> Arc<Self> {
+    pub fn new(chat: Arc<Chat>, limits: Limits) -> Arc<Self> {
         let (registry, watched) = (Arc::<Registry>::default(), Once::new());
         let farewells = Arc::new(Semaphore::new(listener::FAREWELLS));
-        Arc::new(Server { service, limits, registry, began: Instant::now(), watched, farewells })
+        Arc::new(Server { chat, limits, registry, began: Instant::now(), watched, farewells })
     }
 
     /// What answers its connections.
     #[must_use]
-    pub fn service(&self) -> &Arc<Service> {
-        &self.service
+    pub fn chat(&self) -> &Arc<Chat> {
+        &self.chat
     }
 
     /// How many connections are open.

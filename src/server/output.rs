@@ -1,133 +1,146 @@
-//! Replies on their way out. The one gate: a reply leaves when the position that it rests on is durable.
+//! Replies on their way out.
+//!
+//! **Invariant:** no byte leaves the server that tells of something not durable. This is the one gate: it opens each reply, and
+//! lets it out when its position is durable.
 
 use std::{
     cell::Cell,
     collections::VecDeque,
     io, mem,
-    pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::AsyncWrite;
-
+use super::transport::Transport;
 use crate::{
-    commands::{Effect, LateReply, Reply},
-    protocol::{Closing, Dialect, reply, reply::Body},
-    service::Delivery,
-    store::{Durability, Fate, Position},
+    chat::Delivery,
+    model::{At, BoxFuture, Closing, Position, Refusal},
+    store::{CommitLog, Settlement},
+    wire::{Language, Reply},
 };
 
-/// A connection that holds this many unwritten bytes is not read further,
+/// Most unwritten bytes of a connection that is read further.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// nor one that holds this many unwritten replies.
+/// Most unwritten replies of a connection that is read further.
 const MAX_REPLIES: usize = 1024;
 
-/// Room for so many bytes, and so many replies, is made with the first reply: whoever pipelines has as many again in a
-/// moment.
+/// Initial capacity of the buffer of bytes, and of that of replies. A client that pipelines fills them at once.
 const FIRST_BYTES: usize = 1024;
 const FIRST_REPLIES: usize = 16;
 
 thread_local! {
-    /// Room that a connection has given back, for the next on this thread that has something to say.
+    /// A buffer that a connection has given back, for the next one on this thread that has something to say.
     static SPARE_BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static SPARE_SEGMENTS: Cell<VecDeque<Segment>> = const { Cell::new(VecDeque::new()) };
 }
 
-/// No more than so much of it is kept.
+/// Largest buffer that is kept.
 const MAX_SPARE: usize = 16 * 1024;
 
-/// Written bytes stay in front of the buffer until there are so many of them.
+/// Number of written bytes at which they are removed from the front of the buffer.
 const COMPACT: usize = 64 * 1024;
 
-/// One reply's bytes.
-struct Segment {
-    /// How many of them are not written.
+/// The bytes of one reply.
+struct Segment<L> {
+    /// Number of bytes that are not written.
     len: usize,
     position: Position,
     delivery: Option<Box<Delivery>>,
-    dialect: Dialect,
-    /// Nobody waits for it: if what it tells of fails, it is not sent.
+    language: L,
+    /// No request waits for it: if its position fails, it is dropped.
     is_event: bool,
 }
 
-/// A reply behind one that is not known yet, or that one.
-enum Queued {
-    Known(Reply, Dialect),
-    Event(Reply),
-    Late(LateReply, Dialect),
+/// A reply that waits for an earlier one, or that is late itself.
+enum Queued<L: Language> {
+    Known(At<Reply<L::Body>>, L),
+    Event(At<L::Body>, L),
+    Closing(Closing, L),
+    Late(BoxFuture<'static, At<Reply<L::Body>>>, L),
 }
 
-impl Queued {
-    /// How many bytes it holds beside its own size.
-    fn len(&self) -> usize {
+impl<L: Language> Queued<L> {
+    /// Memory that it holds beside its own size, in bytes.
+    fn size(&self) -> usize {
         match self {
-            Queued::Known(Reply { body: Body::Rendered(bytes), .. }, _)
-            | Queued::Event(Reply { body: Body::Rendered(bytes), .. }) => bytes.len(),
-            Queued::Known(..) | Queued::Event(_) | Queued::Late(..) => 0,
+            Queued::Known(reply, _) => L::size(&reply.peek().body),
+            Queued::Event(body, _) => L::size(body.peek()),
+            Queued::Closing(..) | Queued::Late(..) => 0,
         }
     }
 }
 
 /// The replies that have not been written, in order.
-#[derive(Default)]
-pub(super) struct Output {
+pub(super) struct Output<L: Language> {
     bytes: Vec<u8>,
     written: usize,
     /// Of the bytes after `written`, how many may leave: those of the first `released` segments.
     ready: usize,
-    segments: VecDeque<Segment>,
+    segments: VecDeque<Segment<L>>,
     released: usize,
     /// The first segment was written in part.
     mid_reply: bool,
     /// Empty, or its first is late.
-    queue: VecDeque<Queued>,
+    queue: VecDeque<Queued<L>>,
     /// How many bytes are in `queue`.
     queued_bytes: usize,
-    /// The position that the task has asked to be woken for.
-    awaited: Position,
+    /// The last place of the position for which the task waits.
+    awaited: u64,
 }
 
-impl Output {
-    /// There is nothing left to write.
+impl<L: Language> Default for Output<L> {
+    fn default() -> Self {
+        Output {
+            bytes: Vec::new(),
+            written: 0,
+            ready: 0,
+            segments: VecDeque::new(),
+            released: 0,
+            mid_reply: false,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            awaited: 0,
+        }
+    }
+}
+
+impl<L: Language> Output<L> {
+    /// Whether there is nothing left to write.
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.queue.is_empty()
     }
 
-    /// There is so much that no further request is to be answered before some of it was written.
+    /// Whether no further request may be answered before some of the output was written.
     pub(super) fn is_full(&self) -> bool {
         self.segments.len() + self.queue.len() >= MAX_REPLIES
             || self.bytes.len() - self.written + self.queued_bytes >= MAX_BYTES
     }
 
     /// Appends a reply.
-    pub(super) fn push(&mut self, reply: Reply, dialect: Dialect) {
-        self.put(Queued::Known(reply, dialect));
+    pub(super) fn push(&mut self, reply: At<Reply<L::Body>>, language: L) {
+        self.put(Queued::Known(reply, language));
     }
 
     /// Appends a reply that becomes known later.
-    pub(super) fn push_late(&mut self, reply: LateReply, dialect: Dialect) {
-        self.queue.push_back(Queued::Late(reply, dialect));
+    pub(super) fn push_late(&mut self, reply: BoxFuture<'static, At<Reply<L::Body>>>, language: L) {
+        self.queue.push_back(Queued::Late(reply, language));
     }
 
     /// Appends events.
-    pub(super) fn push_event(&mut self, event: Reply) {
-        self.put(Queued::Event(event));
+    pub(super) fn push_event(&mut self, events: At<L::Body>, language: L) {
+        self.put(Queued::Event(events, language));
     }
 
-    /// Appends the last word of a connection.
-    pub(super) fn push_closing(&mut self, reason: Closing, dialect: Dialect) {
-        let mut word = Vec::new();
-        reply::write_closing(reason, dialect, &mut word);
-        self.push(Reply::new(Body::Rendered(word)), dialect);
+    /// Appends the reason why the connection is closed.
+    pub(super) fn push_closing(&mut self, reason: Closing, language: L) {
+        self.put(Queued::Closing(reason, language));
     }
 
     /// Puts what is not late at the end.
-    fn put(&mut self, known: Queued) {
+    fn put(&mut self, known: Queued<L>) {
         if self.queue.is_empty() {
             self.append(known);
         } else {
-            self.queued_bytes += known.len();
+            self.queued_bytes += known.size();
             self.queue.push_back(known);
         }
     }
@@ -143,37 +156,38 @@ impl Output {
         self.bytes.truncate(self.written + self.ready);
     }
 
-    /// Asks the late replies at the front of the queue. Returns whether one became known.
+    /// Polls the late replies at the front of the queue. Returns whether one became known.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.queue.len();
         while let Some(mut first) = self.queue.pop_front() {
-            if let Queued::Late(reply, dialect) = &mut first {
-                let Poll::Ready((body, position)) = reply.as_mut().poll(cx) else {
+            if let Queued::Late(reply, language) = &mut first {
+                let Poll::Ready(reply) = reply.as_mut().poll(cx) else {
                     self.queue.push_front(first);
                     break;
                 };
-                first = Queued::Known(Reply::new(body).at(position), *dialect);
+                first = Queued::Known(reply, *language);
             } else {
-                self.queued_bytes -= first.len();
+                self.queued_bytes -= first.size();
             }
             self.append(first);
         }
         self.queue.len() < before
     }
 
-    /// Writes once what may leave. `Ready` with the number of bytes: 0 if none may; `Pending` if the socket is full.
+    /// Writes once what may leave. `Ready` with the number of bytes, 0 if none may; `Pending` if the transport takes no more.
     pub(super) fn poll_write(
         &mut self,
-        stream: Pin<&mut impl AsyncWrite>,
-        durability: &Durability,
+        transport: &mut impl Transport,
+        log: &CommitLog,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.release(durability);
+        self.release(log);
         if self.ready == 0 {
             return Poll::Ready(Ok(0));
         }
         let offered = &self.bytes[self.written..self.written + self.ready];
-        let taken = ready!(stream.poll_write(cx, offered))?;
+        let lengths = self.segments.iter().take(self.released).map(|segment| segment.len);
+        let taken = ready!(transport.poll_write(cx, offered, lengths))?;
         if taken == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -181,44 +195,49 @@ impl Output {
         Poll::Ready(Ok(taken))
     }
 
-    /// Asks to be woken when more may leave. Returns whether more may leave already.
-    pub(super) fn poll_gate(&mut self, durability: &Durability, cx: &mut Context<'_>) -> bool {
+    /// Registers the task to be woken when more may leave. Returns whether more may leave already.
+    pub(super) fn poll_gate(&mut self, log: &CommitLog, cx: &mut Context<'_>) -> bool {
         let Some(held) = self.segments.get(self.released) else {
             return false;
         };
-        if held.position == self.awaited {
+        // A waker is left once for each place.
+        if held.position.last() == self.awaited {
             return false;
         }
-        self.awaited = held.position;
-        durability.poll_settled(held.position, cx).is_ready()
+        self.awaited = held.position.last();
+        log.poll_settled(held.position, cx).is_ready()
     }
 
-    /// Lets the replies leave whose positions are durable. One that rests on what failed says so instead.
-    fn release(&mut self, durability: &Durability) {
+    /// Lets the replies leave whose positions are durable. A reply whose position has failed becomes a refusal.
+    fn release(&mut self, log: &CommitLog) {
         while let Some(segment) = self.segments.get_mut(self.released) {
-            match durability.fate(segment.position) {
-                Fate::Open => break,
-                Fate::Durable => {
+            match log.settlement(segment.position) {
+                Settlement::Open => break,
+                Settlement::Durable => {
                     self.ready += segment.len;
                     self.released += 1;
                 }
-                Fate::Failed(refusal) => {
-                    let at = self.written + self.ready;
-                    let bytes = at..at + segment.len;
-                    if segment.is_event {
-                        self.bytes.drain(bytes);
-                        self.segments.remove(self.released);
-                        continue;
-                    }
-                    let mut error = Vec::new();
-                    Body::Refused(refusal).write(segment.dialect, &mut error);
-                    segment.len = error.len();
-                    segment.position = Position::START;
-                    segment.delivery = None;
-                    self.bytes.splice(bytes, error);
-                }
+                Settlement::Failed(refusal) => self.refuse(refusal),
             }
         }
+    }
+
+    /// Puts a refusal in the place of the first reply that may not leave; drops it if it is an event.
+    fn refuse(&mut self, refusal: Refusal) {
+        let segment = &mut self.segments[self.released];
+        let at = self.written + self.ready;
+        let bytes = at..at + segment.len;
+        if segment.is_event {
+            self.bytes.drain(bytes);
+            self.segments.remove(self.released);
+            return;
+        }
+        let mut error = Vec::new();
+        segment.language.write_refusal(refusal, &mut error);
+        segment.len = error.len();
+        segment.position = Position::START;
+        segment.delivery = None;
+        self.bytes.splice(bytes, error);
     }
 
     /// `taken` bytes were written.
@@ -252,50 +271,44 @@ impl Output {
         }
     }
 
-    /// A connection without replies under way holds no memory for them.
+    /// Gives the memory back: a connection that has nothing to say holds none.
     fn give_back(&mut self) {
-        let (mut bytes, segments) = (mem::take(&mut self.bytes), mem::take(&mut self.segments));
+        let mut bytes = mem::take(&mut self.bytes);
         if (FIRST_BYTES..=MAX_SPARE).contains(&bytes.capacity()) {
             bytes.clear();
             SPARE_BYTES.set(bytes);
         }
-        if segments.capacity() <= MAX_SPARE / size_of::<Segment>() {
-            SPARE_SEGMENTS.set(segments);
-        }
+        self.segments = VecDeque::new();
     }
 
-    /// Puts what is known into the bytes.
-    fn append(&mut self, known: Queued) {
-        let (reply, dialect, is_event) = match known {
-            Queued::Known(reply, dialect) => (reply, dialect, false),
-            Queued::Event(event) => (event, Dialect::Two, true),
+    /// Renders what is known, at the end of the bytes.
+    fn append(&mut self, known: Queued<L>) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE_BYTES.take();
+            self.bytes.reserve(FIRST_BYTES);
+        }
+        let before = self.bytes.len();
+        let (position, delivery, language, is_event) = match known {
+            Queued::Known(reply, language) => {
+                let (Reply { body, delivery }, position) = reply.open_at_gate();
+                language.write(body, &mut self.bytes);
+                (position, delivery, language, false)
+            }
+            Queued::Event(events, language) => {
+                let (events, position) = events.open_at_gate();
+                language.write(events, &mut self.bytes);
+                (position, None, language, true)
+            }
+            Queued::Closing(reason, language) => {
+                language.write_closing(reason, &mut self.bytes);
+                (Position::START, None, language, false)
+            }
             Queued::Late(..) => return,
         };
-        let before = self.bytes.len();
         if self.segments.capacity() == 0 {
-            self.segments = SPARE_SEGMENTS.take();
             self.segments.reserve(FIRST_REPLIES);
         }
-        match reply.body {
-            Body::Rendered(bytes) if before == 0 => self.bytes = bytes,
-            body => {
-                if self.bytes.capacity() == 0 {
-                    self.bytes = SPARE_BYTES.take();
-                    self.bytes.reserve(FIRST_BYTES);
-                }
-                body.write(dialect, &mut self.bytes);
-            }
-        }
-        let delivery = match reply.effect {
-            Effect::Deliver(delivery) => Some(delivery),
-            _ => None,
-        };
-        self.segments.push_back(Segment {
-            len: self.bytes.len() - before,
-            position: reply.position,
-            delivery,
-            dialect,
-            is_event,
-        });
+        let len = self.bytes.len() - before;
+        self.segments.push_back(Segment { len, position, delivery, language, is_event });
     }
 }

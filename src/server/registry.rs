@@ -14,8 +14,8 @@ use std::{
 use slab::Slab;
 use tokio::{sync::Notify, time::Instant};
 
-use super::watchdog::Deadline;
-use crate::service::Origin;
+use super::deadlines::Deadline;
+use crate::chat::Origin;
 
 /// What all connections are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use std::{
 use tokio::signal::unix::Signal;
 
 use super::file_watch::Reloads;
-use crate::service::{Change, Service};
+use crate::chat::{Change, Chat};
 
 /// What tells that a file was replaced or written.
 #[derive(PartialEq, Eq)]
@@ -27,9 +27,9 @@ fn stamp(file: &Path) -> Option<Stamp> {
 }
 
 /// Keeps the users as the file is, until the runtime ends: after each signal, and when it changes.
-pub(super) fn keep_current(service: &Arc<Service>, file: &Path, hangup: Signal) {
+pub(super) fn keep_current(chat: &Arc<Chat>, file: &Path, hangup: Signal) {
     let mut reloads = Reloads::new(&[file], "users file", hangup);
-    let (service, file) = (service.clone(), file.to_owned());
+    let (chat, file) = (chat.clone(), file.to_owned());
     tokio::spawn(async move {
         let mut seen = stamp(&file);
         loop {
@@ -37,14 +37,14 @@ pub(super) fn keep_current(service: &Arc<Service>, file: &Path, hangup: Signal) 
             // Other files of the folder change, too.
             let now = stamp(&file);
             if std::mem::replace(&mut seen, now) != seen || asked {
-                reload(&service, asked).await;
+                reload(&chat, asked).await;
             }
         }
     });
 }
 
-async fn reload(service: &Arc<Service>, asked: bool) {
-    match service.reload_users().await {
+async fn reload(chat: &Arc<Chat>, asked: bool) {
+    match chat.reload_users().await {
         // What the server has written itself is no news.
         Ok(change) if change == Change::default() && !asked => {}
         Ok(Change { added, removed, passwords }) => {

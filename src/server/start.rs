@@ -22,8 +22,8 @@ use super::{
     reload, run, tls,
 };
 use crate::{
+    chat::{self, Chat, Clock, Rate, Tries},
     config::{Durability, LogFormat, ServerArgs, StoreKind},
-    service::{self, Clock, Rate, Service, Tries},
     store::{self, Store},
     users::{self, Directory, Users, UsersFileError, password_policy},
 };
@@ -85,31 +85,35 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     let users = Directory::of_file(loaded.users, args.files.users.clone());
     let store = open_store(args)?;
     let described = store.describe();
-    let (limits, service_limits) = limits(args);
-    let service = Arc::new(Service::new(users, store.clone(), Clock::default(), service_limits));
+    let (limits, chat_limits) = limits(args);
+    let chat = Arc::new(Chat::new(users, store.clone(), Clock::default(), chat_limits));
 
     let runtime = runtime(args.network_threads)?;
     let ended: Result<(), StartError> = runtime.block_on(async {
-        service.begin_anew(&service.users.all()).await;
-        let listeners = addresses.listen(args)?;
+        chat.begin_anew(&chat.users().all()).await;
+        let endpoints = addresses.listen(args)?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let tls = listeners.tls.as_ref().map(|(at, tls)| at.local_addr().map(|at| (at, tls.fingerprint())));
+        let encrypted = endpoints.iter().find_map(|endpoint| Some((endpoint, endpoint.tls.clone()?)));
+        let tls = encrypted.map(|(endpoint, tls)| {
+            endpoint.socket.local_addr().map(|at| (at, tls.fingerprint())).map(|shown| (shown, tls))
+        });
+        let (tls, certificate) = tls.transpose()?.unzip();
         let banner = Banner {
-            address: listeners.plain.local_addr()?,
-            tls: tls.transpose()?,
-            users: &service.users.now(),
+            address: endpoints[0].socket.local_addr()?,
+            tls,
+            users: &chat.users().now(),
             users_file: &args.files.users,
             store: described,
             confinement: confinement.to_string(),
         }
         .to_string();
-        reload::keep_current(&service, &args.files.users, signal(SignalKind::hangup())?);
-        if let Some((_, tls)) = &listeners.tls {
+        reload::keep_current(&chat, &args.files.users, signal(SignalKind::hangup())?);
+        if let Some(tls) = &certificate {
             tls::keep_current(tls, signal(SignalKind::hangup())?);
         }
         // Whoever started the server may have closed its output: no reason not to serve.
         write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush()).ok();
-        let summary = run(listeners, Server::new(service.clone(), limits), stop_on(signals)).await;
+        let summary = run(endpoints, Server::new(chat.clone(), limits), stop_on(signals)).await;
         tracing::info!(dropped = summary.dropped, "stopped");
         Ok(())
     });
@@ -122,7 +126,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 /// What serves connections, on so many threads.
 fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
     // One core is left to what writes the store, and to who sends from this machine.
-    let mut builder = match threads.map_or_else(service::spare_cores, usize::from) {
+    let mut builder = match threads.map_or_else(chat::spare_cores, usize::from) {
         // Nothing is handed from thread to thread, and nobody has to be woken for it.
         1 => Builder::new_current_thread(),
         threads => {
@@ -163,9 +167,9 @@ fn confine_to_files(args: &ServerArgs) -> Confinement {
     confine(&own, &read)
 }
 
-fn limits(args: &ServerArgs) -> (Limits, service::Limits) {
+fn limits(args: &ServerArgs) -> (Limits, chat::Limits) {
     if args.no_limits {
-        return (Limits::NONE, service::Limits::NONE);
+        return (Limits::NONE, chat::Limits::NONE);
     }
     let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
     let silence = Duration::from_secs(args.slow_consumer);
@@ -181,7 +185,7 @@ fn limits(args: &ServerArgs) -> (Limits, service::Limits) {
     let requests = Some(Rate { per_second: args.request_rate, burst: args.request_burst });
     let tries = Tries { account: args.login_tries, address: args.login_tries_per_address };
     let (tries, logins_waiting) = (Some(tries), args.login_queue);
-    (server, service::Limits { requests, tries, logins_waiting, ..service::Limits::default() })
+    (server, chat::Limits { requests, tries, logins_waiting, ..chat::Limits::default() })
 }
 
 fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {

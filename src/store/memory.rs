@@ -9,19 +9,22 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::{
-    BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Outcome, Page,
-    Position, Receipt, RoomEntry, SessionRecord, Store, Stored, rooms::Rooms, sorted::begin_after,
+    Acknowledged, Change, CommitLog, Cursors, Membership, Messages, Observer, Reading, Receipt, RoomEntry,
+    Rooms, SessionRecord, Sessions, Store, rooms, sorted::begin_after,
 };
-use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};
+use crate::model::{
+    At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, Refusal, RoomName,
+    Stored, Timestamp, TokenDigest, UserName,
+};
 
 /// A map of inboxes behind a mutex.
 ///
 /// The mutex is the standard library's: it is held for a few hundred nanoseconds, never across an `await`.
 pub struct Memory {
     state: Mutex<State>,
-    durability: Arc<Durability>,
+    log: Arc<CommitLog>,
     inbox_limit: usize,
-    listener: OnceLock<Arc<dyn Listener>>,
+    observer: OnceLock<Arc<dyn Observer>>,
 }
 
 #[derive(Default)]
@@ -35,7 +38,7 @@ struct State {
     /// Who has ever exchanged a message with whom.
     partners: HashMap<UserName, HashSet<UserName>>,
     room_messages: HashMap<RoomName, Vec<MessageId>>,
-    rooms: Rooms,
+    rooms: rooms::Rooms,
     keys: HashMap<UserName, HashMap<Box<str>, MessageId>>,
 }
 
@@ -67,11 +70,22 @@ impl Memory {
     /// An empty store that refuses a message when `inbox_limit` wait in its recipient's inbox.
     #[must_use]
     pub fn new(inbox_limit: usize) -> Self {
-        Memory { state: Mutex::default(), durability: Arc::default(), inbox_limit, listener: OnceLock::new() }
+        Memory { state: Mutex::default(), log: Arc::default(), inbox_limit, observer: OnceLock::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it is held")
+    }
+
+    fn observer_wants_messages(&self) -> bool {
+        self.observer.get().is_some_and(|observer| observer.wants_messages())
+    }
+
+    /// Reports a change. To be called while the state is locked, so that changes are reported in their order.
+    fn report(&self, change: Change) {
+        if let Some(observer) = self.observer.get() {
+            observer.changed(change);
+        }
     }
 }
 
@@ -134,12 +148,17 @@ impl State {
         let mut messages: Vec<_> = ids.take(limit + 1).filter_map(|id| self.message(id)).cloned().collect();
         let more = messages.len() > limit;
         messages.truncate(limit);
-        Page { messages, more, position: Position::START }
+        Page { messages, more, cursor: MessageId(0) }
     }
 
     fn inbox(&self, user: &UserName, asked: MessageId, limit: usize) -> Page {
+        let cursor = self.inboxes.get(user).map_or(MessageId(0), Inbox::upto);
+        Page { cursor, ..self.waiting(user, cursor.max(asked), limit) }
+    }
+
+    /// A page of the messages to a user after number `lower`.
+    fn waiting(&self, user: &UserName, lower: MessageId, limit: usize) -> Page {
         let inbox = self.inboxes.get(user);
-        let lower = inbox.map_or(MessageId(0), Inbox::upto).max(asked);
         let direct = inbox.map(|Inbox { direct, .. }| direct.range(begin_after(direct, lower)..).copied());
         let mut stays = self.rooms.stays_past(user, lower).peekable();
         if let (Some(direct), None) = (direct.clone(), stays.peek()) {
@@ -170,30 +189,29 @@ impl State {
     }
 }
 
-/// Nothing in memory waits for a disk.
-fn known<T>(result: Result<T, Refusal>) -> Receipt<T> {
-    Receipt::Known(Outcome { result, position: Position::START })
+/// A write or read in memory is done at once, and depends on nothing.
+fn done<T>(value: T) -> MaybeReady<'static, At<T>> {
+    MaybeReady::Ready(At::start(value))
 }
 
-impl Store for Memory {
+impl Messages for Memory {
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
-        // Allocated before the lock is taken.
+        // Allocate before taking the lock, to hold it for a shorter time.
         let text = message.text.into();
-        let result = self.lock().append(&message, text, self.inbox_limit);
-        if matches!(result, Ok(Stored { duplicate: false, .. }))
-            && let Some(listener) = self.listener.get().filter(|listener| listener.is_listening())
-        {
-            listener.stored(message.to);
+        let mut state = self.lock();
+        let result = state.append(&message, text, self.inbox_limit);
+        if matches!(result, Ok(Stored { duplicate: false, .. })) && self.observer_wants_messages() {
+            self.report(Change::Stored { to: message.to.clone() });
         }
-        known(result)
+        done(result)
     }
 
     fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-        known(self.lock().repeated(&message))
+        done(self.lock().repeated(&message))
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
-        Look::Found(Ok(self.lock().inbox(user, after, limit)))
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
+        done(Ok(self.lock().inbox(user, after, limit)))
     }
 
     fn history<'a>(
@@ -202,71 +220,12 @@ impl Store for Memory {
         with: &'a Recipient,
         before: Option<MessageId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
-        Box::pin(ready(Ok(self.lock().history(user, with, before, limit))))
+    ) -> Reading<'a, Page> {
+        done(Ok(self.lock().history(user, with, before, limit)))
     }
 
-    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>> {
-        Box::pin(ready(Ok((self.lock().message(id).cloned(), Position::START))))
-    }
-
-    fn acknowledge(&self, user: &UserName, upto: MessageId, _: usize, at: Timestamp) -> Position {
-        let mut state = self.lock();
-        let inbox = state.inboxes.entry(user.clone()).or_default();
-        if inbox.upto() < upto {
-            inbox.cursors.push((upto, at));
-            let taken = inbox.direct.partition_point(|id| *id <= upto);
-            inbox.direct.drain(..taken);
-        }
-        Position::START
-    }
-
-    fn cursor(&self, user: &UserName) -> Cursor {
-        let upto = self.lock().inboxes.get(user).map_or(MessageId(0), Inbox::upto);
-        Cursor { upto, position: Position::START }
-    }
-
-    fn acknowledged_at<'a>(
-        &'a self,
-        user: &'a UserName,
-        id: MessageId,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>> {
-        let state = self.lock();
-        let cursors = state.inboxes.get(user).map_or(&[][..], |inbox| &inbox.cursors);
-        let at = cursors.get(cursors.partition_point(|(upto, _)| *upto < id)).map(|(_, at)| *at);
-        Box::pin(ready(Ok(at)))
-    }
-
-    fn join(&self, user: &UserName, room: &RoomName) -> Position {
-        let mut state = self.lock();
-        if state.rooms.membership(user, room) != Membership::Current {
-            let from = state.next_id();
-            state.rooms.join(user, room, from);
-        }
-        Position::START
-    }
-
-    fn leave(&self, user: &UserName, room: &RoomName) -> Position {
-        let mut state = self.lock();
-        let until = state.next_id();
-        state.rooms.leave(user, room, until);
-        Position::START
-    }
-
-    fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
-        (self.lock().rooms.membership(user, room), Position::START)
-    }
-
-    fn count_rooms(&self, user: &UserName) -> usize {
-        self.lock().rooms.count(user)
-    }
-
-    fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) {
-        (self.lock().rooms.list(user), Position::START)
-    }
-
-    fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
-        (self.lock().rooms.members(room, at), Position::START)
+    fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> {
+        done(Ok(self.lock().message(id).cloned()))
     }
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
@@ -277,39 +236,122 @@ impl Store for Memory {
         Box::pin(ready(all.into_iter().collect()))
     }
 
-    fn subscribe(&self, listener: Arc<dyn Listener>) {
-        self.listener.set(listener).ok();
-    }
-
-    fn promise(&self) -> &'static str {
-        "none"
-    }
-
     fn inbox_limit(&self) -> usize {
         self.inbox_limit
     }
+}
 
-    // A session does not outlive the process, and while it runs the service holds it.
-    fn open_session(&self, _: SessionRecord) -> Position {
-        Position::START
+impl Cursors for Memory {
+    fn acknowledge(
+        &self,
+        user: &UserName,
+        from: MessageId,
+        upto: MessageId,
+        at: Timestamp,
+    ) -> Receipt<Acknowledged> {
+        let mut state = self.lock();
+        let inbox = state.inboxes.entry(user.clone()).or_default();
+        let cursor = inbox.upto();
+        if cursor != from || upto <= from {
+            return done(Ok(Acknowledged { moved: false, cursor }));
+        }
+        inbox.cursors.push((upto, at));
+        let taken = inbox.direct.partition_point(|id| *id <= upto);
+        let taken: Vec<_> = inbox.direct.drain(..taken).collect();
+        let delivered = if self.observer_wants_messages() {
+            let messages = taken.iter().filter_map(|id| state.message(*id));
+            messages.map(|message| (message.from.clone(), message.id)).collect()
+        } else {
+            Arc::default()
+        };
+        self.report(Change::Acknowledged { user: user.clone(), upto, at, delivered });
+        done(Ok(Acknowledged { moved: true, cursor: upto }))
+    }
+
+    fn cursor(&self, user: &UserName) -> At<MessageId> {
+        At::start(self.lock().inboxes.get(user).map_or(MessageId(0), Inbox::upto))
+    }
+
+    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
+        let state = self.lock();
+        let cursors = state.inboxes.get(user).map_or(&[][..], |inbox| &inbox.cursors);
+        done(Ok(cursors.get(cursors.partition_point(|(upto, _)| *upto < id)).map(|(_, at)| *at)))
+    }
+}
+
+impl Rooms for Memory {
+    fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        let mut state = self.lock();
+        if state.rooms.membership(user, room) != Membership::Current {
+            let from = state.next_id();
+            state.rooms.join(user, room, from);
+            self.report(Change::Joined { user: user.clone(), room: room.clone() });
+        }
+        done(Ok(()))
+    }
+
+    fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        let mut state = self.lock();
+        let until = state.next_id();
+        if state.rooms.leave(user, room, until).is_some() {
+            self.report(Change::Left { user: user.clone(), room: room.clone() });
+        }
+        done(Ok(()))
+    }
+
+    fn membership(&self, user: &UserName, room: &RoomName) -> At<Membership> {
+        At::start(self.lock().rooms.membership(user, room))
+    }
+
+    fn count_rooms(&self, user: &UserName) -> usize {
+        self.lock().rooms.count(user)
+    }
+
+    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
+        At::start(self.lock().rooms.list(user))
+    }
+
+    fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {
+        At::start(self.lock().rooms.members(room, at))
+    }
+}
+
+/// Sessions do not outlive the process, so nothing is stored: they are only reported.
+impl Sessions for Memory {
+    fn open_session(&self, session: SessionRecord) -> Receipt<()> {
+        let _state = self.lock();
+        self.report(Change::SessionOpened(session));
+        done(Ok(()))
     }
 
     fn touch_session(&self, _: &TokenDigest, _: Timestamp) {}
 
-    fn end_session(&self, _: &TokenDigest) -> Position {
-        Position::START
+    fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
+        let _state = self.lock();
+        self.report(Change::SessionEnded(*digest));
+        done(Ok(()))
     }
 
     fn sessions(&self) -> Vec<SessionRecord> {
         Vec::new()
+    }
+}
+
+impl Store for Memory {
+    fn subscribe(&self, observer: Arc<dyn Observer>) {
+        self.observer.set(observer).ok();
+    }
+
+    fn log(&self) -> &Arc<CommitLog> {
+        &self.log
     }
 
     fn congestion(&self) -> Option<Position> {
         None
     }
 
-    fn durability(&self) -> &Arc<Durability> {
-        &self.durability
+    fn promise(&self) -> &'static str {
+        "none"
     }
 
     fn describe(&self) -> String {

@@ -1,16 +1,16 @@
-//! What must survive: messages, how far each inbox was read, sessions. Who may do what is not known here.
+//! What must survive: messages, how far each inbox was read, rooms, sessions. This module does not know who may do what.
 //!
 //! [`Store`] is the contract that every store keeps; [`Sqlite`] is on disk, [`Memory`] is not.
 
-mod durability;
+mod commit_log;
 mod memory;
 mod rooms;
 mod sorted;
 mod sqlite;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-pub use durability::{Durability, Fate, Position};
+pub use commit_log::{CommitLog, Settlement};
 pub use memory::Memory;
 pub use rooms::{Membership, RoomEntry};
 pub use sqlite::{
@@ -18,255 +18,217 @@ pub use sqlite::{
     database, name_usage,
 };
 
-use crate::protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName};
+use crate::model::{
+    At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, Recipient, RoomName,
+    Stored, Timestamp, TokenDigest, UserName,
+};
 
-/// A future that owns or borrows what it needs.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// What a store returns for a write: its outcome, or a future of it.
+pub type Receipt<T> = MaybeReady<'static, Outcome<T>>;
 
-/// A message's number. Numbers only grow; the first is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub u64);
+/// What a store returns for a read: the result, or a future of it. The error is
+/// [`Refusal::Internal`](crate::model::Refusal::Internal) if it cannot be read.
+pub type Reading<'a, T> = MaybeReady<'a, Outcome<T>>;
 
-/// What a store is asked to keep.
-#[derive(Clone, Copy)]
-pub struct NewMessage<'a> {
-    /// The sender's user name.
-    pub from: &'a UserName,
-    /// For whom. That there is such a user, or that the sender is in that room, is the caller's to know.
-    pub to: &'a Recipient,
-    /// The text, not empty.
-    pub text: &'a str,
-    /// The sender's idempotency key: a second message of this sender with it is never stored.
-    pub key: Option<&'a str>,
-    /// When the server took it.
-    pub at: Timestamp,
-}
-
-/// A message that is kept.
-#[derive(Clone)]
-pub struct Message {
-    /// Its number.
-    pub id: MessageId,
-    /// When the server took it.
-    pub at: Timestamp,
-    /// The sender's user name.
-    pub from: UserName,
-    /// For whom.
-    pub to: Recipient,
-    /// The text.
-    pub text: Arc<str>,
-}
-
-/// That a message is kept.
+/// Result of an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
-    /// Its number.
-    pub id: MessageId,
-    /// When the server took it.
-    pub at: Timestamp,
-    /// It was there already, under the same key and with the same content.
-    pub duplicate: bool,
-}
-
-/// A part of an inbox or of a conversation.
-pub struct Page {
-    /// Oldest first.
-    pub messages: Vec<Message>,
-    /// There are more on that side to which the page was cut.
-    pub more: bool,
-    /// What must be durable before anybody may be told of them, or of their absence.
-    pub position: Position,
-}
-
-/// How far an inbox was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    /// Messages up to this one have left the inbox; 0 if none has.
-    pub upto: MessageId,
-    /// What must be durable before anybody may be told of it.
-    pub position: Position,
-}
-
-/// Hears of messages.
-pub trait Listener: Send + Sync {
-    /// Whether anybody wants to hear of anything. Asked for each commit.
-    fn is_listening(&self) -> bool;
-
-    /// Messages for that recipient have become durable. Returns soon: a writer calls it.
-    fn stored(&self, to: &Recipient);
+pub struct Acknowledged {
+    /// Whether this acknowledgement has moved the cursor.
+    pub moved: bool,
+    /// Where the cursor is now.
+    pub cursor: MessageId,
 }
 
 /// What a store keeps of a session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {
     /// SHA-256 of its token.
     pub digest: TokenDigest,
-    /// Whose it is.
+    /// The user who logged in.
     pub user: UserName,
-    /// When it began.
+    /// When it was opened.
     pub created: Timestamp,
-    /// When it was used last, to within an hour.
+    /// When it was last used, to within an hour.
     pub used: Timestamp,
-    /// Its number among the user's; 0 if it was made before sessions had one.
+    /// Its number among the user's sessions; 0 if it is from a time when sessions had no numbers.
     pub number: u32,
 }
 
-/// The result of a write, and what must be durable before anybody may be told of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Outcome<T> {
-    /// What became of it, should the position become durable.
-    pub result: Result<T, Refusal>,
-    /// The position that it rests on.
-    pub position: Position,
+/// A change that has become durable. Changes are reported in the order of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// There are new messages for this user or room. One report may stand for many messages.
+    Stored {
+        /// The recipient.
+        to: Recipient,
+    },
+    /// A cursor has moved: messages have left an inbox.
+    Acknowledged {
+        /// The user whose inbox it is.
+        user: UserName,
+        /// The new cursor.
+        upto: MessageId,
+        /// When it moved.
+        at: Timestamp,
+        /// Sender and number of each message that has left the inbox and was sent to the user directly, not to a room. Empty
+        /// if the observer did not want deliveries when the cursor moved.
+        delivered: Arc<[(UserName, MessageId)]>,
+    },
+    /// A user has joined a room.
+    Joined {
+        /// The user.
+        user: UserName,
+        /// The room.
+        room: RoomName,
+    },
+    /// A user has left a room.
+    Left {
+        /// The user.
+        user: UserName,
+        /// The room.
+        room: RoomName,
+    },
+    /// A session was opened.
+    SessionOpened(SessionRecord),
+    /// A session has ended.
+    SessionEnded(TokenDigest),
 }
 
-/// What a store gives for a write, at once: the outcome, or the promise of one.
-pub enum Receipt<T> {
-    /// The outcome is known already.
-    Known(Outcome<T>),
-    /// It becomes known later.
-    Late(BoxFuture<'static, Outcome<T>>),
+/// Receives the changes of a store.
+pub trait Observer: Send + Sync {
+    /// Whether the observer wants [`Change::Stored`] and the deliveries in [`Change::Acknowledged`]. Asked for each commit.
+    fn wants_messages(&self) -> bool;
+
+    /// Called for each change, in the order of the log. The caller may hold a lock of the store and delay its commits: this must
+    /// return soon, and must not call the store.
+    fn changed(&self, change: Change);
 }
 
-/// What a store gives for a look: what was found, at once if that takes no disk. To be awaited in any case.
-pub enum Look<'a, T> {
-    /// Known already.
-    Found(Result<T, Refusal>),
-    /// Being read.
-    Reading(BoxFuture<'a, Result<T, Refusal>>),
-}
-
-impl<'a, T: Send + 'a> IntoFuture for Look<'a, T> {
-    type Output = Result<T, Refusal>;
-    type IntoFuture = BoxFuture<'a, Self::Output>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        match self {
-            Look::Found(found) => Box::pin(std::future::ready(found)),
-            Look::Reading(found) => found,
-        }
-    }
-}
-
-/// The contract.
-///
-/// - **Order.** Messages that one caller appends one after the other get growing numbers, and every inbox gives
-///   its messages in the order of their numbers.
-/// - **At once.** No method waits for a disk, a network or another thread. Writes take effect for every later
-///   call in the same moment, durable or not; what rests on them says so by its [`Position`].
-/// - **Durability.** When [`durability`](Store::durability) reports a position durable, everything up to it
-///   outlives the process, as far as the store promises that at all. When it reports it failed, everything that
-///   was not durable by then is as if it had not been asked for.
-/// - **Once.** A key names one message of its sender, whatever happens at the same time.
-/// - **Late outcomes.** A [`Receipt`] may be [`Late`](Receipt::Late), and late ones may resolve in another order
-///   than they were given out.
-pub trait Store: Send + Sync + 'static {
-    /// Keeps a message and puts it at the end of its recipient's inbox.
+/// Messages, and where they are found.
+pub trait Messages {
+    /// Stores a message at the end of its recipient's inbox.
     ///
-    /// Refuses with [`Refusal::KeyReused`] (the key names a message with another recipient or text), or else
-    /// [`Refusal::InboxFull`]; a repeated message with its key is answered as it was the first time.
+    /// Refuses with [`KeyReused`](crate::model::Refusal::KeyReused) if the key belongs to a message with another recipient or
+    /// text, and otherwise with [`InboxFull`](crate::model::Refusal::InboxFull). A message that was stored before under the
+    /// same key gets the first outcome again.
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored>;
 
-    /// What [`append`](Store::append) would answer if the message's key was used before; `None` if it was not, or
-    /// there is no key. Keeps nothing.
+    /// Outcome that [`append`](Messages::append) would have if the message's key was used before; `None` if it was not, or if
+    /// there is no key. Stores nothing.
     fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>>;
 
-    /// At most `limit` messages of the user's inbox after number `after`, the oldest of them. They stay there.
+    /// Reads the oldest messages of a user's inbox after number `after`, at most `limit`. They stay in the inbox.
     ///
-    /// An inbox has the messages to the user and those that others sent to rooms while the user was in them, after the
-    /// user's cursor. (A message whose key may have been used before ends the page until that is known.)
-    ///
-    /// # Errors
-    /// [`Refusal::Internal`] if they cannot be read.
-    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page>;
+    /// An inbox has, after the user's cursor, the messages to the user and those that others sent to rooms while the user was
+    /// in them. A message whose key is still being looked up ends the page.
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page>;
 
-    /// At most `limit` messages of a conversation before number `before`, the newest of them: between two users, or
-    /// in a room while the user was in it.
-    ///
-    /// # Errors
-    /// [`Refusal::Internal`] if they cannot be read.
+    /// Reads the newest messages of a conversation before number `before`, at most `limit`: between two users, or in a room
+    /// while the user was in it.
     fn history<'a>(
         &'a self,
         user: &'a UserName,
         with: &'a Recipient,
         before: Option<MessageId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>>;
+    ) -> Reading<'a, Page>;
 
-    /// The message of that number, if there is one, and what must be durable before anybody may be told.
-    ///
-    /// # Errors
-    /// [`Refusal::Internal`] if it cannot be read.
-    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>>;
+    /// Reads a message by its number.
+    fn message(&self, id: MessageId) -> Reading<'_, Option<Message>>;
 
-    /// Takes the messages up to and including `upto` out of the user's inbox; `direct` of them are to the user, not
-    /// to a room.
-    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position;
-
-    /// How far the user's inbox was read.
-    fn cursor(&self, user: &UserName) -> Cursor;
-
-    /// When the user's cursor passed a message, if it has.
-    ///
-    /// # Errors
-    /// [`Refusal::Internal`] if it cannot be read.
-    fn acknowledged_at<'a>(
-        &'a self,
-        user: &'a UserName,
-        id: MessageId,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>>;
-
-    /// The user is in the room from the next message on; makes the room if there is none. Once is as good as twice.
-    fn join(&self, user: &UserName, room: &RoomName) -> Position;
-
-    /// The user is not in the room from the next message on.
-    fn leave(&self, user: &UserName, room: &RoomName) -> Position;
-
-    /// What the user is to the room, and what must be durable before anybody may be told.
-    fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position);
-
-    /// How many rooms the user is in.
-    fn count_rooms(&self, user: &UserName) -> usize;
-
-    /// All rooms by name, as the user sees them, and what must be durable before that is told.
-    fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position);
-
-    /// Who is in the room, or was when that message came, by name; and what must be durable before that is told.
-    fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position);
-
-    /// With whom the user is in a room or has ever exchanged a message, by name.
+    /// Users with whom the user is in a room or has ever exchanged a message, by name.
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>>;
 
-    /// From now on `listener` hears of every message that becomes durable. There is one listener, and it is set once.
-    fn subscribe(&self, listener: Arc<dyn Listener>);
+    /// Most messages that may wait in one inbox, those to rooms not counted.
+    fn inbox_limit(&self) -> usize;
+}
 
-    /// Keeps a session. (Where there is no space for it, it lasts as long as the process: its position is durable.)
-    fn open_session(&self, session: SessionRecord) -> Position;
+/// How far each inbox was read.
+pub trait Cursors {
+    /// Moves the user's cursor from `from` to `upto`, so that the messages up to `upto` leave the inbox.
+    ///
+    /// Does nothing if the cursor is not at `from`, or not before `upto`: another reader was faster. A cursor stops before a
+    /// message whose key is still being looked up.
+    fn acknowledge(
+        &self,
+        user: &UserName,
+        from: MessageId,
+        upto: MessageId,
+        at: Timestamp,
+    ) -> Receipt<Acknowledged>;
 
-    /// Keeps when a session was used last.
+    /// The user's cursor: the last message that has left the inbox; 0 if none has.
+    fn cursor(&self, user: &UserName) -> At<MessageId>;
+
+    /// When the user's cursor passed a message; `None` if it has not.
+    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>>;
+}
+
+/// Rooms, and who is in them.
+pub trait Rooms {
+    /// Puts the user into the room, from the next message on. Creates the room if there is none. Has no effect if the user is
+    /// in it.
+    fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()>;
+
+    /// Takes the user out of the room, from the next message on. Has no effect if the user is not in it.
+    fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()>;
+
+    /// Relation of the user to the room.
+    fn membership(&self, user: &UserName, room: &RoomName) -> At<Membership>;
+
+    /// Number of rooms that the user is in.
+    fn count_rooms(&self, user: &UserName) -> usize;
+
+    /// All rooms by name, with the user's relation to each.
+    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>>;
+
+    /// Users who are in the room or, with `at`, who were in it when that message was sent; by name.
+    fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>>;
+}
+
+/// Sessions.
+pub trait Sessions {
+    /// Stores a session. (If there is no space for it, it counts as stored, and lasts as long as the process.)
+    fn open_session(&self, session: SessionRecord) -> Receipt<()>;
+
+    /// Stores when a session was last used. It may be lost.
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp);
 
-    /// Forgets a session.
-    fn end_session(&self, digest: &TokenDigest) -> Position;
+    /// Removes a session.
+    fn end_session(&self, digest: &TokenDigest) -> Receipt<()>;
 
-    /// The sessions that were kept when the store was opened.
+    /// The sessions that were stored when the store was opened.
     fn sessions(&self) -> Vec<SessionRecord>;
+}
 
-    /// So much waits to be written that no more should be asked for until this position is settled.
+/// The contract of a store.
+///
+/// - **Order.** Messages that one caller appends one after the other get growing numbers, and every inbox returns its messages
+///   in the order of their numbers.
+/// - **No waiting.** No method blocks on a disk, a network or another thread.
+/// - **Effect.** A write is visible to every later call of the same handle when its receipt is ready. The position of a value
+///   says which writes it depends on.
+/// - **Durability.** When [`log`](Store::log) reports a position durable, the writes in it outlive the process, as far as the
+///   store promises that at all. When it reports a position failed, the writes that failed have been undone.
+/// - **Once.** A key names one message of its sender, whatever happens at the same time.
+/// - **Late outcomes.** Any receipt may be [`Late`](MaybeReady::Late), and late ones may resolve in another order than the calls.
+/// - **Changes.** The observer learns of every durable change, its own writes included, not before it is durable.
+pub trait Store: Messages + Cursors + Rooms + Sessions + Send + Sync + 'static {
+    /// Sets the observer. There is one, and it is set once, before the first write.
+    fn subscribe(&self, observer: Arc<dyn Observer>);
+
+    /// Reports which positions are durable.
+    fn log(&self) -> &Arc<CommitLog>;
+
+    /// The position that must be settled before more should be asked for; `None` if the queue of writes has room.
     fn congestion(&self) -> Option<Position>;
-
-    /// Which positions are durable.
-    fn durability(&self) -> &Arc<Durability>;
 
     /// What an OK promises: `fsync`, `os` or `none`.
     fn promise(&self) -> &'static str;
 
-    /// How many messages may wait in one inbox, those to rooms not counted.
-    fn inbox_limit(&self) -> usize;
-
-    /// How the store is called at start, and what it promises: one line.
+    /// Describes the store and what it promises, in one line for the banner.
     fn describe(&self) -> String;
 
-    /// Writes everything that is queued, and ends. Blocks.
+    /// Writes everything that is queued, and closes the store. Blocks.
     fn close(&self);
 }

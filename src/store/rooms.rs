@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 
-use super::{MessageId, Position};
-use crate::protocol::{RoomName, UserName};
+use crate::model::{MessageId, RoomName, UserName};
 
 /// A stay in a room, as an interval of message numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +63,8 @@ pub(super) struct Rooms {
     by_name: BTreeMap<RoomName, Room>,
     /// The rooms that each user is or was in.
     of_user: HashMap<UserName, BTreeSet<RoomName>, RandomState>,
-    /// Position that must be durable before a reply may depend on the latest change.
-    pub(super) position: Position,
+    /// Place in the log of the latest change; 0 if there was none.
+    pub(super) place: u64,
 }
 
 fn is_open(stays: &[Span]) -> bool {

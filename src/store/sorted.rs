@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::MessageId;
+use crate::model::MessageId;
 
 /// Returns the index of the first number in `ids`, which must be sorted, that is greater than `id`.
 ///

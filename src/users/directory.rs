@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use arc_swap::{ArcSwap, Guard};
 
 use super::{Password, PasswordHash, User, Users};
-use crate::protocol::UserName;
+use crate::model::UserName;
 
 /// The users who exist now.
 pub struct Directory {

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     files::{self, ReplaceError},
-    protocol::UserName,
+    model::UserName,
 };
 
 /// Why the file was not changed. It is as it was.

@@ -7,7 +7,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use super::{Password, PasswordHash, User, Users};
-use crate::protocol::{Secret, UserName};
+use crate::model::{Secret, UserName};
 
 /// Why a users file cannot be used. It never shows text of the file, which may be a password.
 #[derive(Debug, Error)]

@@ -15,7 +15,7 @@ pub use directory::Directory;
 pub use file::{Loaded, UsersFileError, load, parse};
 pub use password::{Memory, PasswordHash, PasswordHashError, hash, hash_in, verify};
 
-use crate::protocol::{Recipient, UserName};
+use crate::model::{Recipient, UserName};
 
 /// One user: a person or a device.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub enum Password {
     /// An argon2id hash.
     Hashed(PasswordHash),
     /// The password in clear text. It is accepted, with a warning at start.
-    Plain(crate::protocol::Secret),
+    Plain(crate::model::Secret),
 }
 
 impl Password {

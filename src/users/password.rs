@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use super::Password;
-use crate::protocol::Secret;
+use crate::model::Secret;
 
 /// A valid argon2id hash, as a PHC string.
 #[derive(PartialEq, Eq)]

@@ -4,7 +4,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{Memory, Password, User, verify};
-use crate::protocol::Secret;
+use crate::model::Secret;
 
 /// Least length of a new password, in characters.
 ///

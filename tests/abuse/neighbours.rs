@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chat_service::{protocol::Secret, users};
+use chat_service::{model::Secret, users};
 use serde_json::Value;
 
 use super::{ALONE, Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chat_service::{protocol::Secret, users};
+use chat_service::{model::Secret, users};
 
 use super::{ALONE, Sender, holds_once, short_or_long};
 use crate::support::{CHEAP_HASH, program::Program, users_toml};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 /// What became of a send, as far as its client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Settlement {
     /// No answer, or one that leaves it open.
     Unknown,
     Acknowledged,
@@ -15,7 +15,7 @@ enum Fate {
 /// A log of invocations, answers and deliveries.
 #[derive(Default)]
 pub(crate) struct History {
-    sends: HashMap<String, Fate>,
+    sends: HashMap<String, Settlement>,
     /// For each inbox and sender the numbers that came, in order.
     came: HashMap<(String, String), Vec<u64>>,
     seen: HashSet<String>,
@@ -50,15 +50,15 @@ fn parse(text: &str) -> Option<(&str, u64, &str)> {
 
 impl History {
     pub(crate) fn invoked(&mut self, text: &str) {
-        self.sends.insert(text.to_owned(), Fate::Unknown);
+        self.sends.insert(text.to_owned(), Settlement::Unknown);
     }
 
     pub(crate) fn acknowledged(&mut self, text: &str) {
-        self.sends.insert(text.to_owned(), Fate::Acknowledged);
+        self.sends.insert(text.to_owned(), Settlement::Acknowledged);
     }
 
     pub(crate) fn refused(&mut self, text: &str) {
-        self.sends.insert(text.to_owned(), Fate::Refused);
+        self.sends.insert(text.to_owned(), Settlement::Refused);
     }
 
     /// Something that must not be, whatever else happens.
@@ -67,7 +67,7 @@ impl History {
     }
 
     pub(crate) fn count_acknowledged(&self) -> usize {
-        self.sends.values().filter(|fate| **fate == Fate::Acknowledged).count()
+        self.sends.values().filter(|fate| **fate == Settlement::Acknowledged).count()
     }
 
     /// Messages of one sender that an `inbox` reply gave, in its order.
@@ -82,7 +82,7 @@ impl History {
             }
             match self.sends.get(text) {
                 None => self.convict(format!("unexpected: {text:?} was never sent")),
-                Some(Fate::Refused) => self.convict(format!("unexpected: {text:?} was refused")),
+                Some(Settlement::Refused) => self.convict(format!("unexpected: {text:?} was refused")),
                 Some(_) => {}
             }
             if self.seen.contains(text) {
@@ -107,7 +107,7 @@ impl History {
 
     /// What is wrong, after every inbox was drained.
     pub(crate) fn verdict(&self) -> Vec<String> {
-        let acknowledged = self.sends.iter().filter(|(_, fate)| **fate == Fate::Acknowledged);
+        let acknowledged = self.sends.iter().filter(|(_, fate)| **fate == Settlement::Acknowledged);
         let lost = acknowledged.filter(|(text, _)| !self.seen.contains(*text));
         let mut all = self.convictions.clone();
         all.extend(lost.map(|(text, _)| format!("lost: {text:?}")));

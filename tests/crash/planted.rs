@@ -12,12 +12,15 @@ use std::{
 };
 
 use chat_service::{
-    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
+    chat::{Chat, Clock, Limits},
+    model::{
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, Recipient,
+        RoomName, Stored, Timestamp, TokenDigest, UserName,
+    },
     server::{self, Server},
-    service::{Clock, Limits, Service},
     store::{
-        BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Options,
-        Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Sqlite, Store, Stored,
+        Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Options, Reading, Receipt,
+        RoomEntry, SessionRecord, Sessions, Sqlite, Store,
     },
     users,
 };
@@ -41,71 +44,103 @@ struct Planted {
     store: Sqlite,
     fault: Fault,
     /// Nothing is ever waited for here.
-    durability: Arc<Durability>,
+    log: Arc<CommitLog>,
     appended: AtomicU64,
 }
 
 impl Planted {
-    fn position(&self, position: Position) -> Position {
-        if self.fault == Fault::Early { Position::START } else { position }
+    /// The outcome of the store, which depends on nothing if replies leave early.
+    fn outcome<T>(fault: Fault, outcome: Outcome<T>) -> Outcome<T> {
+        if fault == Fault::Early { At::start(outcome.open_at_gate().0) } else { outcome }
+    }
+
+    fn receipt<T: Send + 'static>(&self, receipt: Receipt<T>) -> Receipt<T> {
+        let fault = self.fault;
+        receipt.map(move |outcome| Self::outcome(fault, outcome))
     }
 }
 
-impl Store for Planted {
+impl Messages for Planted {
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
         let number = self.appended.fetch_add(1, Ordering::Relaxed);
         if self.fault == Fault::Dropped && number % 50 == 7 {
             let stored = Stored { id: MessageId(number), at: message.at, duplicate: false };
-            return Receipt::Known(Outcome { result: Ok(stored), position: Position::START });
+            return MaybeReady::Ready(At::start(Ok(stored)));
         }
-        let early = self.fault == Fault::Early;
-        match self.store.append(message) {
-            Receipt::Late(outcome) if early => {
-                Receipt::Late(Box::pin(async move { Outcome { position: Position::START, ..outcome.await } }))
-            }
-            receipt => receipt,
-        }
+        self.receipt(self.store.append(message))
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
-        Look::Reading(Box::pin(async move {
-            let mut page = self.store.inbox(user, after, limit).await?;
-            page.position = self.position(page.position);
-            if self.fault == Fault::Swapped
-                && let Some(at) = page.messages.windows(2).position(|pair| pair[0].from == pair[1].from)
-            {
-                page.messages.swap(at, at + 1);
-            }
-            Ok(page)
-        }))
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
+        self.store.inbox(user, after, limit).map(|page| {
+            Self::outcome(self.fault, page).map_ok(|mut page| {
+                if self.fault == Fault::Swapped
+                    && let Some(at) = page.messages.windows(2).position(|pair| pair[0].from == pair[1].from)
+                {
+                    page.messages.swap(at, at + 1);
+                }
+                page
+            })
+        })
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId, taken: usize, at: Timestamp) -> Position {
-        self.position(self.store.acknowledge(user, upto, taken, at))
+    forward!(@ store reads);
+}
+
+impl Cursors for Planted {
+    fn acknowledge(
+        &self,
+        user: &UserName,
+        from: MessageId,
+        upto: MessageId,
+        at: Timestamp,
+    ) -> Receipt<Acknowledged> {
+        self.receipt(self.store.acknowledge(user, from, upto, at))
     }
 
-    fn open_session(&self, session: SessionRecord) -> Position {
-        self.position(self.store.open_session(session))
+    fn cursor(&self, user: &UserName) -> At<MessageId> {
+        self.store.cursor(user)
+    }
+
+    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
+        self.store.acknowledged_at(user, id)
+    }
+}
+
+impl Sessions for Planted {
+    fn open_session(&self, session: SessionRecord) -> Receipt<()> {
+        self.receipt(self.store.open_session(session))
     }
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
         self.store.touch_session(digest, used);
     }
 
-    fn end_session(&self, digest: &TokenDigest) -> Position {
-        self.position(self.store.end_session(digest))
+    fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
+        self.receipt(self.store.end_session(digest))
     }
 
     fn sessions(&self) -> Vec<SessionRecord> {
         self.store.sessions()
     }
+}
 
-    fn durability(&self) -> &Arc<Durability> {
-        if self.fault == Fault::Early { &self.durability } else { self.store.durability() }
+impl Store for Planted {
+    fn subscribe(&self, observer: Arc<dyn Observer>) {
+        self.store.subscribe(observer);
     }
 
-    forward!(store: find_repeated, reads, rooms, subscribe, congestion, facts);
+    fn log(&self) -> &Arc<CommitLog> {
+        if self.fault == Fault::Early { &self.log } else { self.store.log() }
+    }
+
+    fn congestion(&self) -> Option<Position> {
+        self.store.congestion()
+    }
+
+    forward!(@ store facts);
 }
+
+forward!(Planted, store: Rooms);
 
 const FAULT: &str = "CHAT_TEST_PLANTED_FAULT";
 const DATA: &str = "CHAT_TEST_PLANTED_DATA";
@@ -123,16 +158,20 @@ fn serve_with_a_planted_fault() {
         .expect("a fault");
     let options = Options { inbox_limit: usize::MAX, ..Options::default() };
     let store = Sqlite::open(Path::new(&data), &options).expect("a store");
-    let planted = Planted { store, fault, durability: Arc::default(), appended: AtomicU64::new(0) };
+    let planted = Planted { store, fault, log: Arc::default(), appended: AtomicU64::new(0) };
     let users = users::parse(&load::users_toml(), "users.toml").expect("users").users;
-    let service = Service::new(users, Arc::new(planted), Clock::default(), Limits::NONE);
+    let chat = Chat::new(users, Arc::new(planted), Clock::default(), Limits::NONE);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         writeln!(std::io::stdout(), "\nserves on {address}").expect("told");
-        server::run(listener, Server::new(Arc::new(service), server::Limits::NONE), std::future::pending())
-            .await;
+        server::run(
+            vec![listener.into()],
+            Server::new(Arc::new(chat), server::Limits::NONE),
+            std::future::pending(),
+        )
+        .await;
     });
 }
 

@@ -1,71 +1,62 @@
-//! Stores that are others but for a few methods.
+//! Stores that differ from another one in a few methods.
 
-/// Methods of `Store` as the field `inner` has them.
+/// Implements traits of a store by a field: `forward!(Type, field: Cursors, Rooms)`. `forward!(@field methods)` are the methods of
+/// a part of [`Messages`](chat_service::store::Messages) or [`Store`](chat_service::store::Store).
 macro_rules! forward {
-    ($inner:tt: $($method:ident),* $(,)?) => { $( crate::support::forward::forward!(@ $inner $method); )* };
-    (@ $inner:tt append) => {
-        fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> { self.$inner.append(message) }
+    ($type:ty, $inner:tt: $($trait:ident),* $(,)?) => {
+        $( crate::support::forward::forward!(# $type, $inner, $trait); )*
     };
-    (@ $inner:tt find_repeated) => {
-        fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-            self.$inner.find_repeated(message)
+    (# $type:ty, $inner:tt, Cursors) => {
+        impl chat_service::store::Cursors for $type {
+            fn acknowledge(
+                &self, user: &UserName, from: MessageId, upto: MessageId, at: Timestamp,
+            ) -> Receipt<Acknowledged> { self.$inner.acknowledge(user, from, upto, at) }
+            fn cursor(&self, user: &UserName) -> At<MessageId> { self.$inner.cursor(user) }
+            fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
+                self.$inner.acknowledged_at(user, id)
+            }
         }
     };
-    (@ $inner:tt acknowledge) => {
-        fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
-            self.$inner.acknowledge(user, upto, direct, at)
+    (# $type:ty, $inner:tt, Rooms) => {
+        impl chat_service::store::Rooms for $type {
+            fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> { self.$inner.join(user, room) }
+            fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()> { self.$inner.leave(user, room) }
+            crate::support::forward::forward!(@ $inner room_reads);
         }
     };
-    (@ $inner:tt sessions) => {
-        fn open_session(&self, session: SessionRecord) -> Position { self.$inner.open_session(session) }
-        fn touch_session(&self, digest: &TokenDigest, used: Timestamp) { self.$inner.touch_session(digest, used); }
-        fn end_session(&self, digest: &TokenDigest) -> Position { self.$inner.end_session(digest) }
-        fn sessions(&self) -> Vec<SessionRecord> { self.$inner.sessions() }
-    };
-    (@ $inner:tt inbox) => {
-        fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
-            self.$inner.inbox(user, after, limit)
+    (# $type:ty, $inner:tt, Sessions) => {
+        impl chat_service::store::Sessions for $type {
+            fn open_session(&self, session: SessionRecord) -> Receipt<()> { self.$inner.open_session(session) }
+            fn touch_session(&self, digest: &TokenDigest, used: Timestamp) { self.$inner.touch_session(digest, used); }
+            fn end_session(&self, digest: &TokenDigest) -> Receipt<()> { self.$inner.end_session(digest) }
+            fn sessions(&self) -> Vec<SessionRecord> { self.$inner.sessions() }
         }
     };
-    (@ $inner:tt reads) => {
-        fn history<'a>(
-            &'a self, user: &'a UserName, with: &'a Recipient, before: Option<MessageId>, limit: usize,
-        ) -> BoxFuture<'a, Result<Page, Refusal>> { self.$inner.history(user, with, before, limit) }
-        fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>> {
-            self.$inner.message(id)
-        }
-        fn cursor(&self, user: &UserName) -> Cursor { self.$inner.cursor(user) }
-        fn acknowledged_at<'a>(
-            &'a self, user: &'a UserName, id: MessageId,
-        ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>> { self.$inner.acknowledged_at(user, id) }
-        fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
-            self.$inner.acquaintances(user)
-        }
-    };
-    (@ $inner:tt rooms) => {
-        fn join(&self, user: &UserName, room: &RoomName) -> Position { self.$inner.join(user, room) }
-        fn leave(&self, user: &UserName, room: &RoomName) -> Position { self.$inner.leave(user, room) }
-        fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
+    (@ $inner:tt room_reads) => {
+        fn membership(&self, user: &UserName, room: &RoomName) -> At<Membership> {
             self.$inner.membership(user, room)
         }
         fn count_rooms(&self, user: &UserName) -> usize { self.$inner.count_rooms(user) }
-        fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) { self.$inner.rooms(user) }
-        fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
+        fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> { self.$inner.rooms(user) }
+        fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {
             self.$inner.members(room, at)
         }
     };
-    (@ $inner:tt subscribe) => {
-        fn subscribe(&self, listener: std::sync::Arc<dyn Listener>) { self.$inner.subscribe(listener); }
-    };
-    (@ $inner:tt durability) => {
-        fn durability(&self) -> &std::sync::Arc<Durability> { self.$inner.durability() }
-    };
-    (@ $inner:tt congestion) => {
-        fn congestion(&self) -> Option<Position> { self.$inner.congestion() }
+    (@ $inner:tt reads) => {
+        fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+            self.$inner.find_repeated(message)
+        }
+        fn history<'a>(
+            &'a self, user: &'a UserName, with: &'a Recipient, before: Option<MessageId>, limit: usize,
+        ) -> Reading<'a, Page> { self.$inner.history(user, with, before, limit) }
+        fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> { self.$inner.message(id) }
+        fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+            self.$inner.acquaintances(user)
+        }
+        fn inbox_limit(&self) -> usize { self.$inner.inbox_limit() }
     };
     (@ $inner:tt facts) => {
         fn promise(&self) -> &'static str { self.$inner.promise() }
-        fn inbox_limit(&self) -> usize { self.$inner.inbox_limit() }
         fn describe(&self) -> String { format!("not {}", self.$inner.describe()) }
         fn close(&self) { self.$inner.close(); }
     };

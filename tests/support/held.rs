@@ -1,15 +1,18 @@
 //! A store whose writes become durable when the test says so, and whose receipts may resolve late.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use chat_service::{
-    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
+    model::{
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, Refusal,
+        RoomName, Stored, Timestamp, TokenDigest, UserName,
+    },
     store::{
-        BoxFuture, Cursor, Durability, Fate, Listener, Look, Membership, Memory, Message, MessageId,
-        NewMessage, Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        Acknowledged, Change, CommitLog, Cursors, Membership, Memory, Messages, Observer, Reading, Receipt,
+        RoomEntry, SessionRecord, Sessions, Settlement, Store,
     },
 };
 use tokio::sync::oneshot;
@@ -19,45 +22,79 @@ use super::forward::forward;
 /// Memory behind a log that the test moves on by hand.
 pub(crate) struct Held {
     memory: Memory,
-    durability: Arc<Durability>,
+    log: Arc<CommitLog>,
     head: AtomicU64,
-    /// The position after which the queue has room again; 0 if it has.
+    /// Changes that are not durable yet.
+    changes: Arc<Changes>,
+    /// The place at which the queue has room again; 0 if it has room.
     congested: AtomicU64,
     /// Appends resolve only when the test resolves them.
     late: AtomicBool,
     unresolved: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
+#[derive(Default)]
+struct Changes {
+    observer: OnceLock<Arc<dyn Observer>>,
+    held: Mutex<Vec<Change>>,
+}
+
+impl Observer for Changes {
+    fn wants_messages(&self) -> bool {
+        self.observer.get().is_some_and(|observer| observer.wants_messages())
+    }
+
+    fn changed(&self, change: Change) {
+        self.held.lock().expect("nothing panics while it is held").push(change);
+    }
+}
+
+impl Changes {
+    fn take(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.held.lock().expect("nothing panics while it is held"))
+    }
+}
+
 impl Held {
     pub(crate) fn new() -> Arc<Self> {
+        let (memory, changes) = (Memory::new(10_000), Arc::<Changes>::default());
+        memory.subscribe(changes.clone());
         Arc::new(Held {
-            memory: Memory::new(10_000),
-            durability: Arc::default(),
+            memory,
+            log: Arc::default(),
             head: AtomicU64::new(0),
+            changes,
             congested: AtomicU64::new(0),
             late: AtomicBool::new(false),
             unresolved: Mutex::default(),
         })
     }
 
-    /// Everything so far is durable now.
+    /// Makes everything so far durable.
     pub(crate) fn commit(&self) {
-        self.durability.advance(self.head());
+        let changes = self.changes.take();
+        self.log.advance(self.writes());
+        for change in changes {
+            if let Some(observer) = self.changes.observer.get() {
+                observer.changed(change);
+            }
+        }
     }
 
-    /// Everything that is not durable never will be.
+    /// Fails everything that is not durable.
     pub(crate) fn fail(&self, cause: Refusal) {
-        self.durability.fail(self.head(), cause);
+        self.changes.take();
+        self.log.fail(self.writes(), cause);
     }
 
-    /// How many writes it was asked for.
+    /// Number of writes so far.
     pub(crate) fn writes(&self) -> u64 {
-        self.head().0
+        self.head.load(Ordering::Relaxed)
     }
 
-    /// From now on the queue is full until everything that was asked for so far is settled.
+    /// From now on the queue is full, until everything so far is settled.
     pub(crate) fn congest(&self) {
-        self.congested.store(self.next().0, Ordering::Relaxed);
+        self.congested.store(self.next().last(), Ordering::Relaxed);
     }
 
     /// From now on appends resolve late.
@@ -70,7 +107,7 @@ impl Held {
         self.lock().remove(index).send(()).expect("somebody waits");
     }
 
-    /// How many appends have not resolved.
+    /// Number of appends that have not resolved.
     pub(crate) fn unresolved(&self) -> usize {
         self.lock().len()
     }
@@ -80,53 +117,69 @@ impl Held {
     }
 
     fn head(&self) -> Position {
-        Position(self.head.load(Ordering::Relaxed))
+        Position::at(self.writes())
     }
 
     fn next(&self) -> Position {
-        Position(self.head.fetch_add(1, Ordering::Relaxed) + 1)
+        Position::at(self.head.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The receipt of a write in memory, at the next place.
+    fn write<T: Send + 'static>(&self, receipt: Receipt<T>) -> Receipt<T> {
+        let position = self.next();
+        receipt.map(move |outcome| outcome.after(position))
     }
 }
 
-impl Store for Held {
+impl Messages for Held {
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
-        let Receipt::Known(Outcome { result, .. }) = self.memory.append(message) else {
-            unreachable!("memory knows at once")
-        };
-        let outcome = Outcome { result, position: self.next() };
+        let receipt = self.write(self.memory.append(message));
         if !self.late.load(Ordering::Relaxed) {
-            return Receipt::Known(outcome);
+            return receipt;
         }
         let (resolve, resolved) = oneshot::channel();
         self.lock().push(resolve);
-        Receipt::Late(Box::pin(async move {
+        MaybeReady::Late(Box::pin(async move {
             resolved.await.expect("the test resolves it");
-            outcome
+            receipt.await
         }))
     }
 
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-        self.memory.find_repeated(message)
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
+        let head = self.head();
+        self.memory.inbox(user, after, limit).map(move |page| page.after(head))
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
-        let Look::Found(page) = self.memory.inbox(user, after, limit) else {
-            unreachable!("memory knows at once")
-        };
-        Look::Found(page.map(|page| Page { position: self.head(), ..page }))
+    forward!(@ memory reads);
+}
+
+impl Cursors for Held {
+    fn acknowledge(
+        &self,
+        user: &UserName,
+        from: MessageId,
+        upto: MessageId,
+        at: Timestamp,
+    ) -> Receipt<Acknowledged> {
+        self.write(self.memory.acknowledge(user, from, upto, at))
     }
 
-    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
-        let _ = self.memory.acknowledge(user, upto, direct, at);
-        self.next()
+    fn cursor(&self, user: &UserName) -> At<MessageId> {
+        self.memory.cursor(user)
     }
 
-    fn open_session(&self, _: SessionRecord) -> Position {
-        self.next()
+    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
+        self.memory.acknowledged_at(user, id)
+    }
+}
+
+impl Sessions for Held {
+    fn open_session(&self, session: SessionRecord) -> Receipt<()> {
+        self.write(self.memory.open_session(session))
     }
 
-    fn end_session(&self, _: &TokenDigest) -> Position {
-        self.next()
+    fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
+        self.write(self.memory.end_session(digest))
     }
 
     fn touch_session(&self, _: &TokenDigest, _: Timestamp) {}
@@ -134,16 +187,23 @@ impl Store for Held {
     fn sessions(&self) -> Vec<SessionRecord> {
         Vec::new()
     }
+}
 
-    fn durability(&self) -> &Arc<Durability> {
-        &self.durability
+impl Store for Held {
+    fn subscribe(&self, observer: Arc<dyn Observer>) {
+        self.changes.observer.set(observer).ok();
+    }
+
+    fn log(&self) -> &Arc<CommitLog> {
+        &self.log
     }
 
     fn congestion(&self) -> Option<Position> {
-        let position = Position(self.congested.load(Ordering::Relaxed));
-        (self.durability.fate(position) == Fate::Open).then_some(position)
+        let position = Position::at(self.congested.load(Ordering::Relaxed));
+        (self.log.settlement(position) == Settlement::Open).then_some(position)
     }
 
-    // Messages are told of when they are stored in memory: what watches waits for their position by itself.
-    forward!(memory: reads, rooms, subscribe, facts);
+    forward!(@ memory facts);
 }
+
+forward!(Held, memory: Rooms);

@@ -12,15 +12,15 @@ pub(crate) mod subject;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chat_service::{
-    protocol::Timestamp,
+    chat::{self, Chat, Clock},
+    model::Timestamp,
     server::{self, Limits, Server, Summary},
-    service::{self, Clock, Service},
     store::{Memory, Store},
     users::{self, Directory, Users},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::oneshot,
     task::JoinHandle,
     time::{sleep, timeout},
@@ -58,7 +58,7 @@ pub(crate) struct Setup {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    pub(crate) service_limits: service::Limits,
+    pub(crate) chat_limits: chat::Limits,
     pub(crate) users: Directory,
 }
 
@@ -69,7 +69,7 @@ impl Default for Setup {
             limits: Limits::default(),
             clock: Clock::default(),
             // The hashes of tests are weak on purpose.
-            service_limits: service::Limits { renews_hashes: false, ..service::Limits::default() },
+            chat_limits: chat::Limits { renews_hashes: false, ..chat::Limits::default() },
             users: sample_users().into(),
         }
     }
@@ -78,22 +78,20 @@ impl Default for Setup {
 impl Setup {
     /// A server without a listener, for connections in memory.
     pub(crate) fn server(self) -> Arc<Server> {
-        Server::new(
-            Arc::new(Service::new(self.users, self.store, self.clock, self.service_limits)),
-            self.limits,
-        )
+        Server::new(Arc::new(Chat::new(self.users, self.store, self.clock, self.chat_limits)), self.limits)
     }
 
     /// A server on a free port.
+    #[expect(clippy::unused_async, reason = "it must be called in a runtime, as its callers are")]
     pub(crate) async fn start(self) -> TestServer {
         let server = self.server();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = server::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             stopped.await.ok();
         };
-        let running = tokio::spawn(server::run(listener, server.clone(), shutdown));
+        let running = tokio::spawn(server::run(vec![listener.into()], server.clone(), shutdown));
         TestServer { address, server, stop, running }
     }
 }

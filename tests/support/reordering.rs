@@ -1,18 +1,21 @@
-//! A store that resolves every receipt late, out of order between inboxes: the least that the contract allows.
+//! A store that resolves every receipt late and out of order between inboxes: the least that the contract allows.
 
 use std::sync::Arc;
 
 use chat_service::{
-    protocol::{Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
+    model::{
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, RoomName,
+        Stored, Timestamp, TokenDigest, UserName,
+    },
     store::{
-        BoxFuture, Cursor, Durability, Listener, Look, Membership, Memory, Message, MessageId, NewMessage,
-        Outcome, Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, Reading, Receipt,
+        RoomEntry, Rooms, SessionRecord, Sessions, Store,
     },
 };
 
 use super::forward::forward;
 
-/// Memory whose answers take their time.
+/// Memory whose outcomes take their time.
 pub(crate) struct Reordering(Memory);
 
 impl Reordering {
@@ -21,36 +24,95 @@ impl Reordering {
     }
 }
 
-/// The same outcome, after as many turns of the runtime as the text has an odd or even first byte.
-fn late<T: Send + 'static>(receipt: Receipt<T>, turns: u8) -> Receipt<T> {
-    Receipt::Late(Box::pin(async move {
+/// The same outcome, after some turns of the runtime.
+fn late<'a, T: Send + 'a>(value: MaybeReady<'a, T>, turns: u8) -> MaybeReady<'a, T> {
+    MaybeReady::Late(Box::pin(async move {
         for _ in 0..turns % 5 {
             tokio::task::yield_now().await;
         }
-        let outcome: Outcome<T> = match receipt {
-            Receipt::Known(outcome) => outcome,
-            Receipt::Late(outcome) => outcome.await,
-        };
-        outcome
+        value.await
     }))
 }
 
-impl Store for Reordering {
+/// A number of turns that depends on a name.
+fn turns(name: &str) -> u8 {
+    name.bytes().fold(0, u8::wrapping_add)
+}
+
+impl Messages for Reordering {
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
-        let turns = message.to.bytes().fold(0, u8::wrapping_add);
-        late(self.0.append(message), turns)
+        late(self.0.append(message), turns(message.to))
     }
 
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-        late(self.0.find_repeated(message), 3)
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
+        late(self.0.inbox(user, after, limit), 1)
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
-        Look::Reading(Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.0.inbox(user, after, limit).await
-        }))
+    forward!(@ 0 reads);
+}
+
+impl Cursors for Reordering {
+    fn acknowledge(
+        &self,
+        user: &UserName,
+        from: MessageId,
+        upto: MessageId,
+        at: Timestamp,
+    ) -> Receipt<Acknowledged> {
+        late(self.0.acknowledge(user, from, upto, at), turns(user))
     }
 
-    forward!(0: acknowledge, congestion, sessions, reads, rooms, subscribe, durability, facts);
+    fn cursor(&self, user: &UserName) -> At<MessageId> {
+        self.0.cursor(user)
+    }
+
+    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
+        late(self.0.acknowledged_at(user, id), 2)
+    }
+}
+
+impl Rooms for Reordering {
+    fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        late(self.0.join(user, room), turns(room))
+    }
+
+    fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        late(self.0.leave(user, room), turns(room) + 1)
+    }
+
+    forward!(@ 0 room_reads);
+}
+
+impl Sessions for Reordering {
+    fn open_session(&self, session: SessionRecord) -> Receipt<()> {
+        late(self.0.open_session(session), 3)
+    }
+
+    fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
+        self.0.touch_session(digest, used);
+    }
+
+    fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
+        late(self.0.end_session(digest), 2)
+    }
+
+    fn sessions(&self) -> Vec<SessionRecord> {
+        self.0.sessions()
+    }
+}
+
+impl Store for Reordering {
+    fn subscribe(&self, observer: Arc<dyn Observer>) {
+        self.0.subscribe(observer);
+    }
+
+    fn log(&self) -> &Arc<CommitLog> {
+        self.0.log()
+    }
+
+    fn congestion(&self) -> Option<Position> {
+        self.0.congestion()
+    }
+
+    forward!(@ 0 facts);
 }

@@ -3,8 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use chat_service::{
-    protocol::{Recipient, Refusal, RoomName, Timestamp, UserName},
-    store::{Durable, Memory, MessageId, NewMessage, Options, Outcome, Page, Receipt, Sqlite, Store, Stored},
+    model::{
+        MaybeReady, MessageId, NewMessage, Outcome, Page, Recipient, Refusal, RoomName, Stored, Timestamp,
+        UserName,
+    },
+    store::{Acknowledged, Durable, Membership, Memory, Options, Sqlite, Store},
 };
 use tempfile::TempDir;
 
@@ -94,29 +97,48 @@ impl Subject {
         self.settle(self.store.append(message)).await
     }
 
-    pub(crate) async fn settle<T>(&self, receipt: Receipt<T>) -> Result<T, Refusal> {
-        let Outcome { result, position } = match receipt {
-            Receipt::Known(outcome) => outcome,
-            Receipt::Late(outcome) => outcome.await,
-        };
-        self.store.durability().settled(position).await?;
-        result
+    pub(crate) async fn settle<T: Send>(&self, outcome: MaybeReady<'_, Outcome<T>>) -> Result<T, Refusal> {
+        self.store.log().durable(outcome.await).await
+    }
+
+    pub(crate) async fn page(&self, user: &str, after: u64, limit: usize) -> Page {
+        self.settle(self.store.inbox(&name(user), MessageId(after), limit)).await.expect("readable")
     }
 
     pub(crate) async fn inbox(&self, user: &str, limit: usize) -> Vec<(u64, String)> {
-        let user = name(user);
-        let page = self.store.inbox(&user, MessageId(0), limit).await.expect("readable");
-        self.store.durability().settled(page.position).await.expect("durable");
+        let page = self.page(user, 0, limit).await;
         page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
     }
 
-    /// Takes out what a page of that limit shows.
+    /// Acknowledges up to a message. Returns whether that has moved the cursor.
+    pub(crate) async fn acknowledge(&self, user: &str, upto: u64, at: i64) -> bool {
+        let (user, upto, at) = (name(user), MessageId(upto), Timestamp(at));
+        let from = *self.store.cursor(&user).peek();
+        let acknowledged = self.settle(self.store.acknowledge(&user, from, upto, at)).await;
+        let Acknowledged { moved, cursor } = acknowledged.expect("stored");
+        assert_eq!(cursor, if moved { upto } else { from }, "{}", self.kind);
+        moved
+    }
+
+    /// Acknowledges what a page of that limit shows.
     pub(crate) async fn take(&self, user: &str, limit: usize) -> Vec<String> {
         let page = self.inbox(user, limit).await;
         if let Some((last, _)) = page.last() {
-            let _ = self.store.acknowledge(&name(user), MessageId(*last), page.len(), Timestamp(2000));
+            assert!(self.acknowledge(user, *last, 2000).await, "{}", self.kind);
         }
         page.into_iter().map(|(_, text)| text).collect()
+    }
+
+    pub(crate) async fn join(&self, user: &str, room: &str) {
+        self.settle(self.store.join(&name(user), &self::room(room))).await.expect("stored");
+    }
+
+    pub(crate) async fn leave(&self, user: &str, room: &str) {
+        self.settle(self.store.leave(&name(user), &self::room(room))).await.expect("stored");
+    }
+
+    pub(crate) fn membership(&self, user: &str, room: &str) -> Membership {
+        *self.store.membership(&name(user), &self::room(room)).peek()
     }
 
     /// The numbers of a page of history, and whether there are older ones.
@@ -128,8 +150,8 @@ impl Subject {
         limit: usize,
     ) -> (Vec<u64>, bool) {
         let (user, with) = (name(user), to(with));
-        let page = self.store.history(&user, &with, before.map(MessageId), limit).await.expect("readable");
-        self.store.durability().settled(page.position).await.expect("durable");
+        let page = self.settle(self.store.history(&user, &with, before.map(MessageId), limit)).await;
+        let page = page.expect("readable");
         (numbers(&page), page.more)
     }
 

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{list::List, varint};
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// Most numbers in a block. It then fits into the quarter of a page that SQLite stores together with the key.
 const MAX_BLOCK: usize = 256;

@@ -13,7 +13,7 @@ use super::{
     reader::{COLUMNS, StoredRow},
     schema,
 };
-use crate::protocol::Recipient;
+use crate::model::Recipient;
 
 /// Most problems that a report lists; further ones are only counted.
 const MAX_LISTED: usize = 100;

@@ -1,7 +1,7 @@
 //! The checksum of a message's row, so that a flipped bit is reported instead of delivered.
 
 use super::ops::NameId;
-use crate::{protocol::Timestamp, store::MessageId};
+use crate::model::{MessageId, Timestamp};
 
 /// Returns the CRC-32 of the other columns of a row of `messages`.
 ///

@@ -8,7 +8,7 @@ use super::{
     list::List,
     ops::{NameId, Row},
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// Message numbers by list, and keys. Adding a message takes a few words and, amortized, no allocation.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use super::{
     ops::{NameId, Row},
     syncer::Trim,
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// How much of the index is written with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::{
     runs::Run,
     syncer::Trim,
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// A row of `inboxes`: the cursor (`upto`, `taken`) as of `state.folded`, and the number of messages (`received`) and the
 /// last of them as of `state.indexed`.
@@ -34,7 +34,7 @@ pub(super) struct PendingCursor {
 }
 
 impl PendingCursor {
-    pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::protocol::Timestamp) -> Self {
+    pub(super) fn new(user: NameId, cursor: InboxCursor, at: crate::model::Timestamp) -> Self {
         PendingCursor { passed: CursorStep { user, upto: cursor.upto, at }, taken: cursor.taken }
     }
 }

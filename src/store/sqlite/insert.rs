@@ -9,7 +9,7 @@ use super::{
     error::damaged,
     ops::{CursorMove, Op, Row, Stay},
 };
-use crate::store::{MessageId, SessionRecord};
+use crate::{model::MessageId, store::SessionRecord};
 
 /// Number of messages that one statement of [`FOLLOWING`] inserts.
 const ROWS: usize = 32;

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::ops::NameId;
-use crate::{
-    protocol::{Refusal, Timestamp},
-    store::{MessageId, Outcome, Position, Stored},
-};
+use crate::model::{At, MessageId, Outcome, Position, Refusal, Stored, Timestamp};
 
 /// The message that a sender's idempotency key names, in the tail or in the file.
 pub(super) struct KeyedMessage {
@@ -24,6 +21,6 @@ impl KeyedMessage {
     pub(super) fn outcome(&self, recipient: Option<NameId>, text: &str) -> Outcome<Stored> {
         let same = recipient == Some(self.recipient) && *self.text == *text;
         let stored = Stored { id: self.id, at: self.at, duplicate: true };
-        Outcome { result: if same { Ok(stored) } else { Err(Refusal::KeyReused) }, position: self.position }
+        At::new(if same { Ok(stored) } else { Err(Refusal::KeyReused) }, self.position)
     }
 }

@@ -18,7 +18,7 @@ use super::{
     runs::{self, Lists},
     varint,
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// A merge that is under way. It may be dropped at any time: the next one starts from the beginning.
 pub(super) struct Merge {

@@ -45,7 +45,7 @@ mod wal_reserve;
 mod writer;
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     fs::File,
     path::Path,
     sync::{
@@ -73,7 +73,8 @@ use self::{
     syncer::{Syncer, Trim, Unsynced},
     writer::Writer,
 };
-use super::{Durability, Listener, Message, Position, SessionRecord, Store};
+use super::{Change, CommitLog, Observer, SessionRecord, Store};
+use crate::model::{Message, Position};
 
 /// Most bytes queued for the writer; beyond it, connections are not read until the writer takes the queue.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
@@ -97,10 +98,10 @@ struct Shared {
     wake_writer: Condvar,
     /// Position of the last op in a queue of more than [`MAX_QUEUED`] bytes; 0 while the queue is shorter.
     congested: AtomicU64,
-    durability: Arc<Durability>,
+    log: Arc<CommitLog>,
     folder: Folder,
     readers: Readers,
-    listener: OnceLock<Arc<dyn Listener>>,
+    observer: OnceLock<Arc<dyn Observer>>,
     /// The database file, held open for the checkpointer's syncs; `None` if an OK does not promise a sync.
     ///
     /// It must be closed after every SQLite connection: closing any handle of a file releases all POSIX locks that the
@@ -149,7 +150,7 @@ impl Shared {
     fn enqueue(&self, state: &mut State, op: Op) -> Position {
         let (position, wake) = state.enqueue(op);
         if state.queue.bytes() > MAX_QUEUED {
-            self.congested.store(position.0, Ordering::Relaxed);
+            self.congested.store(position.last(), Ordering::Relaxed);
         }
         if wake {
             self.wake_writer.notify_one();
@@ -157,11 +158,11 @@ impl Shared {
         position
     }
 
-    /// Reports a synced batch as durable, notifies the listener, and trims what is indexed from the tail.
+    /// Reports a synced batch as durable, reports its changes to the observer, and trims what is indexed from the tail.
     fn complete(&self, written: Unsynced) {
         let Unsynced { batch, indexed } = written;
-        self.durability.advance(batch.last());
-        self.announce(&batch);
+        self.log.advance(batch.last());
+        self.report(batch.ops.iter());
         if let Some(Trim { upto, folded }) = indexed {
             self.lock().is_indexed(upto, folded);
         }
@@ -175,22 +176,31 @@ impl Shared {
         !dropped.is_empty()
     }
 
-    /// Notifies the listener once of each recipient of a message in a batch, which is durable now.
-    fn announce(&self, batch: &Batch) {
-        let Some(listener) = self.listener.get().filter(|listener| listener.is_listening()) else {
+    /// Whether the observer wants to know of messages and deliveries.
+    fn observer_wants_messages(&self) -> bool {
+        self.observer.get().is_some_and(|observer| observer.wants_messages())
+    }
+
+    /// Reports the changes of durable ops to the observer. New messages are reported once for each recipient, at the first of
+    /// its messages.
+    fn report<'a>(&self, ops: impl Iterator<Item = &'a Op>) {
+        let Some(observer) = self.observer.get() else {
             return;
         };
-        let messages = batch.ops.iter().filter_map(|op| match op {
-            Op::Message(row) => Some(row.recipient),
-            _ => None,
-        });
-        let recipients: BTreeSet<_> = messages.collect();
-        let names: Vec<_> = {
-            let state = self.lock();
-            recipients.into_iter().filter_map(|id| state.name(id).cloned()).collect()
+        let wants_messages = observer.wants_messages();
+        let mut reported = HashSet::new();
+        let changes: Vec<Change> = {
+            let mut state = None;
+            ops.filter(|op| match op {
+                Op::Message(row) => wants_messages && reported.insert(row.recipient),
+                Op::Keyed(..) | Op::TouchSession(..) | Op::Nothing => false,
+                _ => true,
+            })
+            .filter_map(|op| state.get_or_insert_with(|| self.lock()).change(op))
+            .collect()
         };
-        for name in &names {
-            listener.stored(name);
+        for change in changes {
+            observer.changed(change);
         }
     }
 
@@ -228,12 +238,12 @@ impl Sqlite {
         let file = syncs.then(|| File::options().write(true).open(locked.database()).map(Arc::new));
         let file = file.transpose().map_err(system)?;
         let shared = Arc::new(Shared {
-            durability: restored.state.log.clone(),
+            log: restored.state.log.clone(),
             state: Mutex::new(restored.state),
             wake_writer: Condvar::new(),
             congested: AtomicU64::new(0),
             readers: Readers::new(locked.database()),
-            listener: OnceLock::new(),
+            observer: OnceLock::new(),
             folder: locked,
             _database: file.clone(),
         });

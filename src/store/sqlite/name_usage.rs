@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{OpenError, schema};
-use crate::{protocol::UserName, store::MessageId};
+use crate::model::{MessageId, UserName};
 
 /// What a store has of a user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

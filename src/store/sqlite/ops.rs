@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::{
-    protocol::{Recipient, Timestamp, TokenDigest},
-    store::{MessageId, Outcome, Position, SessionRecord, Stored},
+    model::{MessageId, Outcome, Recipient, Stored, Timestamp, TokenDigest},
+    store::SessionRecord,
 };
 
 /// Number of a user or a room in the table `names`. Rows refer to names by number, so that they are small.
@@ -28,7 +28,8 @@ pub(super) struct Row {
     pub(super) recipient: NameId,
     pub(super) text: Arc<str>,
     pub(super) key: Option<Arc<str>>,
-    pub(super) position: Position,
+    /// Place of its op in the log.
+    pub(super) place: u64,
     /// Whether the recipient is a room.
     pub(super) to_room: bool,
 }
@@ -65,6 +66,8 @@ pub(super) struct CursorMove {
     pub(super) at: Timestamp,
     /// The cursor to restore if this cannot be written.
     pub(super) before: InboxCursor,
+    /// Sender and number of the messages to the user that it passes, if the observer wants deliveries.
+    pub(super) delivered: Vec<(NameId, MessageId)>,
 }
 
 /// How far an inbox was read, in memory.
@@ -74,8 +77,8 @@ pub(super) struct InboxCursor {
     pub(super) upto: MessageId,
     /// Number of messages to the user, not to rooms, that were ever acknowledged.
     pub(super) taken: u64,
-    /// Position that must be durable before a reply may depend on this cursor.
-    pub(super) position: Position,
+    /// Place in the log of the move to here; 0 if the cursor was restored from the file.
+    pub(super) place: u64,
 }
 
 /// One past step of a cursor: the acknowledgement of messages up to `upto` at the time `at`.
@@ -91,19 +94,19 @@ pub(super) struct CursorStep {
 pub(super) struct Batch {
     pub(super) ops: Vec<Op>,
     pub(super) names: Vec<(NameId, Recipient)>,
-    /// Position of the first op.
-    pub(super) first: Position,
+    /// Place of the first op in the log.
+    pub(super) first: u64,
 }
 
 impl Batch {
-    /// Position of the op at `index`, counted from 0.
-    pub(super) fn position(&self, index: usize) -> Position {
-        Position(self.first.0 + index as u64)
+    /// Place of the op at `index`, counted from 0.
+    pub(super) fn place(&self, index: usize) -> u64 {
+        self.first + index as u64
     }
 
-    /// Position of the last op; [`Position::START`] if there is none.
-    pub(super) fn last(&self) -> Position {
-        if self.ops.is_empty() { Position::START } else { self.position(self.ops.len() - 1) }
+    /// Place of the last op; 0 if there is none.
+    pub(super) fn last(&self) -> u64 {
+        if self.ops.is_empty() { 0 } else { self.place(self.ops.len() - 1) }
     }
 
     /// Joins this batch and the next one.
@@ -111,7 +114,7 @@ impl Batch {
         if self.ops.is_empty() {
             return next;
         }
-        debug_assert!(next.ops.is_empty() || next.first.0 == self.last().0 + 1);
+        debug_assert!(next.ops.is_empty() || next.first == self.last() + 1);
         self.ops.append(&mut next.ops);
         self.names.append(&mut next.names);
         self

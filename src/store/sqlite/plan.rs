@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{list::List, ops::NameId, state::State, tail::Found};
 use crate::{
-    protocol::{Recipient, UserName},
-    store::{Message, MessageId, Position, rooms::Span},
+    model::{Message, MessageId, Position, Recipient, UserName},
+    store::rooms::Span,
 };
 
 /// Most slots of the tail that are read under one lock of the state: a few microseconds.
@@ -22,6 +22,8 @@ pub(super) struct InboxPlan {
     pub(super) tail: Vec<Message>,
     /// The tail has more messages of this inbox than `tail`.
     pub(super) more: bool,
+    /// The user's cursor.
+    pub(super) cursor: MessageId,
     pub(super) position: Position,
 }
 
@@ -69,7 +71,8 @@ impl State {
             indexed,
             tail: Vec::new(),
             more: false,
-            position: cursor.map_or(Position::START, |cursor| cursor.position),
+            position: cursor.map_or(Position::START, |cursor| self.unsettled(cursor.place)),
+            cursor: cursor.map_or(MessageId(0), |cursor| cursor.upto),
         };
         let mut waiting = Vec::new();
         if let Some(id) = id {
@@ -101,10 +104,9 @@ impl State {
             waiting.sort_unstable();
         }
         if self.rooms.knows(user) {
-            plan.position = plan.position.max(self.rooms.position);
+            plan.position = plan.position.and(self.rooms_position());
         }
         self.fill_from_tail(&mut plan, &waiting, limit, max_bytes);
-        plan.position = self.log.unsettled(plan.position);
         plan
     }
 
@@ -121,7 +123,7 @@ impl State {
                     break;
                 }
                 Found::Row(row) => {
-                    plan.position = plan.position.max(row.position);
+                    plan.position = plan.position.and(self.unsettled(row.place));
                     bytes += row.text.len();
                     plan.tail.extend(self.message(row));
                 }
@@ -168,11 +170,10 @@ impl State {
             if plan.tail.len() > limit || bytes > max_bytes {
                 break;
             }
-            plan.position = plan.position.max(row.position);
+            plan.position = plan.position.and(self.unsettled(row.place));
             bytes += row.text.len();
             plan.tail.extend(self.message(row));
         }
-        plan.position = self.log.unsettled(plan.position);
         plan
     }
 

@@ -14,7 +14,7 @@ use super::{
     ops::NameId,
     runs,
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// Returns `state.merged`: the last message that is in the blocks.
 pub(super) fn merged(connection: &Connection) -> rusqlite::Result<MessageId> {

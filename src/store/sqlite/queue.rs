@@ -1,35 +1,31 @@
 //! The writer's queue: ops in the order of their positions, and new names that the writer must store before them.
 
 use super::ops::{Batch, CursorMove, NameId, Op};
-use crate::{protocol::Recipient, store::Position};
+use crate::model::{Position, Recipient};
 
 /// Most ops for which capacity is allocated in advance.
 const MAX_ROOM: usize = 1024;
 
 /// Ops that the writer has not taken yet.
+#[derive(Default)]
 pub(super) struct Queue {
     ops: Vec<Op>,
     /// Names that have got a number and are not written yet.
     names: Vec<(NameId, Recipient)>,
     bytes: usize,
-    head: Position,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Queue { ops: Vec::new(), names: Vec::new(), bytes: 0, head: Position::START }
-    }
+    /// Place of the last op.
+    head: u64,
 }
 
 impl Queue {
     /// Position of the last op that was queued, whether the writer has taken it or not.
     pub(super) fn head(&self) -> Position {
-        self.head
+        Position::at(self.head)
     }
 
-    /// Position that the next op will have.
-    pub(super) fn next(&self) -> Position {
-        Position(self.head.0 + 1)
+    /// Place that the next op will have.
+    pub(super) fn next_place(&self) -> u64 {
+        self.head + 1
     }
 
     /// Queues an op and returns its position.
@@ -39,8 +35,8 @@ impl Queue {
             _ => 64,
         };
         self.ops.push(op);
-        self.head = self.next();
-        self.head
+        self.head += 1;
+        self.head()
     }
 
     /// Adds a name that has got a number.
@@ -68,19 +64,15 @@ impl Queue {
         let room = Vec::with_capacity(self.ops.len().min(MAX_ROOM));
         let ops = std::mem::replace(&mut self.ops, room);
         self.bytes = 0;
-        let first = Position(self.head.0 + 1 - ops.len() as u64);
+        let first = self.head + 1 - ops.len() as u64;
         Batch { ops, names: std::mem::take(&mut self.names), first }
     }
 
-    /// Makes a later move of the same cursor start where this one, which was not stored, started.
-    pub(super) fn restore_cursor(&mut self, cursor: &CursorMove) {
-        for op in &mut self.ops {
-            if let Op::Cursor(later) = op
-                && later.user == cursor.user
-                && later.before == cursor.after
-            {
-                later.before = cursor.before;
-            }
-        }
+    /// The moves of a user's cursor in the queue.
+    pub(super) fn cursor_moves(&mut self, user: NameId) -> impl Iterator<Item = &mut CursorMove> {
+        self.ops.iter_mut().filter_map(move |op| match op {
+            Op::Cursor(moved) if moved.user == user => Some(moved),
+            _ => None,
+        })
     }
 }

@@ -9,12 +9,18 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use super::{
-    checksum::checksum, error::damaged, keyed::KeyedMessage, list::List, ops::NameId, plan::Source, postings,
-    schema, state::State,
+    checksum::checksum,
+    error::damaged,
+    keyed::KeyedMessage,
+    list::List,
+    ops::NameId,
+    plan::Source,
+    postings, schema,
+    state::{Passed, State},
 };
 use crate::{
-    protocol::{MAX_REPLY, Timestamp},
-    store::{Message, MessageId, Position, rooms::Span},
+    model::{MAX_REPLY, Message, MessageId, Position, Timestamp},
+    store::rooms::Span,
 };
 
 /// A pool of read connections, opened when they are needed.
@@ -218,6 +224,27 @@ pub(super) fn history(
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(PageRows { rows, more })
+}
+
+/// Returns the indexed messages to the user, not to rooms, in a range of numbers: those after `from`, up to `upto`.
+pub(super) fn passed(
+    connection: &Connection,
+    user: NameId,
+    (from, upto): (MessageId, MessageId),
+    wants_deliveries: bool,
+) -> rusqlite::Result<Passed> {
+    let mut passed = Passed::default();
+    postings::scan(connection, List::to(user), from, |id| {
+        if id > upto {
+            return Ok(ControlFlow::Break(()));
+        }
+        passed.count += 1;
+        if wants_deliveries && let Some(row) = message(connection, id)? {
+            passed.delivered.push((row.sender, id));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(passed)
 }
 
 /// When the user's cursor passed a message, according to the index.

@@ -15,8 +15,8 @@ use super::{
     state::State,
 };
 use crate::{
-    protocol::{Recipient, Timestamp, TokenDigest, UserName},
-    store::{MessageId, Position, SessionRecord, rooms::Span},
+    model::{MessageId, Recipient, Timestamp, TokenDigest, UserName},
+    store::{SessionRecord, rooms::Span},
 };
 
 /// What was read from the file at start.
@@ -108,8 +108,7 @@ fn restore_cursors(connection: &Connection, state: &mut State, index: &mut Index
         state.restore_passed(passed);
     }
     for (user, inbox) in current {
-        let cursor =
-            InboxCursor { upto: MessageId(inbox.upto), taken: inbox.taken, position: Position::START };
+        let cursor = InboxCursor { upto: MessageId(inbox.upto), taken: inbox.taken, place: 0 };
         state.restore_inbox(user, cursor, inbox.received, MessageId(inbox.last));
     }
     Ok(())
@@ -148,7 +147,7 @@ fn restore_tail(
             recipient: row.recipient,
             text: row.text,
             key: row.key.map(Into::into),
-            position: Position::START,
+            place: 0,
             to_room: state.user(row.recipient).is_none(),
         };
         index.gather(&row);

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Shared, blocks, list::List, ops::NameId, postings};
 use crate::{
-    protocol::{Timestamp, UserName},
-    store::{MessageId, rooms::Span},
+    model::{MessageId, Timestamp, UserName},
+    store::rooms::Span,
 };
 
 /// Most messages, and most cursor steps, that one step looks at: it takes one or two milliseconds.

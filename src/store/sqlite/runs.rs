@@ -11,7 +11,7 @@ use super::{
     list::{List, PARTNERS},
     varint,
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// Size in bytes from which a row gets no further list. SQLite stores up to a quarter of a page together with the key.
 const FULL: usize = 1000;

@@ -11,14 +11,14 @@ use super::{
     keyed::KeyedMessage,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     queue::Queue,
-    tail::Tail,
+    tail::{Found, Tail},
 };
 use crate::{
-    protocol::{Recipient, RoomName, Timestamp, UserName},
-    store::{
-        Durability, Membership, Message, MessageId, NewMessage, Outcome, Position, Stored, rooms::Rooms,
-        sorted::begin_after,
+    model::{
+        At, Message, MessageId, NewMessage, Outcome, Position, Recipient, RoomName, Stored, Timestamp,
+        UserName,
     },
+    store::{Change, CommitLog, Membership, rooms::Rooms, sorted::begin_after},
 };
 
 /// Messages sent to one user or one room, and how far they were read. (The cursor of a room stays at the start.)
@@ -48,9 +48,17 @@ impl Inbox {
     }
 }
 
+/// Messages to a user, not to rooms, that a cursor passes.
+#[derive(Default)]
+pub(super) struct Passed {
+    pub(super) count: u64,
+    /// Sender and number of each; empty if nobody wants to know.
+    pub(super) delivered: Vec<(NameId, MessageId)>,
+}
+
 pub(super) struct State {
     /// Which positions are settled: what the state holds of an earlier one is durable.
-    pub(super) log: Arc<Durability>,
+    pub(super) log: Arc<CommitLog>,
     names: HashMap<Box<str>, NameId, foldhash::fast::RandomState>,
     by_id: Vec<Recipient>,
     inboxes: Vec<Inbox>,
@@ -93,7 +101,7 @@ impl State {
         let id = NameId(u32::try_from(self.by_id.len()).expect("fewer than 2³² names"));
         self.names.insert((*name).into(), id);
         self.by_id.push(name);
-        let cursor = InboxCursor { upto: MessageId(0), taken: 0, position: Position::START };
+        let cursor = InboxCursor { upto: MessageId(0), taken: 0, place: 0 };
         self.inboxes.push(Inbox { cursor, received: 0, last_indexed: MessageId(0), tail: VecDeque::new() });
         id
     }
@@ -172,7 +180,7 @@ impl State {
     pub(super) fn known(&self, sender: NameId, key: &str) -> Option<KeyedMessage> {
         let row = self.tail.known(sender, key)?;
         let text = row.text.clone();
-        let position = self.log.unsettled(row.position);
+        let position = self.unsettled(row.place);
         Some(KeyedMessage { id: row.id, at: row.at, recipient: row.recipient, text, position })
     }
 
@@ -192,7 +200,7 @@ impl State {
             recipient,
             text,
             key: new.key.map(Into::into),
-            position: self.queue.next(),
+            place: self.queue.next_place(),
             to_room: new.to.room().is_some(),
         };
         self.count_in(&row);
@@ -211,37 +219,66 @@ impl State {
         (self.queue.push(op), std::mem::take(&mut self.writer_idle))
     }
 
-    /// Undoes [`admit`](State::admit) for a message that was not stored. Its number is not used again in this run.
+    /// Undoes [`admit`](State::admit) for a message that was not stored. Its number is not used again.
     pub(super) fn withdraw(&mut self, row: &Row) {
         self.tail.withdraw(row);
         let inbox = &mut self.inboxes[row.recipient.index()];
-        if let Ok(at) = inbox.tail.binary_search(&row.id) {
-            inbox.tail.remove(at);
-            inbox.received -= 1;
+        let Ok(at) = inbox.tail.binary_search(&row.id) else {
+            return;
+        };
+        inbox.tail.remove(at);
+        inbox.received -= 1;
+        if row.to_room || inbox.cursor.upto < row.id {
+            return;
+        }
+        // A cursor has passed it, and must not count it.
+        let uncount = |cursor: &mut InboxCursor| {
+            if cursor.upto >= row.id {
+                cursor.taken = cursor.taken.saturating_sub(1);
+            }
+        };
+        uncount(&mut inbox.cursor);
+        for moved in self.queue.cursor_moves(row.recipient) {
+            uncount(&mut moved.before);
+            uncount(&mut moved.after);
         }
     }
 
-    /// Moves a cursor forward to `upto`, past `taken` messages that were sent to the user directly.
+    /// Number up to which a move of the user's cursor from `from` to `upto` passes messages that only the file has; `None` if
+    /// it passes none.
+    pub(super) fn passes_indexed(&self, user: NameId, from: MessageId, upto: MessageId) -> Option<MessageId> {
+        let inbox = self.inbox(user);
+        (inbox.last_indexed > from && from < upto).then(|| self.tail.indexed().min(upto))
+    }
+
+    /// Moves a cursor from `from` to `upto`, unless it is not at `from` or is not before `upto`.
     ///
-    /// Returns the op to queue; `None` if the cursor is at `upto` or beyond.
+    /// `indexed` are the messages to the user that it passes and that only the file has. Returns the op to queue.
     pub(super) fn move_cursor(
         &mut self,
-        user: &UserName,
-        upto: MessageId,
-        taken: u64,
+        user: NameId,
+        (from, upto): (MessageId, MessageId),
         at: Timestamp,
+        indexed: Passed,
+        wants_deliveries: bool,
     ) -> Option<Op> {
-        let id = self.intern_user(user);
-        let position = self.queue.next();
-        let inbox = &mut self.inboxes[id.index()];
-        if upto <= inbox.cursor.upto {
+        let before = self.inbox(user).cursor;
+        if before.upto != from || upto <= from {
             return None;
         }
-        let before = inbox.cursor;
-        let after = InboxCursor { upto, taken: before.taken + taken, position };
-        inbox.cursor = after;
-        self.passed.push_back(CursorStep { user: id, upto, at });
-        Some(Op::Cursor(CursorMove { user: id, after, at, before }))
+        let Passed { mut count, mut delivered } = indexed;
+        for id in self.inbox(user).tail_after(from).take_while(|id| *id <= upto) {
+            if let Found::Row(row) = self.tail.find(id) {
+                count += 1;
+                if wants_deliveries {
+                    delivered.push((row.sender, id));
+                }
+            }
+        }
+        let after = InboxCursor { upto, taken: before.taken + count, place: self.queue.next_place() };
+        self.inboxes[user.index()].cursor = after;
+        self.passed.push_back(CursorStep { user, upto, at });
+        Some(Op::Cursor(CursorMove { user, after, at, before, delivered }))
     }
 
     /// Undoes a cursor move that was not stored. If the cursor has not moved on since, its messages are in the inbox again.
@@ -251,10 +288,26 @@ impl State {
             self.passed.remove(at);
         }
         let inbox = &mut self.inboxes[cursor.user.index()];
-        if inbox.cursor == cursor.after {
+        if inbox.cursor.place == cursor.after.place {
             inbox.cursor = cursor.before;
         }
-        self.queue.restore_cursor(cursor);
+        // A later move starts where this one started.
+        for later in self.queue.cursor_moves(cursor.user) {
+            if later.before.place == cursor.after.place {
+                later.before = cursor.before;
+            }
+        }
+    }
+
+    /// The user's cursor.
+    pub(super) fn cursor(&self, user: NameId) -> At<MessageId> {
+        let InboxCursor { upto, place, .. } = self.inbox(user).cursor;
+        At::new(upto, self.unsettled(place))
+    }
+
+    /// The position of a state whose latest change is at this place of the log.
+    pub(super) fn unsettled(&self, place: u64) -> Position {
+        self.log.unsettled(Position::at(place))
     }
 
     /// When the user's cursor passed a message, according to the steps that are not indexed yet.
@@ -264,7 +317,7 @@ impl State {
 
     /// The position that must be durable before a reply may tell who is in a room.
     pub(super) fn rooms_position(&self) -> Position {
-        self.log.unsettled(self.rooms.position)
+        self.unsettled(self.rooms.place)
     }
 
     /// Begins a stay in a room. Returns the op to queue; `None` if the user is in the room already.
@@ -274,7 +327,7 @@ impl State {
         }
         let from = self.tail.next_id();
         self.rooms.join(user, room, from);
-        self.rooms.position = self.queue.next();
+        self.rooms.place = self.queue.next_place();
         let room = self.intern(room, || Recipient::Room(room.clone()));
         Some(Op::Join(Stay { room, user: self.intern_user(user), from }))
     }
@@ -283,7 +336,7 @@ impl State {
     pub(super) fn leave(&mut self, user: &UserName, room: &RoomName) -> Option<Op> {
         let until = self.tail.next_id();
         let from = self.rooms.leave(user, room, until)?;
-        self.rooms.position = self.queue.next();
+        self.rooms.place = self.queue.next_place();
         let room = self.intern(room, || Recipient::Room(room.clone()));
         Some(Op::Leave(Stay { room, user: self.intern_user(user), from }, until))
     }
@@ -310,6 +363,32 @@ impl State {
             from: self.user(row.sender)?.clone(),
             to: self.name(row.recipient)?.clone(),
             text: row.text.clone(),
+        })
+    }
+
+    /// What a durable op has changed, with names instead of numbers.
+    pub(super) fn change(&self, op: &Op) -> Option<Change> {
+        let stay = |stay: &Stay| {
+            Some((self.user(stay.user)?.clone(), self.name(stay.room).and_then(Recipient::room)?.clone()))
+        };
+        Some(match op {
+            Op::Message(row) => Change::Stored { to: self.name(row.recipient)?.clone() },
+            Op::Cursor(CursorMove { user, after, at, delivered, .. }) => {
+                let named = |(sender, id): &(NameId, MessageId)| Some((self.user(*sender)?.clone(), *id));
+                let delivered = delivered.iter().filter_map(named).collect();
+                Change::Acknowledged { user: self.user(*user)?.clone(), upto: after.upto, at: *at, delivered }
+            }
+            Op::Join(begun) => {
+                let (user, room) = stay(begun)?;
+                Change::Joined { user, room }
+            }
+            Op::Leave(ended, _) => {
+                let (user, room) = stay(ended)?;
+                Change::Left { user, room }
+            }
+            Op::OpenSession(_, session) => Change::SessionOpened(session.clone()),
+            Op::EndSession(digest) => Change::SessionEnded(*digest),
+            Op::Keyed(..) | Op::TouchSession(..) | Op::Nothing => return None,
         })
     }
 
@@ -361,13 +440,19 @@ mod tests {
         for _ in 0..3 {
             admit(&mut state, "henderson", None);
         }
+        let id = state.name_id("henderson").expect("known");
         for (upto, at) in [(1, 100), (2, 200)] {
-            assert!(state.move_cursor(&henderson, MessageId(upto), 1, Timestamp(at)).is_some());
+            let from = state.inbox(id).cursor.upto;
+            let moved =
+                state.move_cursor(id, (from, MessageId(upto)), Timestamp(at), Passed::default(), true);
+            let Some(Op::Cursor(CursorMove { delivered, .. })) = moved else {
+                panic!("not moved");
+            };
+            assert_eq!(delivered.len(), 1);
         }
         // The first two messages and the first cursor are in the index.
         state.is_indexed(MessageId(2), 1);
         assert_eq!(state.trim(10).len(), 2);
-        let id = state.name_id("henderson").expect("known");
         assert_eq!(
             state.passed_at(id, MessageId(1)),
             Some(Timestamp(200)),
@@ -399,7 +484,9 @@ mod tests {
         let (henderson, lab) = (user("henderson"), RoomName::parse("#lab").expect("a name"));
         let rows = [admit(&mut state, "henderson", None), admit(&mut state, "henderson", Some("k"))];
         let joined = state.join(&henderson, &lab);
-        let moved = state.move_cursor(&henderson, MessageId(1), 1, Timestamp(100));
+        let id = state.name_id("henderson").expect("known");
+        let first = (MessageId(0), MessageId(1));
+        let moved = state.move_cursor(id, first, Timestamp(100), Passed::default(), false);
         let left = state.leave(&henderson, &lab);
         for op in [left, moved, joined].into_iter().flatten() {
             match op {
@@ -411,7 +498,6 @@ mod tests {
         }
         rows.iter().rev().for_each(|row| state.withdraw(row));
         assert_eq!(state.rooms.membership(&henderson, &lab), Membership::NoRoom);
-        let id = state.name_id("henderson").expect("known");
         assert_eq!((state.inbox(id).waiting(), state.inbox(id).cursor.upto), (0, MessageId(0)));
         assert_eq!(state.passed_at(id, MessageId(1)), None);
         let next = admit(&mut state, "henderson", None);

@@ -1,4 +1,4 @@
-//! [`Store`] for [`Sqlite`].
+//! The contract of a [`Store`], for [`Sqlite`].
 //!
 //! A method locks the state for a moment to queue an op or to plan a read; what must be read from the file is read on a
 //! blocking thread.
@@ -16,13 +16,18 @@ use super::{
     ops::{NameId, Op},
     options::Durable,
     plan::{HistoryPlan, InboxPlan},
-    postings, reader, tail,
+    postings, reader,
+    state::{Passed, State},
+    tail,
 };
 use crate::{
-    protocol::{MAX_REPLY, Recipient, Refusal, RoomName, Timestamp, TokenDigest, UserName},
+    model::{
+        At, BoxFuture, MAX_REPLY, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position,
+        Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
+    },
     store::{
-        BoxFuture, Cursor, Durability, Listener, Look, Membership, Message, MessageId, NewMessage, Outcome,
-        Page, Position, Receipt, RoomEntry, SessionRecord, Store, Stored,
+        Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Reading, Receipt, RoomEntry, Rooms,
+        SessionRecord, Sessions, Store,
     },
 };
 
@@ -76,32 +81,88 @@ impl Sqlite {
                 return Ok(None);
             };
             // The file may be ahead of what is synced; a message that is still in the tail has its position there.
-            if let tail::Found::Row(row) = shared.lock().tail.find(known.id) {
-                known.position = shared.durability.unsettled(row.position);
+            let state = shared.lock();
+            if let tail::Found::Row(row) = state.tail.find(known.id) {
+                known.position = state.unsettled(row.place);
             }
+            drop(state);
             Ok(Some(known.outcome(recipient, &text)))
         });
-        Receipt::Late(Box::pin(async move {
+        MaybeReady::Late(Box::pin(async move {
             match read.await {
                 Ok(known) => answer(known),
-                Err(refusal) => Outcome { result: Err(refusal), position: Position::START },
+                Err(refusal) => At::refused(refusal),
             }
         }))
     }
+
+    /// Queues an op; the receipt is ready at once.
+    fn write(&self, state: &mut State, op: Op) -> Receipt<()> {
+        MaybeReady::Ready(At::new(Ok(()), self.shared.enqueue(state, op)))
+    }
 }
 
-impl Store for Sqlite {
+impl Shared {
+    /// Moves a cursor, or finds that it must not be moved.
+    fn move_cursor(
+        &self,
+        state: &mut State,
+        user: NameId,
+        range: (MessageId, MessageId),
+        at: Timestamp,
+        indexed: Passed,
+    ) -> Outcome<Acknowledged> {
+        match state.move_cursor(user, range, at, indexed, self.observer_wants_messages()) {
+            Some(op) => At::new(Ok(Acknowledged { moved: true, cursor: range.1 }), self.enqueue(state, op)),
+            None => state.cursor(user).map(|cursor| Ok(Acknowledged { moved: false, cursor })),
+        }
+    }
+
+    /// Moves a cursor past messages that only the file has: `part` is how far it must be read.
+    async fn move_cursor_past_indexed(
+        self: Arc<Self>,
+        user: NameId,
+        (from, upto): (MessageId, MessageId),
+        at: Timestamp,
+        mut part: Option<MessageId>,
+    ) -> Outcome<Acknowledged> {
+        let (mut passed, mut after) = (Passed::default(), from);
+        loop {
+            // Messages that leave the tail meanwhile are read in another turn.
+            if let Some(until) = part {
+                let read = self.clone().read("an inbox", move |connection, shared| {
+                    reader::passed(connection, user, (after, until), shared.observer_wants_messages())
+                });
+                match read.await {
+                    Ok(Passed { count, delivered }) => {
+                        passed.count += count;
+                        passed.delivered.extend(delivered);
+                        after = until;
+                    }
+                    Err(refusal) => return At::refused(refusal),
+                }
+            }
+            let mut state = self.lock();
+            part = state.passes_indexed(user, after, upto);
+            if part.is_none() {
+                return self.move_cursor(&mut state, user, (from, upto), at, passed);
+            }
+        }
+    }
+}
+
+impl Messages for Sqlite {
     fn append(&self, message: NewMessage<'_>) -> Receipt<Stored> {
         // Allocate before taking the lock, to hold it for a shorter time.
         let text = message.text.into();
         let mut state = self.shared.lock();
         if let Some(repeated) = state.repeated(&message) {
-            return Receipt::Known(repeated);
+            return MaybeReady::Ready(repeated);
         }
         let admitted = if state.read_only {
-            Err(Outcome { result: Err(Refusal::ReadOnly), position: Position::START })
+            Err(At::refused(Refusal::ReadOnly))
         } else {
-            let full = Outcome { result: Err(Refusal::InboxFull), position: state.queue.head() };
+            let full = At::new(Err(Refusal::InboxFull), state.queue.head());
             state.admit(&message, text).ok_or(full)
         };
         let row = match admitted {
@@ -109,7 +170,7 @@ impl Store for Sqlite {
             Err(refused) => {
                 drop(state);
                 return match message.key {
-                    None => Receipt::Known(refused),
+                    None => MaybeReady::Ready(refused),
                     // A repeated message gets its first outcome, even when new ones are refused.
                     Some(_) => self.read_key(&message, move |known| known.unwrap_or(refused)),
                 };
@@ -118,54 +179,53 @@ impl Store for Sqlite {
         let stored = Stored { id: row.id, at: row.at, duplicate: false };
         if message.key.is_none() {
             let position = self.shared.enqueue(&mut state, Op::Message(row));
-            return Receipt::Known(Outcome { result: Ok(stored), position });
+            return MaybeReady::Ready(At::new(Ok(stored), position));
         }
         let (resolve, resolved) = oneshot::channel();
         let position = self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
-        Receipt::Late(Box::pin(async move {
+        MaybeReady::Late(Box::pin(async move {
             // The writer drops the sender without an answer if the message was not stored; the position has failed
             // then, with the reason.
-            resolved.await.unwrap_or(Outcome { result: Err(Refusal::Internal), position })
+            resolved.await.unwrap_or(At::new(Err(Refusal::Internal), position))
         }))
     }
 
     fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-        let some = |outcome: Outcome<Stored>| Outcome {
-            result: outcome.result.map(Some),
-            position: outcome.position,
-        };
-        let none = Outcome { result: Ok(None), position: Position::START };
         if message.key.is_none() {
-            return Receipt::Known(none);
+            return MaybeReady::Ready(At::start(Ok(None)));
         }
         let repeated = self.shared.lock().repeated(&message);
         match repeated {
-            Some(repeated) => Receipt::Known(some(repeated)),
-            None => self.read_key(&message, move |known| known.map_or(none, some)),
+            Some(repeated) => MaybeReady::Ready(repeated.map_ok(Some)),
+            None => {
+                self.read_key(&message, |known| known.map_or(At::start(Ok(None)), |known| known.map_ok(Some)))
+            }
         }
     }
 
-    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Look<'a, Page> {
+    fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
         let plan = self.shared.lock().plan_inbox(user, after, limit, MAX_REPLY);
-        let InboxPlan { user: id, sources, indexed, tail, more, position } = plan;
+        let InboxPlan { user: id, sources, indexed, tail, more, cursor, position } = plan;
         if sources.is_empty() {
-            return Look::Found(Ok(Page { messages: tail, more, position }));
+            return MaybeReady::Ready(At::new(Ok(Page { messages: tail, more, cursor }), position));
         }
-        Look::Reading(Box::pin(async move {
+        MaybeReady::Late(Box::pin(async move {
             let user = id.unwrap_or(NameId(u32::MAX));
             let found = self.read("an inbox", move |connection, shared| {
                 let found = reader::inbox(connection, user, &sources, indexed, limit)?;
                 Ok((shared.messages(found.rows)?, found.more))
             });
-            let (mut messages, cut) = found.await?;
-            // If the indexed part was cut short, the page ends before the messages of the tail.
-            if cut {
-                return Ok(Page { messages, more: true, position });
-            }
-            let room = limit - messages.len();
-            let more = more || tail.len() > room;
-            messages.extend(tail.into_iter().take(room));
-            Ok(Page { messages, more, position })
+            let page = found.await.map(|(mut messages, cut)| {
+                // If the indexed part was cut short, the page ends before the messages of the tail.
+                if cut {
+                    return Page { messages, more: true, cursor };
+                }
+                let room = limit - messages.len();
+                let more = more || tail.len() > room;
+                messages.extend(tail.into_iter().take(room));
+                Page { messages, more, cursor }
+            });
+            At::new(page, position)
         }))
     }
 
@@ -175,10 +235,11 @@ impl Store for Sqlite {
         with: &'a Recipient,
         before: Option<MessageId>,
         limit: usize,
-    ) -> BoxFuture<'a, Result<Page, Refusal>> {
+    ) -> Reading<'a, Page> {
         let plan = self.shared.lock().plan_history(user, with, before, limit, MAX_REPLY);
         let HistoryPlan { list, stays, before, tail: mut newest, position } = plan;
-        Box::pin(async move {
+        MaybeReady::Late(Box::pin(async move {
+            let cursor = MessageId(0);
             let mut more = newest.len() > limit;
             newest.truncate(limit);
             let bytes: usize = newest.iter().map(|message| message.text.len()).sum();
@@ -189,111 +250,34 @@ impl Store for Sqlite {
                     let found = reader::history(connection, list, stays, before, room, bytes)?;
                     Ok((shared.messages(found.rows)?, found.more))
                 });
-                let (older, cut) = found.await?;
-                newest.extend(older);
-                more = cut;
+                match found.await {
+                    Ok((older, cut)) => {
+                        newest.extend(older);
+                        more = cut;
+                    }
+                    Err(refusal) => return At::refused(refusal),
+                }
             }
             newest.reverse();
-            Ok(Page { messages: newest, more, position })
-        })
+            At::new(Ok(Page { messages: newest, more, cursor }), position)
+        }))
     }
 
-    fn message(&self, id: MessageId) -> BoxFuture<'_, Result<(Option<Message>, Position), Refusal>> {
-        let (found, indexed) = {
-            let state = self.shared.lock();
-            let found = match state.tail.find(id) {
-                tail::Found::Row(row) => {
-                    state.message(row).map(|message| (message, state.log.unsettled(row.position)))
-                }
-                tail::Found::Nothing | tail::Found::Pending => None,
-            };
-            (found, id <= state.tail.indexed())
-        };
-        Box::pin(async move {
-            match found {
-                Some((message, position)) => Ok((Some(message), position)),
-                None if indexed => {
-                    let read = self.read("a message", move |connection, shared| {
-                        shared.messages(reader::message(connection, id)?.into_iter().collect())
-                    });
-                    Ok((read.await?.pop(), Position::START))
-                }
-                None => Ok((None, Position::START)),
-            }
-        })
-    }
-
-    fn acknowledge(&self, user: &UserName, upto: MessageId, direct: usize, at: Timestamp) -> Position {
-        let mut state = self.shared.lock();
-        match state.move_cursor(user, upto, direct as u64, at) {
-            Some(op) => self.shared.enqueue(&mut state, op),
-            None => Position::START,
+    fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> {
+        let state = self.shared.lock();
+        if let tail::Found::Row(row) = state.tail.find(id) {
+            return MaybeReady::Ready(At::new(Ok(state.message(row)), state.unsettled(row.place)));
         }
-    }
-
-    fn cursor(&self, user: &UserName) -> Cursor {
-        let state = self.shared.lock();
-        let cursor = state.name_id(user).map(|id| state.inbox(id).cursor);
-        cursor.map_or(Cursor { upto: MessageId(0), position: Position::START }, |cursor| Cursor {
-            upto: cursor.upto,
-            position: state.log.unsettled(cursor.position),
-        })
-    }
-
-    fn acknowledged_at<'a>(
-        &'a self,
-        user: &'a UserName,
-        id: MessageId,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, Refusal>> {
-        Box::pin(async move {
-            // Look in memory before the file: a step that leaves memory meanwhile is already in the index. An indexed
-            // step is earlier than any in memory, so it takes precedence.
-            let (user, lately) = {
-                let state = self.shared.lock();
-                let user = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id);
-                let Some(user) = user else {
-                    return Ok(None);
-                };
-                (user, state.passed_at(user, id))
-            };
-            let indexed = self.read("a cursor", move |connection, _| reader::passed_at(connection, user, id));
-            Ok(indexed.await?.or(lately))
-        })
-    }
-
-    fn join(&self, user: &UserName, room: &RoomName) -> Position {
-        let mut state = self.shared.lock();
-        match state.join(user, room) {
-            Some(op) => self.shared.enqueue(&mut state, op),
-            None => state.rooms_position(),
+        if id > state.tail.indexed() {
+            return MaybeReady::Ready(At::start(Ok(None)));
         }
-    }
-
-    fn leave(&self, user: &UserName, room: &RoomName) -> Position {
-        let mut state = self.shared.lock();
-        match state.leave(user, room) {
-            Some(op) => self.shared.enqueue(&mut state, op),
-            None => state.rooms_position(),
-        }
-    }
-
-    fn membership(&self, user: &UserName, room: &RoomName) -> (Membership, Position) {
-        let state = self.shared.lock();
-        (state.rooms.membership(user, room), state.rooms_position())
-    }
-
-    fn count_rooms(&self, user: &UserName) -> usize {
-        self.shared.lock().rooms.count(user)
-    }
-
-    fn rooms(&self, user: &UserName) -> (Vec<RoomEntry>, Position) {
-        let state = self.shared.lock();
-        (state.rooms.list(user), state.rooms_position())
-    }
-
-    fn members(&self, room: &RoomName, at: Option<MessageId>) -> (Vec<UserName>, Position) {
-        let state = self.shared.lock();
-        (state.rooms.members(room, at), state.rooms_position())
+        drop(state);
+        MaybeReady::Late(Box::pin(async move {
+            let read = self.read("a message", move |connection, shared| {
+                shared.messages(reader::message(connection, id)?.into_iter().collect())
+            });
+            At::start(read.await.map(|mut found| found.pop()))
+        }))
     }
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
@@ -317,25 +301,94 @@ impl Store for Sqlite {
         })
     }
 
-    fn subscribe(&self, listener: Arc<dyn Listener>) {
-        self.shared.listener.set(listener).ok();
-    }
-
-    fn promise(&self) -> &'static str {
-        match self.durable {
-            Durable::Fsync => "fsync",
-            Durable::Os => "os",
-        }
-    }
-
     fn inbox_limit(&self) -> usize {
         self.inbox_limit
     }
+}
 
-    fn open_session(&self, session: SessionRecord) -> Position {
+impl Cursors for Sqlite {
+    fn acknowledge(
+        &self,
+        user: &UserName,
+        from: MessageId,
+        upto: MessageId,
+        at: Timestamp,
+    ) -> Receipt<Acknowledged> {
+        let mut state = self.shared.lock();
+        let id = state.intern_user(user);
+        let part = state.passes_indexed(id, from, upto).filter(|_| state.inbox(id).cursor.upto == from);
+        if part.is_none() {
+            let passed = Passed::default();
+            return MaybeReady::Ready(self.shared.move_cursor(&mut state, id, (from, upto), at, passed));
+        }
+        drop(state);
+        let shared = self.shared.clone();
+        MaybeReady::Late(Box::pin(shared.move_cursor_past_indexed(id, (from, upto), at, part)))
+    }
+
+    fn cursor(&self, user: &UserName) -> At<MessageId> {
+        let state = self.shared.lock();
+        state.name_id(user).map_or(At::start(MessageId(0)), |id| state.cursor(id))
+    }
+
+    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
+        // Look in memory before the file: a step that leaves memory meanwhile is already in the index. An indexed
+        // step is earlier than any in memory, so it takes precedence.
+        let state = self.shared.lock();
+        let Some(user) = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id) else {
+            return MaybeReady::Ready(At::start(Ok(None)));
+        };
+        let (lately, position) = (state.passed_at(user, id), state.cursor(user).position());
+        drop(state);
+        MaybeReady::Late(Box::pin(async move {
+            let indexed = self.read("a cursor", move |connection, _| reader::passed_at(connection, user, id));
+            At::new(indexed.await.map(|indexed| indexed.or(lately)), position)
+        }))
+    }
+}
+
+impl Rooms for Sqlite {
+    fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        let mut state = self.shared.lock();
+        match state.join(user, room) {
+            Some(op) => self.write(&mut state, op),
+            None => MaybeReady::Ready(At::new(Ok(()), state.rooms_position())),
+        }
+    }
+
+    fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        let mut state = self.shared.lock();
+        match state.leave(user, room) {
+            Some(op) => self.write(&mut state, op),
+            None => MaybeReady::Ready(At::new(Ok(()), state.rooms_position())),
+        }
+    }
+
+    fn membership(&self, user: &UserName, room: &RoomName) -> At<Membership> {
+        let state = self.shared.lock();
+        At::new(state.rooms.membership(user, room), state.rooms_position())
+    }
+
+    fn count_rooms(&self, user: &UserName) -> usize {
+        self.shared.lock().rooms.count(user)
+    }
+
+    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
+        let state = self.shared.lock();
+        At::new(state.rooms.list(user), state.rooms_position())
+    }
+
+    fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {
+        let state = self.shared.lock();
+        At::new(state.rooms.members(room, at), state.rooms_position())
+    }
+}
+
+impl Sessions for Sqlite {
+    fn open_session(&self, session: SessionRecord) -> Receipt<()> {
         let mut state = self.shared.lock();
         let user = state.intern_user(&session.user);
-        self.shared.enqueue(&mut state, Op::OpenSession(user, session))
+        self.write(&mut state, Op::OpenSession(user, session))
     }
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
@@ -344,22 +397,35 @@ impl Store for Sqlite {
         let _ = self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
     }
 
-    fn end_session(&self, digest: &TokenDigest) -> Position {
+    fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
         let mut state = self.shared.lock();
-        self.shared.enqueue(&mut state, Op::EndSession(*digest))
+        self.write(&mut state, Op::EndSession(*digest))
     }
 
     fn sessions(&self) -> Vec<SessionRecord> {
         self.sessions.clone()
     }
+}
 
-    fn durability(&self) -> &Arc<Durability> {
-        &self.shared.durability
+impl Store for Sqlite {
+    fn subscribe(&self, observer: Arc<dyn Observer>) {
+        self.shared.observer.set(observer).ok();
+    }
+
+    fn log(&self) -> &Arc<CommitLog> {
+        &self.shared.log
     }
 
     fn congestion(&self) -> Option<Position> {
-        let position = self.shared.congested.load(Ordering::Relaxed);
-        (position > 0).then_some(Position(position))
+        let place = self.shared.congested.load(Ordering::Relaxed);
+        (place > 0).then_some(Position::at(place))
+    }
+
+    fn promise(&self) -> &'static str {
+        match self.durable {
+            Durable::Fsync => "fsync",
+            Durable::Os => "os",
+        }
     }
 
     fn describe(&self) -> String {

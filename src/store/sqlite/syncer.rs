@@ -4,7 +4,7 @@
 use std::{fs::File, io, path::Path, sync::Arc};
 
 use super::{Shared, background::Background, ops::Batch};
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// Fewest ops in a commit whose sync is handed to the background thread. With fewer, handing it over costs more than it
 /// gains.
@@ -115,15 +115,18 @@ mod tests {
     use std::sync::{Mutex, mpsc};
 
     use super::*;
-    use crate::store::{
-        Fate, Position,
-        sqlite::{Options, Sqlite, ops::Op},
+    use crate::{
+        model::Position,
+        store::{
+            Settlement,
+            sqlite::{Options, Sqlite, ops::Op},
+        },
     };
 
     /// A batch that is just large enough for the background thread.
     fn written(first: u64) -> Unsynced {
         let ops = (0..AHEAD).map(|_| Op::Nothing).collect();
-        Unsynced { batch: Batch { ops, names: Vec::new(), first: Position(first) }, indexed: None }
+        Unsynced { batch: Batch { ops, names: Vec::new(), first }, indexed: None }
     }
 
     #[test]
@@ -143,14 +146,18 @@ mod tests {
         let mut syncer = Syncer::over(shared.clone(), Some(log)).expect("a thread");
         let each = AHEAD as u64;
         assert!(syncer.sync(written(1)).is_ok());
-        assert_eq!(shared.durability.fate(Position(1)), Fate::Open, "nothing is told before it is synced");
+        assert_eq!(
+            shared.log.settlement(Position::at(1)),
+            Settlement::Open,
+            "nothing is told before it is synced"
+        );
         (0..3).for_each(|_| release.send(()).expect("room"));
         assert!(syncer.sync(written(1 + each)).is_ok(), "the first one has succeeded");
-        assert_eq!(shared.durability.fate(Position(each)), Fate::Durable);
+        assert_eq!(shared.log.settlement(Position::at(each)), Settlement::Durable);
         let Err(Failed { batch, .. }) = syncer.sync(written(1 + 2 * each)) else {
             panic!("it failed");
         };
-        assert_eq!((batch.first, batch.last()), (Position(1 + each), Position(3 * each)));
-        assert_eq!(shared.durability.fate(Position(1 + each)), Fate::Open, "the writer tells");
+        assert_eq!((batch.first, batch.last()), (1 + each, 3 * each));
+        assert_eq!(shared.log.settlement(Position::at(1 + each)), Settlement::Open, "the writer tells");
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::ops::{NameId, Row};
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// What the tail holds for one message number.
 struct Slot {
@@ -157,19 +157,16 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{protocol::Timestamp, store::Position};
+    use crate::model::Timestamp;
 
     #[test]
     fn the_tail_is_read_in_parts_and_nothing_is_left_out() {
         let mut tail = Tail::new(MessageId(7));
         let (sender, recipient) = (NameId(0), NameId(1));
         for id in 8..=32 {
-            let (id, at, position) = (MessageId(id), Timestamp(0), Position::START);
+            let (id, at, place) = (MessageId(id), Timestamp(0), 0);
             let text = "a".into();
-            tail.push(
-                Row { id, at, sender, recipient, text, key: None, position, to_room: false },
-                id.0 == 9,
-            );
+            tail.push(Row { id, at, sender, recipient, text, key: None, place, to_room: false }, id.0 == 9);
         }
         let (mut part, mut seen, mut parts) = (Some(MessageId(0)), Vec::new(), 0);
         while let Some(after) = part {

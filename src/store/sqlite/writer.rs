@@ -17,10 +17,7 @@ use super::{
     schema::Cause,
     syncer::{Failed, Syncer, Trim, Unsynced},
 };
-use crate::{
-    protocol::{Recipient, Refusal},
-    store::{Outcome, Stored},
-};
+use crate::model::{At, MessageId, Position, Recipient, Refusal, Stored};
 use rusqlite::{Connection, params};
 
 /// Fewest queued ops that are committed while a sync is running. A smaller batch waits for the sync and grows meanwhile:
@@ -157,7 +154,7 @@ impl Writer {
     /// [`Op::Message`], a duplicate [`Op::Nothing`].
     fn look_up_keys(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
         for index in 0..batch.ops.len() {
-            let (Op::Keyed(row, _), position) = (&batch.ops[index], batch.position(index)) else {
+            let (Op::Keyed(row, _), place) = (&batch.ops[index], batch.place(index)) else {
                 continue;
             };
             let key = row.key.as_deref().unwrap_or_default();
@@ -179,7 +176,7 @@ impl Writer {
             } else {
                 let stored = Stored { id: row.id, at: row.at, duplicate: false };
                 batch.ops[index] = Op::Message(row);
-                Outcome { result: Ok(stored), position }
+                At::new(Ok(stored), Position::at(place))
             };
             // An error means that the connection is gone: nobody waits for the outcome.
             resolve.send(outcome).ok();
@@ -294,15 +291,24 @@ impl Writer {
             self.break_down(earlier.followed_by(batch), &error);
             return;
         }
-        let is_message = |op: &Op| matches!(op, Op::Message(_) | Op::Keyed(..));
-        let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_message(op)).collect();
+        let first = batch.ops.iter().find_map(|op| match op {
+            Op::Message(row) | Op::Keyed(row, _) => Some(row.id),
+            _ => None,
+        });
+        let is_refused = |op: &Op| match op {
+            Op::Message(_) | Op::Keyed(..) => true,
+            // A cursor may have passed one of these messages, which was shown to nobody: its reply is refused, too.
+            Op::Cursor(moved) => first.is_some_and(|first: MessageId| moved.after.upto >= first),
+            _ => false,
+        };
+        let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_refused(op)).collect();
         let mut written = self.write(&small, IndexWork::Nothing);
         if written.is_err() && self.shared.folder.release_reserve() {
             written = self.write(&small, IndexWork::Nothing);
         }
         match written {
             Ok(indexed) => match self.syncer.sync_now(indexed) {
-                Ok(()) => self.settle(&batch, |op| is_message(op).then_some(Refusal::Storage)),
+                Ok(()) => self.settle(&batch, |op| is_refused(op).then_some(Refusal::Storage)),
                 Err(Failed { error, .. }) => self.break_down(batch, &error),
             },
             Err(error) if Cause::of(&error) == Cause::Full => {
@@ -357,9 +363,10 @@ impl Writer {
         drop(state);
         for (index, op) in batch.ops.iter().enumerate() {
             match refusal(op) {
-                None => self.shared.durability.advance(batch.position(index)),
-                Some(refusal) => self.shared.durability.fail(batch.position(index), refusal),
+                None => self.shared.log.advance(batch.place(index)),
+                Some(refusal) => self.shared.log.fail(batch.place(index), refusal),
             }
         }
+        self.shared.report(batch.ops.iter().filter(|op| refusal(op).is_none()));
     }
 }

@@ -14,7 +14,7 @@ use super::{
     },
     Check, Report,
 };
-use crate::store::MessageId;
+use crate::model::MessageId;
 
 /// Pairs of users in a run, from two sources that must agree: its conversations and its lists of partners.
 #[derive(Default)]

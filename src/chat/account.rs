@@ -1,0 +1,294 @@
+//! Logging in, and what changes who may: new passwords, people who come and go.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use tokio::task::spawn_blocking;
+
+use super::{Caller, Chat, Limit, LoggedIn, Session, sessions::Opened};
+use crate::{
+    model::{At, MessageId, Outcome, Refusal, Secret, Token, UserName},
+    store::SessionRecord,
+    users::{
+        self, PasswordHash, User, Users,
+        edit::{self, EditError},
+        hash_in, password_policy, verify,
+    },
+};
+
+/// What is answered if a new password cannot be written.
+fn refusal(error: &EditError) -> Refusal {
+    match error {
+        EditError::Io { cause, .. } if cause.kind() == io::ErrorKind::StorageFull => Refusal::Storage,
+        _ => Refusal::Internal,
+    }
+}
+
+/// What a change of the users file has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Change {
+    /// Users who were not there before.
+    pub added: usize,
+    /// Users who are not there any more.
+    pub removed: usize,
+    /// Users who have another password now.
+    pub passwords: usize,
+}
+
+impl Chat {
+    /// Checks a password off the runtime's threads, and begins a session.
+    ///
+    /// # Errors
+    /// [`Refusal::BadCredentials`], the same and after the same time whether the user or the password is wrong;
+    /// [`Refusal::RateLimited`], before anything is checked.
+    pub async fn log_in(self: &Arc<Self>, name: &str, password: Secret, from: IpAddr) -> Outcome<LoggedIn> {
+        loop {
+            let user = match self.verify(name, &password, from).await {
+                Ok(user) => user,
+                Err(refusal) => return At::refused(refusal),
+            };
+            // Otherwise the user has changed meanwhile, if only by a renewed hash: the password is checked again.
+            if let Some((logged_in, displaced)) = self.open_session(&user, from).await {
+                // A session whose end cannot be stored goes on.
+                if !displaced.is_empty() {
+                    self.end_durably(&user.username, displaced, None).await.ok();
+                }
+                if self.renews_hashes && user.password.is_weak() {
+                    self.renew_hash(user, password);
+                }
+                return logged_in;
+            }
+        }
+    }
+
+    /// Opens a session. Returns it, and the sessions that have to end for it; `None` if the user has changed since the password
+    /// was checked.
+    async fn open_session(
+        self: &Arc<Self>,
+        user: &Arc<User>,
+        from: IpAddr,
+    ) -> Option<(Outcome<LoggedIn>, Vec<Arc<Session>>)> {
+        let (token, now) = (Token::random(), self.now());
+        let record = SessionRecord {
+            digest: token.digest(),
+            user: user.username.clone(),
+            created: now,
+            used: now,
+            number: self.sessions.next_number(&user.username),
+        };
+        let stored = self.store.open_session(record.clone()).await;
+        let position = stored.position();
+        let Opened { session, expired, displaced } = self.sessions.open(user, &record, position, now);
+        for expired in expired {
+            self.forget_session(expired.digest());
+        }
+        let (table, opened) = (self.sessions.clone(), session.clone());
+        self.store.log().when_settled(position, move |result| match result {
+            Ok(()) => opened.set_durable(),
+            Err(_) => table.end(&opened),
+        });
+        // A login reads the directory after it has registered its session, and a reload ends sessions after it has replaced the
+        // directory: whichever is second sees the first.
+        if !self.is_current(user) {
+            self.revoke(&session);
+            for session in &displaced {
+                session.cancel_end();
+            }
+            return None;
+        }
+        tracing::info!(%from, user = %user.username, "logged in");
+        Some((stored.map_ok(|()| LoggedIn { token, session }), displaced))
+    }
+
+    /// The user of that name, if the password is theirs.
+    async fn verify(
+        self: &Arc<Self>,
+        name: &str,
+        password: &Secret,
+        from: IpAddr,
+    ) -> Result<Arc<User>, Refusal> {
+        let may_try = {
+            let (chat, name) = (self.clone(), name.to_owned());
+            move || match &chat.throttle {
+                Some(throttle) => throttle.check(&name, from, chat.now()),
+                None => Ok(()),
+            }
+        };
+        may_try().inspect_err(|_| {
+            self.counts.count(Limit::LoginTries);
+            tracing::warn!(%from, "login refused: too many have failed");
+        })?;
+        let user = self.users.get(name);
+        let work = {
+            let (chat, name, user, password) =
+                (self.clone(), name.to_owned(), user.clone(), password.clone());
+            move |memory: &mut users::Memory| {
+                let right = verify(user.as_ref().map(|user| &user.password), &password, memory);
+                // Counted where it is found, or whoever hangs up before the answer would have guessed for nothing.
+                if let (false, Some(throttle)) = (right, &chat.throttle) {
+                    throttle.failed(&name, from, chat.now());
+                }
+                right
+            }
+        };
+        let right = self.hash_pool.run(&self.counts, may_try, work).await?;
+        // A name that nobody has may be a password typed in the wrong place: it is not logged.
+        let known = user.as_ref().map(|user| user.username.clone());
+        let Some(user) = user.filter(|_| right) else {
+            tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
+            return Err(Refusal::BadCredentials);
+        };
+        if let Some(throttle) = &self.throttle {
+            throttle.succeeded(name, from, self.now());
+        }
+        Ok(user)
+    }
+
+    /// Gives the caller another password. All other sessions of the caller end; the future completes when their ends are durable.
+    ///
+    /// # Errors
+    /// [`Refusal::BadCredentials`] if `old` is not the password, [`Refusal::WeakPassword`] if `new` is too weak,
+    /// [`Refusal::RateLimited`], or the reason why the change cannot be stored. The password is unchanged then.
+    pub fn change_password(
+        self: &Arc<Self>,
+        caller: &Caller<'_>,
+        old: Secret,
+        new: Secret,
+    ) -> impl Future<Output = Result<(), Refusal>> + std::marker::Send + 'static {
+        let (chat, session, from) = (self.clone(), caller.session.clone(), caller.from);
+        let origin = caller.notifier.cloned();
+        async move {
+            let name = &session.user().username;
+            if let Err(weak) = password_policy::check(name, &new) {
+                tracing::debug!(%weak, "new password refused");
+                return Err(Refusal::WeakPassword);
+            }
+            loop {
+                let user = chat.verify(name, &old, from).await?;
+                let hash = chat.hash(new.clone()).await?;
+                if chat.store_password(user, hash).await? {
+                    break;
+                }
+            }
+            let mut others = chat.sessions.of_user(name, chat.now()).peek().clone();
+            others.retain(|other| !Arc::ptr_eq(other, &session));
+            tracing::info!(%from, user = %name, sessions_ended = others.len(), "password changed");
+            if others.is_empty() { Ok(()) } else { chat.end_durably(name, others, origin).await }
+        }
+    }
+
+    /// A new hash of a password, when its turn comes.
+    async fn hash(&self, password: Secret) -> Result<PasswordHash, Refusal> {
+        self.hash_pool.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
+    }
+
+    /// Writes a password into the users file, and takes it over. `false` if the user is not as they were any more.
+    async fn store_password(self: &Arc<Self>, user: Arc<User>, hash: PasswordHash) -> Result<bool, Refusal> {
+        // One change at a time: a file that is being read would bring the old password back.
+        let _turn = self.changing.lock().await;
+        if !self.is_current(&user) {
+            return Ok(false);
+        }
+        if let Some(file) = self.users.file().cloned() {
+            let (user, hash) = (user.clone(), hash.as_str().to_owned());
+            let write = move || {
+                edit::set_password(&file, &user.username, Some(user.password.reveal()), &hash)
+                    .inspect_err(|error| tracing::error!(%error, "cannot write the users file"))
+            };
+            spawn_blocking(write).await.map_err(|_| Refusal::Internal)?.map_err(|error| refusal(&error))?;
+        }
+        self.users.set_password(&user.username, hash);
+        Ok(true)
+    }
+
+    /// Whether the user is still there, with this password.
+    fn is_current(&self, user: &User) -> bool {
+        self.users
+            .now()
+            .get(&user.username)
+            .is_some_and(|now| now.password.reveal() == user.password.reveal())
+    }
+
+    /// Hashes a password again as it is done today, some time later.
+    fn renew_hash(self: &Arc<Self>, user: Arc<User>, password: Secret) {
+        let chat = self.clone();
+        tokio::spawn(async move {
+            let Ok(hash) = chat.hash(password).await else {
+                return; // At the next login, then.
+            };
+            if chat.store_password(user.clone(), hash).await == Ok(true) {
+                tracing::info!(user = %user.username, "password hash renewed");
+            }
+        });
+    }
+
+    /// Reads the users file again. Sessions end of who is not there any more, or has another password; a file that cannot be
+    /// used changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub async fn reload_users(self: &Arc<Self>) -> Result<Change, users::UsersFileError> {
+        let _turn = self.changing.lock().await;
+        let Some(file) = self.users.file().cloned() else {
+            return Ok(Change::default());
+        };
+        let Ok(loaded) = spawn_blocking(move || users::load(&file)).await else {
+            return Ok(Change::default());
+        };
+        let loaded = loaded?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.begin_anew(&loaded.users).await;
+        Ok(self.replace_users(loaded.users))
+    }
+
+    fn replace_users(self: &Arc<Self>, new: Users) -> Change {
+        let before = self.users.replace(new);
+        let now = self.users.all();
+        let added = now.iter().filter(|user| before.get(&user.username).is_none()).count();
+        let mut change = Change { added, ..Change::default() };
+        for user in before.iter() {
+            match now.get(&user.username) {
+                Some(same) if same.password.reveal() == user.password.reveal() => continue,
+                Some(_) => change.passwords += 1,
+                None => change.removed += 1,
+            }
+            self.end_all(&user.username);
+            self.presence_changed(&user.username);
+        }
+        change
+    }
+
+    fn end_all(&self, user: &UserName) {
+        for session in self.sessions.of_user(user, self.now()).peek() {
+            self.revoke(session);
+        }
+    }
+
+    /// Clears what the previous owner of a reused name has left: ends sessions, leaves rooms, moves the cursor past the messages.
+    /// Has no effect if that was done before.
+    pub async fn begin_anew(&self, users: &Users) {
+        for user in users.iter().filter(|user| user.messages_after > 0) {
+            if let Err(refusal) = self.clear_name(&user.username, MessageId(user.messages_after)).await {
+                tracing::error!(user = %user.username, ?refusal, "cannot clear what the previous owner of the name has left");
+            }
+        }
+    }
+
+    async fn clear_name(&self, user: &UserName, upto: MessageId) -> Result<(), Refusal> {
+        // The cursor moves last, because it tells that everything else is done.
+        while *self.store.cursor(user).peek() < upto {
+            self.end_all(user);
+            self.presences.forget(user);
+            let rooms = self.store.rooms(user);
+            let joined = rooms.peek().iter().filter(|entry| entry.joined);
+            let left: Vec<_> = joined.map(|entry| self.store.leave(user, &entry.room)).collect();
+            for left in left {
+                self.store.log().durable(left.await).await?;
+            }
+            let from = *self.store.cursor(user).peek();
+            self.store.log().durable(self.store.acknowledge(user, from, upto, self.now()).await).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Reactions to the changes of the store: sessions begin and end, and connections are notified.
+
+use std::sync::Arc;
+
+use super::{sessions::Sessions, visibility, watchers::Watchers};
+use crate::{
+    model::{MessageId, Timestamp, UserName},
+    store::{Change, Observer},
+    users::Directory,
+};
+
+/// Reacts to durable changes, whoever has made them: this process or, with a shared store, another one.
+pub(super) struct Reactions {
+    pub(super) users: Arc<Directory>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) watchers: Arc<Watchers>,
+}
+
+impl Observer for Reactions {
+    fn wants_messages(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
+    fn changed(&self, change: Change) {
+        match change {
+            Change::Stored { to } => self.watchers.put_messages(&to),
+            Change::Acknowledged { user, upto, at, delivered } => {
+                self.watchers.each(&user, |notifier| notifier.put_acked(upto));
+                self.deliver(&delivered, at);
+            }
+            Change::Joined { user, room } => {
+                self.watchers.join(&user, &room);
+                self.watchers.each_in(&room, |notifier| notifier.put_room(&room, &user, true));
+            }
+            Change::Left { user, room } => {
+                self.watchers.each_in(&room, |notifier| notifier.put_room(&room, &user, false));
+                self.watchers.leave(&user, &room);
+            }
+            Change::SessionOpened(record) => self.sessions.opened(&self.users, &record),
+            Change::SessionEnded(digest) => self.sessions.ended(&digest),
+        }
+    }
+}
+
+impl Reactions {
+    /// Notifies senders that recipients have acknowledged their messages.
+    fn deliver(&self, delivered: &[(UserName, MessageId)], at: Timestamp) {
+        for (sender, id) in delivered {
+            if visibility::may_tell_sender(&self.users, sender, *id) {
+                self.watchers.put(sender, |notices| notices.delivered.push_back((*id, at)));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How often each limit was reached, for whoever looks after the server.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use strum::{EnumCount, VariantArray};
+
+use crate::model::Closing;
+
+/// A limit that keeps one from taking what is for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, VariantArray)]
+pub enum Limit {
+    /// Connections in all.
+    Connections,
+    /// Connections from one address.
+    ConnectionsPerAddress,
+    /// Time to log in.
+    LoginDeadline,
+    /// Time to finish a line.
+    LineDeadline,
+    /// Time without a request.
+    IdleTimeout,
+    /// Time without reading what was asked for.
+    SlowConsumer,
+    /// Length of a line.
+    LineLength,
+    /// Requests of a user.
+    RequestRate,
+    /// Wrong passwords, for an account or from an address.
+    LoginTries,
+    /// Passwords that wait to be checked.
+    LoginQueue,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: &[Limit] = Limit::VARIANTS;
+
+    /// The one that a connection is ended for.
+    #[must_use]
+    pub fn of(closing: Closing) -> Option<Limit> {
+        match closing {
+            Closing::LoginDeadline => Some(Limit::LoginDeadline),
+            Closing::LineDeadline => Some(Limit::LineDeadline),
+            Closing::Idle => Some(Limit::IdleTimeout),
+            Closing::SlowConsumer => Some(Limit::SlowConsumer),
+            Closing::LineTooLong => Some(Limit::LineLength),
+            // Which of the two limits it was is known where it is refused.
+            Closing::Shutdown | Closing::TooManyConnections => None,
+        }
+    }
+
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::Connections => "connections",
+            Limit::ConnectionsPerAddress => "connections_per_address",
+            Limit::LoginDeadline => "login_deadline",
+            Limit::LineDeadline => "line_deadline",
+            Limit::IdleTimeout => "idle_timeout",
+            Limit::SlowConsumer => "slow_consumer",
+            Limit::LineLength => "line_length",
+            Limit::RequestRate => "request_rate",
+            Limit::LoginTries => "login_tries",
+            Limit::LoginQueue => "login_queue",
+        }
+    }
+}
+
+/// How often each limit was reached since the start. One counter for each variant, so that every limit is an index.
+#[derive(Debug, Default)]
+pub struct Counts([AtomicU64; Limit::COUNT]);
+
+impl Counts {
+    /// One more.
+    pub fn count(&self, limit: Limit) {
+        self.0[limit as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was reached.
+    #[must_use]
+    pub fn of(&self, limit: Limit) -> u64 {
+        self.0[limit as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_has_a_count_and_a_name_of_its_own() {
+        let counts = Counts::default();
+        for (i, limit) in Limit::ALL.iter().copied().enumerate() {
+            (0..=i).for_each(|_| counts.count(limit));
+            assert_eq!(Limit::ALL.iter().position(|other| other.name() == limit.name()), Some(i));
+        }
+        for (i, limit) in (1..).zip(Limit::ALL) {
+            assert_eq!(counts.of(*limit), i);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Sending and looking up messages.
+
+use super::{Caller, Chat, inbox::page_size, visibility};
+use crate::{
+    model::{
+        At, MAX_KEY, MAX_MESSAGE, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Recipient,
+        Refusal, Stored, Timestamp, UserName,
+    },
+    store::{Membership, Receipt},
+    users::User,
+};
+
+/// A message to send.
+#[derive(Clone, Copy)]
+pub struct Send<'a> {
+    /// Name of a user, or of a room with its `#`.
+    pub to: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// The idempotency key.
+    pub key: Option<&'a str>,
+}
+
+/// A part of a conversation to read.
+#[derive(Clone, Copy)]
+pub struct History<'a> {
+    /// Name of a user, or of a room with its `#`.
+    pub with: &'a str,
+    /// Most messages to return; `None` for the default.
+    pub limit: Option<u64>,
+    /// Only messages before this one.
+    pub before: Option<MessageId>,
+}
+
+/// What a sender or recipient may know of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageStatus {
+    /// Its number.
+    pub id: MessageId,
+    /// When the server received it.
+    pub at: Timestamp,
+    /// How far its recipients are.
+    pub state: DeliveryState,
+}
+
+/// How far the recipients of a message are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// It waits in the inbox of the user to whom it was sent.
+    Stored,
+    /// The user to whom it was sent has acknowledged it; the time is `None` if it is not known any more.
+    Acknowledged(Option<Timestamp>),
+    /// It was sent to a room.
+    Room {
+        /// Number of recipients.
+        recipients: usize,
+        /// Number of recipients who have acknowledged it.
+        acknowledged: usize,
+    },
+}
+
+impl Chat {
+    /// Stores a message in its recipient's inbox.
+    ///
+    /// Refuses with [`Refusal::BadRequest`] (key too long), [`Refusal::NoSuchUser`], [`Refusal::NoSuchRoom`],
+    /// [`Refusal::NotAMember`], [`Refusal::MessageTooLong`], or as [`append`](crate::store::Messages::append) does.
+    pub fn send(&self, caller: &Caller<'_>, Send { to, text, key }: Send<'_>) -> Receipt<Stored> {
+        if key.is_some_and(|key| key.len() > MAX_KEY) {
+            return MaybeReady::Ready(At::refused(Refusal::BadRequest));
+        }
+        let from = &caller.user().username;
+        let message = |to| NewMessage { from, to, text, key, at: caller.now };
+        let refused: Outcome<Option<Stored>> = match self.recipient(to, from) {
+            Ok(to) if text.len() <= MAX_MESSAGE => return self.store.append(message(&to)),
+            Ok(_) => At::refused(Refusal::MessageTooLong),
+            Err(refused) => refused.map(Err),
+        };
+        let refused = refused.map_ok(|_| Stored { id: MessageId(0), at: caller.now, duplicate: false });
+        // A repeated message gets its first outcome, whatever has changed since.
+        match Recipient::parse(to) {
+            Some(to) if key.is_some() => self.store.find_repeated(message(&to)).map(move |found| {
+                found.and_then(|found| match found {
+                    Ok(Some(stored)) => At::start(Ok(stored)),
+                    Ok(None) => refused,
+                    Err(refusal) => At::refused(refusal),
+                })
+            }),
+            _ => MaybeReady::Ready(refused),
+        }
+    }
+
+    /// Finds the recipient of a message: a user who exists, or a room that the sender is in.
+    fn recipient(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
+        if !to.starts_with('#') {
+            let users = self.users.now();
+            let user = users.get(to).ok_or(At::start(Refusal::NoSuchUser))?;
+            return Ok(Recipient::User(user.username.clone()));
+        }
+        let (room, membership) = self.named_room(to, from)?;
+        match *membership.peek() {
+            Membership::Current => Ok(Recipient::Room(room)),
+            other => Err(membership.map(|_| super::rooms::refusal(other))),
+        }
+    }
+
+    /// Reads the newest messages of a conversation.
+    ///
+    /// Refuses with [`Refusal::BadRequest`] (a limit of 0), [`Refusal::NoSuchUser`], [`Refusal::NoSuchRoom`] or
+    /// [`Refusal::NotAMember`].
+    pub async fn history(&self, user: &User, asked: History<'_>) -> Outcome<Page> {
+        let limit = match page_size(asked.limit) {
+            Ok(limit) => limit,
+            Err(refusal) => return At::refused(refusal),
+        };
+        let with = match Recipient::parse(asked.with) {
+            Some(with) => with,
+            None if asked.with.starts_with('#') => return At::refused(Refusal::NoSuchRoom),
+            None => return At::refused(Refusal::NoSuchUser),
+        };
+        if let Some(room) = with.room() {
+            let membership = self.store.membership(&user.username, room);
+            // A user who has left may read the messages from before.
+            if let other @ (Membership::NoRoom | Membership::Never) = *membership.peek() {
+                return membership.map(|_| Err(super::rooms::refusal(other)));
+            }
+        }
+        let page = self.store.history(&user.username, &with, asked.before, limit).await;
+        page.map(|page| {
+            let mut page = page?;
+            visibility::cut(&mut page, user);
+            // Messages from and to a user who does not exist any more can still be read.
+            let is_nobody = with.user().is_some_and(|user| self.users.get(user).is_none());
+            if is_nobody && page.messages.is_empty() { Err(Refusal::NoSuchUser) } else { Ok(page) }
+        })
+    }
+
+    /// How far the recipients of a message are.
+    ///
+    /// Refuses with [`Refusal::NoSuchMessage`] if the user may not know of it.
+    pub async fn status(&self, user: &User, id: MessageId) -> Outcome<MessageStatus> {
+        let found = self.store.message(id).await;
+        let found = found.and_then_ok(|message| match message {
+            Some(message) => {
+                let part = self.part_in(user, &message);
+                part.map(|part| if part.is_some() { Ok(message) } else { Err(Refusal::NoSuchMessage) })
+            }
+            None => At::refused(Refusal::NoSuchMessage),
+        });
+        let Ok(message) = found.peek().clone() else {
+            return found.and_then_ok(|_| At::refused(Refusal::NoSuchMessage));
+        };
+        let state = self.delivery_state(&message).await;
+        state.map_ok(|state| MessageStatus { id, at: message.at, state }).after(found.position())
+    }
+
+    async fn delivery_state(&self, message: &Message) -> Outcome<DeliveryState> {
+        let id = message.id;
+        match &message.to {
+            Recipient::User(to) => {
+                let cursor = self.store.cursor(to);
+                if *cursor.peek() < id {
+                    return cursor.map(|_| Ok(DeliveryState::Stored));
+                }
+                let at = self.store.acknowledged_at(to, id).await;
+                at.map_ok(DeliveryState::Acknowledged).after(cursor.position())
+            }
+            Recipient::Room(room) => self.store.members(room, Some(id)).and_then(|mut members| {
+                members.retain(|member| *member != message.from);
+                let cursors = members.iter().map(|member| self.store.cursor(member));
+                let counted = cursors
+                    .filter(|cursor| *cursor.peek() >= id)
+                    .fold(At::start(0), |counted, cursor| counted.zip(cursor).map(|(count, _)| count + 1));
+                let recipients = members.len();
+                counted.map(|acknowledged| Ok(DeliveryState::Room { recipients, acknowledged }))
+            }),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What a chat server does: logging in, sending, reading, rooms, presence, events.
+//!
+//! The use cases are methods of [`Chat`]. Each takes a [`Caller`] and typed values, and returns a typed outcome with the
+//! position that it depends on. This module knows neither bytes nor disks: a wire parses requests and renders outcomes, and a
+//! [`Store`] keeps what must survive.
+//!
+//! **Invariant:** every rule of the product stands here, once. **Invariant:** no lock is held across an `await`.
+
+mod account;
+mod binding;
+mod changes;
+mod clock;
+mod counts;
+mod hash_pool;
+mod inbox;
+mod limiter;
+mod messages;
+mod notifier;
+mod people;
+mod presence;
+mod rooms;
+mod session;
+mod sessions;
+mod subscription;
+mod throttle;
+mod visibility;
+mod watchers;
+
+use std::{net::IpAddr, sync::Arc};
+
+pub use account::Change;
+pub use binding::Binding;
+pub use clock::Clock;
+pub use counts::{Counts, Limit};
+pub use hash_pool::spare_cores;
+pub use inbox::{Acked, Delivery, TakenPage};
+pub use limiter::Rate;
+pub use messages::{DeliveryState, History, MessageStatus, Send};
+pub use notifier::{Notices, Notifier, Pending};
+pub use people::{Person, Which};
+pub use presence::Presence;
+pub use session::{Session, SessionEntry};
+pub use subscription::{Event, Pushed, Subscription};
+pub use throttle::{Origin, Tries};
+
+use self::{
+    binding::spawn, changes::Reactions, hash_pool::HashPool, inbox::Inboxes, presence::PresenceTable,
+    sessions::Sessions, throttle::Throttle, watchers::Watchers,
+};
+use crate::{
+    config::defaults,
+    model::{MaybeReady, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, UserName},
+    store::{CommitLog, Store},
+    users::{Directory, User},
+};
+
+/// The use cases, and the state that they share. One instance serves all connections.
+pub struct Chat {
+    users: Arc<Directory>,
+    sessions: Arc<Sessions>,
+    store: Arc<dyn Store>,
+    watchers: Arc<Watchers>,
+    counts: Counts,
+    clock: Clock,
+    hash_pool: HashPool,
+    inboxes: Inboxes,
+    presences: PresenceTable,
+    requests: Option<Rate>,
+    throttle: Option<Throttle>,
+    renews_hashes: bool,
+    /// Held while the set of users is changed; across an `await`, because a change writes a file.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// Limits for each user, and for those who try to log in.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests of each user, over all sessions; `None` for no limit.
+    pub requests: Option<Rate>,
+    /// Failed logins; `None` for no limit.
+    pub tries: Option<Tries>,
+    /// Most passwords that wait to be verified.
+    pub logins_waiting: usize,
+    /// Whether weak hashes are renewed at login.
+    pub renews_hashes: bool,
+}
+
+impl Limits {
+    /// No limits, for load tests.
+    pub const NONE: Limits =
+        Limits { requests: None, tries: None, logins_waiting: usize::MAX, renews_hashes: false };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            requests: Some(Rate { per_second: defaults::REQUEST_RATE, burst: defaults::REQUEST_BURST }),
+            tries: Some(Tries::default()),
+            logins_waiting: defaults::LOGIN_QUEUE,
+            renews_hashes: true,
+        }
+    }
+}
+
+/// Who makes a request, and from where.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// The session, which is live.
+    pub session: &'a Arc<Session>,
+    /// Notifications of the connection, if it takes any. It is not told what it has done itself.
+    pub notifier: Option<&'a Arc<Notifier>>,
+    /// Address of the peer.
+    pub from: IpAddr,
+    /// When the request came.
+    pub now: Timestamp,
+}
+
+impl<'a> Caller<'a> {
+    /// The user.
+    #[must_use]
+    pub fn user(&self) -> &'a Arc<User> {
+        self.session.user()
+    }
+}
+
+/// Result of a login.
+pub struct LoggedIn {
+    /// The token. Only the user who has logged in may see it.
+    pub token: Token,
+    /// The session that it proves.
+    pub session: Arc<Session>,
+}
+
+impl Chat {
+    /// Opens a chat over a store. Sessions that the store has kept are live again.
+    #[must_use]
+    pub fn new(users: impl Into<Directory>, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
+        let (users, sessions) = (Arc::new(users.into()), Arc::<Sessions>::default());
+        let watchers = Arc::new(Watchers::default());
+        let reactions =
+            Reactions { users: users.clone(), sessions: sessions.clone(), watchers: watchers.clone() };
+        store.subscribe(Arc::new(reactions));
+        let chat = Chat {
+            users,
+            sessions,
+            store,
+            watchers,
+            counts: Counts::default(),
+            clock,
+            hash_pool: HashPool::new(limits.logins_waiting),
+            inboxes: Inboxes::default(),
+            presences: PresenceTable::default(),
+            requests: limits.requests,
+            throttle: limits.tries.map(Throttle::new),
+            renews_hashes: limits.renews_hashes,
+            changing: tokio::sync::Mutex::default(),
+        };
+        for record in chat.store.sessions() {
+            match chat.users.get(&record.user) {
+                // A user who is not in the users file any more is not logged in.
+                None => chat.refuse_session(record.digest),
+                Some(user) if chat.sessions.restore(&user, &record, chat.now()) => {}
+                Some(_) => chat.forget_session(&record.digest),
+            }
+        }
+        chat
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The users.
+    #[must_use]
+    pub fn users(&self) -> &Directory {
+        &self.users
+    }
+
+    /// How often each limit was reached.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Reports which positions are durable.
+    #[must_use]
+    pub fn log(&self) -> &Arc<CommitLog> {
+        self.store.log()
+    }
+
+    /// The position that must be settled before more should be asked for; `None` if there is room.
+    #[must_use]
+    pub fn congestion(&self) -> Option<Position> {
+        self.store.congestion()
+    }
+
+    /// What an OK promises: `fsync`, `os` or `none`.
+    #[must_use]
+    pub fn promise(&self) -> &'static str {
+        self.store.promise()
+    }
+
+    /// Most messages that may wait in one inbox, those to rooms not counted.
+    #[must_use]
+    pub fn inbox_limit(&self) -> usize {
+        self.store.inbox_limit()
+    }
+
+    /// The live session that the token proves.
+    #[must_use]
+    pub fn find_session(&self, token: &Token, now: Timestamp) -> Option<Arc<Session>> {
+        let session = self.sessions.find(token)?;
+        if !session.is_live(now) {
+            self.end_expired(&session);
+            return None;
+        }
+        Some(session)
+    }
+
+    /// The position that must be durable before anybody is told that this session is not live.
+    pub fn end_position(&self, session: &TokenDigest) -> Position {
+        self.sessions.end_position(session)
+    }
+
+    /// Counts a request of a session's user.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many.
+    pub fn count_request(&self, session: &Session, now: Timestamp) -> Result<(), Refusal> {
+        let taken = self.requests.map_or(Ok(()), |rate| session.requests().take(now, rate));
+        taken.inspect_err(|_| self.counts.count(Limit::RequestRate))
+    }
+
+    /// Notes a use of a session, which puts off its expiry. Returns whether it is live.
+    #[must_use]
+    pub fn touch(&self, session: &Session, now: Timestamp) -> bool {
+        let live = session.touch(now);
+        // The store is told once an hour.
+        if live && session.is_use_news(now) {
+            self.store.touch_session(session.digest(), now);
+        }
+        live
+    }
+
+    /// Notifies the watching connections of a user that there may be new messages.
+    pub fn look_again(&self, user: &UserName) {
+        self.watchers.each(user, Notifier::put_messages);
+    }
+
+    /// Ends a session that has expired; its connections are notified.
+    fn end_expired(&self, session: &Session) {
+        self.forget_session(session.digest());
+        self.sessions.end(session);
+    }
+
+    /// Removes a session that has expired from the store.
+    fn forget_session(&self, session: &TokenDigest) {
+        // Whether it is live depends on the clock alone, before and after a restart: nobody has to wait for the store.
+        if let MaybeReady::Late(ended) = self.store.end_session(session) {
+            spawn(async move {
+                let _ = ended.await;
+            });
+        }
+    }
+
+    /// Ends a session at once, whether or not its end can be stored; its connections are told when that is durable.
+    fn revoke(&self, session: &Session) {
+        self.refuse_session(*session.digest());
+        self.sessions.end(session);
+    }
+
+    /// Ends a session in the store that is refused from now on. Until that is durable, a peer that shows its token gets no reply:
+    /// after a crash the session would be live again.
+    fn refuse_session(&self, session: TokenDigest) {
+        let (sessions, log) = (self.sessions.clone(), self.store.log().clone());
+        let refuse = move |ended: Outcome<()>| {
+            sessions.refuse(&session, ended.position());
+            log.when_settled(ended.position(), move |result| {
+                if result.is_ok() {
+                    sessions.ended(&session);
+                }
+            });
+        };
+        match self.store.end_session(&session) {
+            MaybeReady::Ready(ended) => refuse(ended),
+            MaybeReady::Late(ended) => spawn(async move { refuse(ended.await) }),
+        }
+    }
+
+    /// Ends sessions of a user: each ends when its end is durable, even if the future is dropped. Until then it is live, and
+    /// nobody is told anything else. `origin` is the connection that asks for it.
+    ///
+    /// # Errors
+    /// The reason why an end cannot be stored. That session goes on.
+    async fn end_durably(
+        self: &Arc<Self>,
+        user: &UserName,
+        sessions: Vec<Arc<Session>>,
+        origin: Option<Arc<Notifier>>,
+    ) -> Result<(), Refusal> {
+        let count = sessions.len();
+        let chat = self.clone();
+        let ending = tokio::spawn(async move {
+            let mut result = Ok(());
+            let receipts: Vec<_> = sessions
+                .into_iter()
+                .map(|session| {
+                    session.begin_end(origin.as_ref());
+                    (chat.store.end_session(session.digest()), session)
+                })
+                .collect();
+            for (receipt, session) in receipts {
+                match chat.store.log().durable(receipt.await).await {
+                    // The store reports it, too, but perhaps later.
+                    Ok(()) => chat.sessions.end(&session),
+                    Err(refusal) => {
+                        session.cancel_end();
+                        result = result.and(Err(refusal));
+                    }
+                }
+            }
+            result
+        });
+        let ended = ending.await.unwrap_or(Err(Refusal::Internal));
+        self.presence_changed(user);
+        ended?;
+        if count > 0 {
+            tracing::info!(%user, sessions = count, "logged out");
+        }
+        Ok(())
+    }
+}

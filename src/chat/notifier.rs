@@ -1,0 +1,138 @@
+//! Notifications for one connection: kept small, and taken when the connection can write.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+};
+
+use crate::model::{MessageId, Position, RoomName, Timestamp, UserName};
+
+/// Most deliveries, and most changes in rooms, that are kept for a connection. Beyond it the peer is a slow consumer.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// Notifications for one connection. Messages are not among them, only that there are some.
+#[derive(Default)]
+pub struct Notifier {
+    inner: Mutex<Inner>,
+    /// Whether the connection wants to know who joins and leaves rooms.
+    wants_rooms: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inner {
+    waker: Option<Waker>,
+    pending: Pending,
+    /// The last message that this connection itself has acknowledged.
+    acknowledged: MessageId,
+}
+
+/// Notifications since they were last taken.
+#[derive(Default)]
+pub struct Pending {
+    /// New messages may be available. (Almost always the only field that is set, hence outside the box.)
+    pub messages: bool,
+    /// The others.
+    pub notices: Option<Box<Notices>>,
+}
+
+/// Notifications other than new messages.
+#[derive(Default)]
+pub struct Notices {
+    /// Another connection has acknowledged messages of the user, up to this one.
+    pub acked: Option<MessageId>,
+    /// Messages of the user that their recipients have acknowledged, and when.
+    pub delivered: VecDeque<(MessageId, Timestamp)>,
+    /// Users whose presence has changed.
+    pub presence: BTreeSet<UserName>,
+    /// Users who have joined (`true`) or left a room.
+    pub rooms: VecDeque<(RoomName, UserName, bool)>,
+    /// A session of this connection has ended. The position must be durable before the peer is told.
+    pub session_ended: Option<Position>,
+    /// A session of this connection has ended because the connection asked for it.
+    pub logged_out: bool,
+    /// More came than is kept: the peer is a slow consumer.
+    pub overflow: bool,
+}
+
+impl Notifier {
+    /// Takes the notifications. From now on the task of `waker` is woken by the next one.
+    pub fn take(&self, waker: &Waker) -> Pending {
+        let mut inner = self.lock();
+        if !inner.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            inner.waker = Some(waker.clone());
+        }
+        std::mem::take(&mut inner.pending)
+    }
+
+    /// From now on the connection is told who joins and leaves the rooms that its user is in.
+    pub fn want_rooms(&self) {
+        self.wants_rooms.store(true, Ordering::Relaxed);
+    }
+
+    /// Notifies the connection of new messages.
+    pub(super) fn put_messages(&self) {
+        let mut inner = self.lock();
+        inner.pending.messages = true;
+        inner.wake();
+    }
+
+    /// Adds another notification.
+    pub(super) fn put(&self, put: impl FnOnce(&mut Notices)) {
+        self.lock().put(put);
+    }
+
+    /// Notifies the connection of a cursor, unless the connection has moved it there itself.
+    pub(super) fn put_acked(&self, upto: MessageId) {
+        let mut inner = self.lock();
+        if upto > inner.acknowledged {
+            inner.put(|notices| notices.acked = notices.acked.max(Some(upto)));
+        }
+    }
+
+    /// Notifies the connection of a change in a room, if it wants to know.
+    pub(super) fn put_room(&self, room: &RoomName, user: &UserName, joined: bool) {
+        if self.wants_rooms.load(Ordering::Relaxed) {
+            self.put(|notices| notices.rooms.push_back((room.clone(), user.clone(), joined)));
+        }
+    }
+
+    /// Notes that the connection itself acknowledges messages up to this one. Returns the last one before.
+    pub(super) fn acknowledges(&self, upto: MessageId) -> MessageId {
+        let mut inner = self.lock();
+        let before = inner.acknowledged;
+        inner.acknowledged = before.max(upto);
+        before
+    }
+
+    /// Undoes [`acknowledges`](Notifier::acknowledges): another connection was faster.
+    pub(super) fn did_not_acknowledge(&self, before: MessageId) {
+        self.lock().acknowledged = before;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Inner {
+    fn put(&mut self, put: impl FnOnce(&mut Notices)) {
+        let notices = self.pending.notices.get_or_insert_default();
+        put(notices);
+        if notices.delivered.len() > MAX_KEPT || notices.rooms.len() > MAX_KEPT {
+            notices.delivered = VecDeque::new();
+            notices.rooms = VecDeque::new();
+            notices.overflow = true;
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Rooms: joining, leaving, and who is in them.
+
+use super::{Caller, Chat};
+use crate::{
+    model::{At, MaybeReady, Outcome, Refusal, RoomName, UserName},
+    store::{Membership, Receipt, RoomEntry},
+};
+
+/// Most rooms that a user can be in.
+const MAX_ROOMS: usize = 1000;
+
+/// Why a user who is not in a room may not do what is for its members.
+///
+/// # Panics
+/// If the user is in the room: a fault in the caller.
+pub(super) fn refusal(membership: Membership) -> Refusal {
+    match membership {
+        Membership::NoRoom => Refusal::NoSuchRoom,
+        Membership::Never | Membership::Former => Refusal::NotAMember,
+        Membership::Current => unreachable!("a member is not refused"),
+    }
+}
+
+impl Chat {
+    /// The room of that name, and the user's relation to it.
+    pub(super) fn named_room(
+        &self,
+        name: &str,
+        user: &UserName,
+    ) -> Result<(RoomName, At<Membership>), At<Refusal>> {
+        let room = RoomName::parse(name).ok_or(At::start(Refusal::NoSuchRoom))?;
+        let membership = self.store.membership(user, &room);
+        Ok((room, membership))
+    }
+
+    /// Puts the caller into a room, and creates the room if there is none.
+    ///
+    /// Refuses with [`Refusal::BadRequest`] (not the name of a room) or [`Refusal::TooManyRooms`].
+    pub fn join(&self, caller: &Caller<'_>, room: &str) -> Receipt<()> {
+        let user = &caller.user().username;
+        let Ok((room, membership)) = self.named_room(room, user) else {
+            return MaybeReady::Ready(At::refused(Refusal::BadRequest));
+        };
+        if *membership.peek() != Membership::Current && self.store.count_rooms(user) >= MAX_ROOMS {
+            return MaybeReady::Ready(membership.map(|_| Err(Refusal::TooManyRooms)));
+        }
+        self.store.join(user, &room)
+    }
+
+    /// Takes the caller out of a room.
+    ///
+    /// Refuses with [`Refusal::NoSuchRoom`] or [`Refusal::NotAMember`].
+    pub fn leave(&self, caller: &Caller<'_>, room: &str) -> Receipt<()> {
+        match self.member_room(caller, room) {
+            Ok(room) => {
+                let position = room.position();
+                let left = self.store.leave(&caller.user().username, room.peek());
+                left.map(move |outcome| outcome.after(position))
+            }
+            Err(refused) => MaybeReady::Ready(refused.map(Err)),
+        }
+    }
+
+    /// All rooms, by name.
+    pub fn rooms(&self, caller: &Caller<'_>) -> At<Vec<RoomEntry>> {
+        self.store.rooms(&caller.user().username)
+    }
+
+    /// Members of a room that the caller is in, by name.
+    ///
+    /// Refuses with [`Refusal::NoSuchRoom`] or [`Refusal::NotAMember`].
+    pub fn members(&self, caller: &Caller<'_>, room: &str) -> Outcome<Vec<UserName>> {
+        match self.member_room(caller, room) {
+            Ok(room) => room.and_then(|room| self.store.members(&room, None).map(Ok)),
+            Err(refused) => refused.map(Err),
+        }
+    }
+
+    /// The room of that name, which the caller is in.
+    fn member_room(&self, caller: &Caller<'_>, room: &str) -> Result<At<RoomName>, At<Refusal>> {
+        let (room, membership) = self.named_room(room, &caller.user().username)?;
+        match *membership.peek() {
+            Membership::Current => Ok(membership.map(|_| room)),
+            other => Err(membership.map(|_| refusal(other))),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One login of one user.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{limiter::Bucket, notifier::Notifier};
+use crate::{
+    model::{Position, Timestamp, TokenDigest},
+    store::SessionRecord,
+    users::User,
+};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A session that nobody uses ends after this time,
+pub(super) const IDLE: Duration = DAY.saturating_mul(30);
+
+/// and every session after this one.
+pub(super) const LIFETIME: Duration = DAY.saturating_mul(90);
+
+/// How exactly the store knows when a session was used last.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// One login of one user: a device.
+pub struct Session {
+    digest: TokenDigest,
+    user: Arc<User>,
+    created: Timestamp,
+    used_ms: AtomicI64,
+    /// What the store knows of that.
+    stored_used_ms: AtomicI64,
+    ended: AtomicBool,
+    /// Its end was asked for and is not stored yet.
+    ending: AtomicBool,
+    /// What must be durable before anybody may be told that it is there: a [`Position`].
+    opened: AtomicU64,
+    number: u32,
+    /// Connections that are bound to it.
+    connections: AtomicUsize,
+    /// Connections to notify when it ends.
+    notifiers: Mutex<Notifiers>,
+    /// What the user asks for, over all sessions.
+    requests: Arc<Bucket>,
+}
+
+/// The connections of a session.
+#[derive(Default)]
+struct Notifiers {
+    all: Vec<Arc<Notifier>>,
+    /// The one that has asked for the end of the session.
+    origin: Option<Arc<Notifier>>,
+}
+
+/// A session, as shown to its user.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionEntry {
+    /// Its number among the user's.
+    pub number: u32,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was used last.
+    pub used: Timestamp,
+    /// When it ends if it is not used again.
+    pub expires: Timestamp,
+    /// Connections that are bound to it.
+    pub connections: usize,
+}
+
+impl Session {
+    pub(super) fn new(
+        user: &Arc<User>,
+        record: &SessionRecord,
+        opened: Position,
+        requests: Arc<Bucket>,
+    ) -> Arc<Self> {
+        Arc::new(Session {
+            digest: record.digest,
+            user: user.clone(),
+            created: record.created,
+            used_ms: AtomicI64::new(record.used.0),
+            stored_used_ms: AtomicI64::new(record.used.0),
+            ended: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            opened: AtomicU64::new(opened.last()),
+            number: record.number,
+            connections: AtomicUsize::new(0),
+            notifiers: Mutex::default(),
+            requests,
+        })
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn user(&self) -> &Arc<User> {
+        &self.user
+    }
+
+    /// What it is kept under.
+    #[must_use]
+    pub fn digest(&self) -> &TokenDigest {
+        &self.digest
+    }
+
+    /// Whether it has neither ended nor expired.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        !self.ended.load(Ordering::Acquire)
+            && now.since(self.used()) < IDLE
+            && now.since(self.created) < LIFETIME
+    }
+
+    /// Puts off its expiry, if it is live; returns whether it is.
+    #[must_use]
+    pub fn touch(&self, now: Timestamp) -> bool {
+        let live = self.is_live(now);
+        // Most requests come within a millisecond of another: the cache line stays shared between the cores.
+        if live && self.used_ms.load(Ordering::Relaxed) != now.0 {
+            self.used_ms.store(now.0, Ordering::Relaxed);
+        }
+        live
+    }
+
+    /// Its number among the user's: small, and never a secret.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What its user is shown.
+    #[must_use]
+    pub fn entry(&self) -> SessionEntry {
+        let used = self.used();
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        SessionEntry {
+            number: self.number,
+            created: self.created,
+            used,
+            expires: Timestamp((used.0 + ms(IDLE)).min(self.created.0 + ms(LIFETIME))),
+            connections: self.connections.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn requests(&self) -> &Bucket {
+        &self.requests
+    }
+
+    pub(super) fn connect(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn disconnect(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What must be durable before anybody may be told that it is there.
+    pub(super) fn opened(&self) -> Position {
+        Position::at(self.opened.load(Ordering::Relaxed))
+    }
+
+    /// It is durable that it is there.
+    pub(super) fn set_durable(&self) {
+        self.opened.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether its end was asked for.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its end was asked for, by the connection `origin` if it was a connection.
+    pub(super) fn begin_end(&self, origin: Option<&Arc<Notifier>>) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.notifiers().origin = origin.cloned();
+    }
+
+    /// Notes that it goes on: its end could not be stored.
+    pub(super) fn cancel_end(&self) {
+        self.ending.store(false, Ordering::Relaxed);
+        self.notifiers().origin = None;
+    }
+
+    /// When it was used last.
+    pub(super) fn used(&self) -> Timestamp {
+        Timestamp(self.used_ms.load(Ordering::Relaxed))
+    }
+
+    /// Ends it, if it has not ended yet. Its connections are told when `position` is durable, except for the one that has asked
+    /// for the end.
+    pub(super) fn end(&self, position: Position) {
+        if self.ended.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let Notifiers { all, origin } = &mut *self.notifiers();
+        for notifier in all.iter() {
+            if origin.as_ref().is_some_and(|origin| Arc::ptr_eq(origin, notifier)) {
+                notifier.put(|notices| notices.logged_out = true);
+            } else {
+                notifier.put(|notices| notices.session_ended = Some(position));
+            }
+        }
+        *origin = None;
+    }
+
+    /// Adds a connection that is notified when the session ends.
+    pub(super) fn add_notifier(&self, notifier: &Arc<Notifier>) {
+        self.notifiers().all.push(notifier.clone());
+        // If it has ended meanwhile, nobody else notifies the connection.
+        if self.ended.load(Ordering::SeqCst) {
+            notifier.put(|notices| notices.session_ended = Some(Position::START));
+        }
+    }
+
+    pub(super) fn remove_notifier(&self, notifier: &Arc<Notifier>) {
+        let all = &mut self.notifiers().all;
+        if let Some(at) = all.iter().position(|other| Arc::ptr_eq(other, notifier)) {
+            all.swap_remove(at);
+        }
+    }
+
+    fn notifiers(&self) -> MutexGuard<'_, Notifiers> {
+        self.notifiers.lock().expect("nothing panics while it is held")
+    }
+
+    /// Whether the store should hear of its use: once an hour, for one caller of many.
+    pub(super) fn is_use_news(&self, now: Timestamp) -> bool {
+        let stored = self.stored_used_ms.load(Ordering::Relaxed);
+        now.since(Timestamp(stored)) >= HOUR
+            && self
+                .stored_used_ms
+                .compare_exchange(stored, now.0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}

@@ -1,0 +1,241 @@
+//! The events of one connection.
+//!
+//! A subscription is a cursor, not a queue: it is notified that there may be new messages, and reads durable messages after its
+//! own position when its connection has room. So it cannot miss a message, and a slow one costs no memory.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Chat, Notices, Notifier, Presence, Session, binding::Watching, notifier::Pending};
+use crate::model::{
+    At, BoxFuture, MaybeReady, Message, MessageId, Page, Position, Refusal, RoomName, Timestamp, UserName,
+};
+
+/// Most messages that are read at once.
+const BATCH: usize = 100;
+
+/// Something that a connection is told without having asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A message in the user's inbox.
+    Message(Message),
+    /// Another connection of the user has acknowledged messages.
+    Acked {
+        /// The cursor.
+        upto: MessageId,
+    },
+    /// A recipient has acknowledged a message of the user.
+    Delivered {
+        /// Number of the message.
+        id: MessageId,
+        /// When it was acknowledged.
+        at: Timestamp,
+    },
+    /// Another user has come or gone.
+    Presence {
+        /// The other user.
+        user: UserName,
+        /// The user's presence now.
+        presence: Presence,
+    },
+    /// A user has joined a room that the user is in.
+    Joined {
+        /// The room.
+        room: RoomName,
+        /// Who has joined.
+        user: UserName,
+    },
+    /// A user has left a room that the user is in, or was in until now.
+    Left {
+        /// The room.
+        room: RoomName,
+        /// Who has left.
+        user: UserName,
+    },
+    /// A session of the connection has ended.
+    SessionEnded,
+}
+
+/// The events of one connection, and the end of its sessions.
+#[derive(Default)]
+pub struct Subscription {
+    notifier: Arc<Notifier>,
+    watch: Option<Watch>,
+}
+
+struct Watch {
+    watching: Watching,
+    /// Messages up to this one were sent.
+    after: MessageId,
+    /// There may be messages after that.
+    is_behind: bool,
+    /// A read of messages that could not be sent at once.
+    read: Option<BoxFuture<'static, Result<Page, Refusal>>>,
+}
+
+/// What a connection has to do for its subscription.
+pub struct Pushed {
+    /// Events to send, when their position is durable.
+    pub events: At<Vec<Event>>,
+    /// There may be more: poll again.
+    pub more: bool,
+    /// A session of the connection has ended.
+    pub session_ended: bool,
+    /// The connection does not read its events fast enough.
+    pub too_slow: bool,
+}
+
+impl Pushed {
+    fn nothing() -> Self {
+        Pushed { events: At::start(Vec::new()), more: false, session_ended: false, too_slow: false }
+    }
+}
+
+impl Subscription {
+    /// Where the notifications of the connection are put.
+    #[must_use]
+    pub fn notifier(&self) -> &Arc<Notifier> {
+        &self.notifier
+    }
+
+    /// Whether events are streamed.
+    #[must_use]
+    pub fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Starts to stream events, first the messages in the inbox of the session's user. If the events of that user are streamed
+    /// already, they go on in this session.
+    pub fn watch(&mut self, chat: &Arc<Chat>, session: &Arc<Session>) {
+        let same = |watch: &&mut Watch| watch.watching.session().user().username == session.user().username;
+        let watching = Watching::new(chat, session.clone(), self.notifier.clone());
+        match self.watch.as_mut().filter(same) {
+            Some(watch) => watch.watching = watching,
+            None => self.watch = Some(Watch { watching, after: MessageId(0), is_behind: true, read: None }),
+        }
+    }
+
+    /// Stops to stream events.
+    pub fn unwatch(&mut self) {
+        self.watch = None;
+    }
+
+    /// Events to send now. The task is woken when there are more.
+    pub fn poll(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>) -> Pushed {
+        let mut pushed = Pushed::nothing();
+        let Pending { messages, notices } = self.notifier.take(cx.waker());
+        if let Some(watch) = &mut self.watch {
+            watch.is_behind |= messages;
+        }
+        if let Some(notices) = notices {
+            self.push_notices(*notices, chat, &mut pushed);
+        }
+        if pushed.events.peek().is_empty() {
+            self.push_messages(chat, cx, &mut pushed);
+        } else {
+            pushed.more = true;
+        }
+        pushed
+    }
+
+    fn push_notices(&mut self, notices: Notices, chat: &Arc<Chat>, pushed: &mut Pushed) {
+        let Notices { acked, delivered, presence, rooms, session_ended, logged_out, overflow } = notices;
+        pushed.too_slow = overflow;
+        let (mut events, mut position) = (Vec::new(), Position::START);
+        if self.watch.is_some() {
+            events.extend(acked.map(|upto| Event::Acked { upto }));
+            events.extend(delivered.into_iter().map(|(id, at)| Event::Delivered { id, at }));
+            for user in presence {
+                let presence = chat.presence(&user);
+                position = position.and(presence.position());
+                events.push(Event::Presence { user, presence: *presence.peek() });
+            }
+            for (room, user, joined) in rooms {
+                events.push(if joined { Event::Joined { room, user } } else { Event::Left { room, user } });
+            }
+        }
+        pushed.session_ended = session_ended.is_some() || logged_out;
+        // It may be the session of the connection, that of the watch, or both.
+        if pushed.session_ended
+            && self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(chat.now()))
+        {
+            self.watch = None;
+        }
+        if let Some(at) = session_ended {
+            position = position.and(at);
+            events.push(Event::SessionEnded);
+        }
+        pushed.events = At::new(events, position);
+    }
+
+    fn push_messages(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>, pushed: &mut Pushed) {
+        let Some(watch) = &mut self.watch else {
+            return;
+        };
+        if watch.read.is_none() && watch.is_behind {
+            watch.is_behind = false;
+            let session = watch.watching.session();
+            // Sending events is a use of the session. A session that has expired sends none, and its end is notified then.
+            if !chat.touch(session, chat.now()) {
+                chat.end_expired(session);
+                pushed.more = true;
+                return;
+            }
+            if let Some(page) = watch.at_hand(chat) {
+                watch.push(page, pushed);
+                return;
+            }
+            let user = session.user().username.clone();
+            watch.read = Some(Box::pin(read_durable(chat.clone(), user, watch.after)));
+        }
+        if let Some(Poll::Ready(page)) = watch.read.as_mut().map(|read| read.as_mut().poll(cx)) {
+            watch.read = None;
+            // If it cannot be read now, it is tried again when the next message comes.
+            if let Ok(page) = page {
+                watch.push(page, pushed);
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// The next messages, if they are in memory and durable.
+    fn at_hand(&self, chat: &Chat) -> Option<Page> {
+        let user = &self.watching.session().user().username;
+        let MaybeReady::Ready(page) = chat.store.inbox(user, self.after, BATCH) else {
+            return None;
+        };
+        chat.store.log().durable_now(page).ok()
+    }
+
+    fn push(&mut self, page: Page, pushed: &mut Pushed) {
+        self.is_behind |= page.more;
+        pushed.more = self.is_behind;
+        if let Some(last) = page.messages.last() {
+            self.after = last.id;
+            pushed.events = At::start(page.messages.into_iter().map(Event::Message).collect());
+        }
+    }
+}
+
+/// Most reads in a row that fail because a message on the page was not stored.
+const READS: usize = 3;
+
+/// Reads the next messages, and waits until they are durable.
+async fn read_durable(chat: Arc<Chat>, user: UserName, after: MessageId) -> Result<Page, Refusal> {
+    let mut failed = Refusal::Internal;
+    for _ in 0..READS {
+        let page = chat.store.inbox(&user, after, BATCH).await;
+        if let Err(refusal) = page.peek() {
+            return Err(*refusal);
+        }
+        match chat.store.log().durable(page).await {
+            Ok(page) => return Ok(page),
+            // A message that was not stored is no longer in the inbox: the next page is another one.
+            Err(refusal) => failed = refusal,
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,21 @@
+//! The words that all layers share: names, numbers, times, messages, refusals, and values that wait for the disk.
+//!
+//! This module imports nothing from the others but the settings. It knows neither bytes on a wire nor files on a disk.
+
+mod at;
+mod limits;
+mod message;
+mod name;
+mod ready;
+mod refusal;
+mod timestamp;
+mod token;
+
+pub use at::{At, Outcome, Position};
+pub use limits::{MAX_KEY, MAX_LINE, MAX_MESSAGE, MAX_PAGE, MAX_REPLY};
+pub use message::{Message, MessageId, NewMessage, Page, Stored};
+pub use name::{Recipient, RoomName, UserName};
+pub use ready::{BoxFuture, MaybeReady};
+pub use refusal::{Closing, Refusal};
+pub use timestamp::Timestamp;
+pub use token::{Secret, Token, TokenDigest, TokenText};

@@ -1,0 +1,154 @@
+//! Why a request is refused, and why a connection is ended: codes, without texts.
+
+use strum::{EnumCount, VariantArray};
+
+/// Why a request was refused. A wire has a text for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
+pub enum Refusal {
+    /// No live session.
+    NotAuthorized,
+    /// The user does not exist, or the password is wrong. Replies never tell which.
+    BadCredentials,
+    /// The recipient does not exist.
+    NoSuchUser,
+    /// The room does not exist.
+    NoSuchRoom,
+    /// The caller is not in the room.
+    NotAMember,
+    /// The caller is in the maximum number of rooms.
+    TooManyRooms,
+    /// The new password is too short, too common, or cannot be sent in a line.
+    WeakPassword,
+    /// There is no message with that number that the caller may know of.
+    NoSuchMessage,
+    /// There is no command with that name.
+    UnknownCommand,
+    /// The request is malformed, or its parameters do not fit the command.
+    BadRequest,
+    /// A line is longer than [`MAX_LINE`](super::MAX_LINE).
+    LineTooLong,
+    /// The line is not UTF-8.
+    NotUtf8,
+    /// The text is longer than [`MAX_MESSAGE`](super::MAX_MESSAGE).
+    MessageTooLong,
+    /// The recipient's inbox is full.
+    InboxFull,
+    /// The idempotency key belongs to another message of this sender.
+    KeyReused,
+    /// The disk is full: nothing was stored.
+    Storage,
+    /// The disk failed during the write: it may or may not have been stored.
+    Uncertain,
+    /// The disk failed earlier: nothing is stored until the server is restarted.
+    ReadOnly,
+    /// Too many requests, or failed logins.
+    RateLimited {
+        /// Seconds until the next request can succeed.
+        retry_after: u32,
+    },
+    /// A fault in the server.
+    Internal,
+}
+
+impl Refusal {
+    /// Every refusal. (The length makes a missing variant a compile error; a test finds one that is listed twice.)
+    pub const ALL: [Refusal; Refusal::COUNT] = [
+        Refusal::NotAuthorized,
+        Refusal::BadCredentials,
+        Refusal::NoSuchUser,
+        Refusal::NoSuchRoom,
+        Refusal::NotAMember,
+        Refusal::TooManyRooms,
+        Refusal::WeakPassword,
+        Refusal::NoSuchMessage,
+        Refusal::UnknownCommand,
+        Refusal::BadRequest,
+        Refusal::LineTooLong,
+        Refusal::NotUtf8,
+        Refusal::MessageTooLong,
+        Refusal::InboxFull,
+        Refusal::KeyReused,
+        Refusal::Storage,
+        Refusal::Uncertain,
+        Refusal::ReadOnly,
+        Refusal::RateLimited { retry_after: 1 },
+        Refusal::Internal,
+    ];
+
+    /// Stable code, for programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Refusal::NotAuthorized => "not_authorized",
+            Refusal::BadCredentials => "bad_credentials",
+            Refusal::NoSuchUser => "no_such_user",
+            Refusal::NoSuchRoom => "no_such_room",
+            Refusal::NotAMember => "not_a_member",
+            Refusal::TooManyRooms => "too_many_rooms",
+            Refusal::WeakPassword => "weak_password",
+            Refusal::NoSuchMessage => "no_such_message",
+            Refusal::UnknownCommand => "unknown_command",
+            Refusal::BadRequest => "bad_request",
+            Refusal::LineTooLong => "line_too_long",
+            Refusal::NotUtf8 => "not_utf8",
+            Refusal::MessageTooLong => "message_too_long",
+            Refusal::InboxFull => "inbox_full",
+            Refusal::KeyReused => "key_reused",
+            Refusal::Storage => "storage",
+            Refusal::Uncertain => "uncertain",
+            Refusal::ReadOnly => "read_only",
+            Refusal::RateLimited { .. } => "rate_limited",
+            Refusal::Internal => "internal",
+        }
+    }
+}
+
+/// Why the server closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
+pub enum Closing {
+    /// The server is shutting down.
+    Shutdown,
+    /// A line is longer than [`MAX_LINE`](super::MAX_LINE), so the beginning of the next one is unknown.
+    LineTooLong,
+    /// The peer does not read its replies fast enough.
+    SlowConsumer,
+    /// Nobody logged in on the connection in time.
+    LoginDeadline,
+    /// A line was not finished in time.
+    LineDeadline,
+    /// No request came for too long.
+    Idle,
+    /// The limit of connections is reached, in total or for the peer's address.
+    TooManyConnections,
+}
+
+impl Closing {
+    /// Every reason.
+    pub const ALL: &[Closing] = Closing::VARIANTS;
+
+    /// Stable name, for logs and programs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Closing::Shutdown => "shutdown",
+            Closing::LineTooLong => "line_too_long",
+            Closing::SlowConsumer => "slow_consumer",
+            Closing::LoginDeadline => "login_deadline",
+            Closing::LineDeadline => "line_deadline",
+            Closing::Idle => "idle",
+            Closing::TooManyConnections => "too_many_connections",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_names_one_refusal() {
+        for (i, refusal) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(Refusal::ALL.iter().position(|other| other.code() == refusal.code()), Some(i));
+        }
+    }
+}

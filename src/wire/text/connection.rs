@@ -1,0 +1,68 @@
+//! Commands about the connection: `hello`, `watch`, `unwatch`, `help`, `ping`, `quit`.
+
+use super::{Body, Call, Dialect, Handled, Then, reply::render};
+use crate::{
+    model::{MAX_LINE, MAX_MESSAGE, Refusal},
+    protocol::{
+        objects::{CommandObject, HelloReply, HelpReply, LimitsObject, Status, TopicReply},
+        spec::{self, SPECS},
+    },
+};
+
+pub(super) fn hello(call: &Call<'_>) -> Handled {
+    if call.arguments.number(0) != Some(2) {
+        return Refusal::BadRequest.into();
+    }
+    let limits = LimitsObject { line: MAX_LINE, message: MAX_MESSAGE, inbox: call.chat.inbox_limit() };
+    let body = render(&HelloReply {
+        status: Status::Ok,
+        protocol: 2,
+        server: concat!("chat-service/", env!("CARGO_PKG_VERSION")).into(),
+        durability: call.chat.promise().into(),
+        limits,
+        commands: SPECS.iter().map(|spec| spec.name.into()).collect(),
+    });
+    Handled::from(body).then(Then::Hello)
+}
+
+pub(super) fn watch(call: &Call<'_>) -> Handled {
+    // A connection that has not said hello is never sent an event.
+    match call.dialect {
+        Dialect::One => Refusal::BadRequest.into(),
+        Dialect::Two => Handled::from(Body::Text("watching")).then(Then::Watch),
+    }
+}
+
+pub(super) fn unwatch(_: &Call<'_>) -> Handled {
+    Handled::from(Body::Text("not watching")).then(Then::Unwatch)
+}
+
+pub(super) fn help(call: &Call<'_>) -> Handled {
+    let Some(topic) = call.arguments.optional(0) else {
+        let command = |spec: &&spec::Spec| CommandObject {
+            name: spec.name.into(),
+            usage: spec.usage().into(),
+            summary: spec.summary.into(),
+        };
+        return render(&HelpReply { status: Status::Ok, commands: SPECS.iter().map(command).collect() })
+            .into();
+    };
+    match spec::find(topic) {
+        None => Refusal::UnknownCommand.into(),
+        Some(spec) => render(&TopicReply {
+            status: Status::Ok,
+            name: spec.name.into(),
+            usage: spec.usage().into(),
+            help: format!("{} {}", spec.summary, spec.help).into(),
+        })
+        .into(),
+    }
+}
+
+pub(super) fn ping(_: &Call<'_>) -> Handled {
+    Body::Text("pong").into()
+}
+
+pub(super) fn quit(_: &Call<'_>) -> Handled {
+    Handled::from(Body::Text("bye")).then(Then::Quit)
+}

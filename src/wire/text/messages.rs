@@ -1,0 +1,183 @@
+//! Commands about messages: `send`, `inbox`, `fetch`, `ack`, `history`, `status`.
+
+use std::collections::HashMap;
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+use super::{
+    Body, Call, Dialect, Handled,
+    object::{self, Keep, Object, fitting},
+    reply::{render, reply},
+    wait,
+};
+use crate::{
+    chat::{Acked, DeliveryState, History, MessageStatus, Send, TakenPage},
+    model::{Message, MessageId, Refusal, Stored},
+    protocol::{
+        json,
+        objects::{AckReply, Status, StatusReply},
+    },
+    users::Users,
+    wire::Reply,
+};
+
+pub(super) fn send(call: &Call<'_>) -> Handled {
+    let (to, text, key) = (call.arguments.text(0), call.arguments.text(1), call.arguments.optional(2));
+    let sent = call.chat.send(&call.caller(), Send { to, text, key });
+    let dialect = call.dialect;
+    sent.map(move |outcome| outcome.map(|result| sent_body(result, dialect).into())).into()
+}
+
+fn sent_body(result: Result<Stored, Refusal>, dialect: Dialect) -> Body {
+    match result {
+        Ok(stored) => Body::Sent(stored),
+        // Dialect 1 has one text for every recipient that does not exist.
+        Err(Refusal::NoSuchRoom) if dialect == Dialect::One => Body::Refused(Refusal::NoSuchUser),
+        Err(refusal) => Body::Refused(refusal),
+    }
+}
+
+pub(super) fn fetch(call: &Call<'_>) -> Handled {
+    let (chat, user) = (call.chat.clone(), call.caller().user().clone());
+    let limit = call.arguments.number(0);
+    wait(async move {
+        let page = chat.fetch(&user, limit).await;
+        reply(page, |page| object::page(&page, Keep::Oldest, &chat.users().now()))
+    })
+}
+
+pub(super) fn history(call: &Call<'_>) -> Handled {
+    let (chat, user) = (call.chat.clone(), call.caller().user().clone());
+    let with = call.arguments.text(0).to_owned();
+    let (limit, before) = (call.arguments.number(1), call.arguments.number(2).map(MessageId));
+    wait(async move {
+        let page = chat.history(&user, History { with: &with, limit, before }).await;
+        reply(page, |page| object::page(&page, Keep::Newest, &chat.users().now()))
+    })
+}
+
+pub(super) fn ack(call: &Call<'_>) -> Handled {
+    let (chat, user) = (call.chat.clone(), call.caller().user().clone());
+    let (id, origin) = (MessageId(call.arguments.number(0).unwrap_or(0)), call.notifier.cloned());
+    wait(async move {
+        let acked = chat.acknowledge(&user, id, origin).await;
+        reply(acked, |Acked { count, upto }| {
+            render(&AckReply { status: Status::Ok, acked: count, upto: upto.0 })
+        })
+    })
+}
+
+pub(super) fn status(call: &Call<'_>) -> Handled {
+    let (chat, user) = (call.chat.clone(), call.caller().user().clone());
+    let id = MessageId(call.arguments.number(0).unwrap_or(0));
+    wait(async move { reply(chat.status(&user, id).await, |status| render(&status_object(&status))) })
+}
+
+fn status_object(status: &MessageStatus) -> StatusReply<'static> {
+    let object = |state: &'static str| StatusReply {
+        status: Status::Ok,
+        id: status.id.0,
+        state: state.into(),
+        at: status.at,
+        acked_at: None,
+        recipients: None,
+        acked: None,
+    };
+    match status.state {
+        DeliveryState::Stored => object("stored"),
+        DeliveryState::Acknowledged(acked_at) => StatusReply { acked_at, ..object("acked") },
+        DeliveryState::Room { recipients, acknowledged } => {
+            let state = if acknowledged == recipients { "acked" } else { "stored" };
+            StatusReply { recipients: Some(recipients), acked: Some(acknowledged), ..object(state) }
+        }
+    }
+}
+
+pub(super) fn inbox(call: &Call<'_>) -> Handled {
+    let (chat, user) = (call.chat.clone(), call.caller().user().clone());
+    let (dialect, origin) = (call.dialect, call.notifier.cloned());
+    wait(async move {
+        let users = chat.users().all();
+        let mut body = Body::Done;
+        let taken = chat.take_inbox(&user, origin, |messages| {
+            let entries = first_entries(messages, dialect, &users);
+            body = grouped(&entries);
+            entries.len()
+        });
+        let taken = taken.await;
+        taken.map(|taken| match taken {
+            Ok(TakenPage { delivery, .. }) => Reply { body, delivery },
+            Err(refusal) => Body::Refused(refusal).into(),
+        })
+    })
+}
+
+/// A message in the reply to `inbox`.
+struct Entry<'a> {
+    message: &'a Message,
+    rendered: Box<RawValue>,
+}
+
+impl Entry<'_> {
+    /// Length in the reply if the message is the only one of its sender, in bytes: an upper bound.
+    fn len(&self) -> usize {
+        self.rendered.get().len() + json::string_len(&self.message.from) + ": [], ".len()
+    }
+}
+
+const EMPTY_REPLY_LEN: usize = r#"{"status": "OK", "messages": {}}"#.len() + json::END.len();
+
+/// As many messages as fit into one reply, and at least one.
+fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, users: &Users) -> Vec<Entry<'a>> {
+    let entry = |message| Entry { message, rendered: rendered(&Object::new(message, dialect, users)) };
+    let mut entries: Vec<_> = messages.iter().map(entry).collect();
+    entries.truncate(fitting(EMPTY_REPLY_LEN, entries.iter().map(Entry::len)));
+    entries
+}
+
+fn rendered(object: &Object<'_>) -> Box<RawValue> {
+    let mut json = Vec::new();
+    object.write(&mut json);
+    let json = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(json).expect("it was written as JSON")
+}
+
+#[derive(Serialize)]
+struct InboxReply<'a> {
+    status: Status,
+    messages: Grouped<'a>,
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.rendered.serialize(serializer)
+    }
+}
+
+/// Messages by sender, senders in the order of their first message.
+struct Grouped<'a>(Vec<(&'a str, Vec<&'a Entry<'a>>)>);
+
+impl Serialize for Grouped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (sender, entries) in &self.0 {
+            map.serialize_entry(sender, entries)?;
+        }
+        map.end()
+    }
+}
+
+fn grouped(entries: &[Entry<'_>]) -> Body {
+    let mut groups: Vec<(&str, Vec<&Entry<'_>>)> = Vec::new();
+    let mut place: HashMap<&str, usize> = HashMap::new();
+    for entry in entries {
+        let sender: &str = &entry.message.from;
+        let at = *place.entry(sender).or_insert_with(|| {
+            groups.push((sender, Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.push(entry);
+    }
+    render(&InboxReply { status: Status::Ok, messages: Grouped(groups) })
+}

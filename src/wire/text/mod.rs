@@ -1,0 +1,168 @@
+//! The line protocol: a table of commands, each with a function that parses its arguments, calls a use case of
+//! [`chat`](crate::chat) and renders the outcome.
+//!
+//! **Invariant:** no rule of the product stands here; dialects are known here and nowhere else.
+
+mod connection;
+mod events;
+mod messages;
+mod object;
+mod peer;
+mod people;
+mod reply;
+mod rooms;
+mod sessions;
+
+use std::{net::IpAddr, sync::Arc};
+
+pub use peer::{Completed, Peer};
+pub use reply::{Body, Dialect};
+
+use crate::{
+    chat::{Caller, Chat, Notifier, Session},
+    model::{At, MaybeReady, Refusal, Timestamp},
+    protocol::{
+        request::Arguments,
+        spec::{self, Spec},
+    },
+    wire::{Answer, Reply},
+};
+
+/// A command, and the function that carries it out.
+struct Command {
+    spec: &'static Spec,
+    run: fn(&Call<'_>) -> Handled,
+}
+
+/// Every command. A test holds the order to that of the [`spec`] table.
+static COMMANDS: [Command; spec::SPECS.len()] = [
+    Command { spec: &spec::AUTH, run: sessions::auth },
+    Command { spec: &spec::SEND, run: messages::send },
+    Command { spec: &spec::INBOX, run: messages::inbox },
+    Command { spec: &spec::SHOWUSERACTIVE, run: people::showuseractive },
+    Command { spec: &spec::LOGOUT, run: sessions::logout },
+    Command { spec: &spec::HELLO, run: connection::hello },
+    Command { spec: &spec::FETCH, run: messages::fetch },
+    Command { spec: &spec::ACK, run: messages::ack },
+    Command { spec: &spec::HISTORY, run: messages::history },
+    Command { spec: &spec::STATUS, run: messages::status },
+    Command { spec: &spec::WATCH, run: connection::watch },
+    Command { spec: &spec::UNWATCH, run: connection::unwatch },
+    Command { spec: &spec::JOIN, run: rooms::join },
+    Command { spec: &spec::LEAVE, run: rooms::leave },
+    Command { spec: &spec::ROOMS, run: rooms::rooms },
+    Command { spec: &spec::MEMBERS, run: rooms::members },
+    Command { spec: &spec::WHO, run: people::who },
+    Command { spec: &spec::WHOAMI, run: people::whoami },
+    Command { spec: &spec::SESSIONS, run: sessions::sessions },
+    Command { spec: &spec::PASSWD, run: sessions::passwd },
+    Command { spec: &spec::HELP, run: connection::help },
+    Command { spec: &spec::PING, run: connection::ping },
+    Command { spec: &spec::QUIT, run: connection::quit },
+];
+
+fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.spec.name == name)
+}
+
+/// What a command's function is called with.
+struct Call<'a> {
+    chat: &'a Arc<Chat>,
+    /// Address of the peer.
+    from: IpAddr,
+    now: Timestamp,
+    session: Option<&'a Arc<Session>>,
+    dialect: Dialect,
+    /// Notifications of the connection, if it takes any.
+    notifier: Option<&'a Arc<Notifier>>,
+    arguments: Arguments<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// The caller of a command that needs a session.
+    fn caller(&self) -> Caller<'a> {
+        let session = self.session.expect("a command with Access::Session is not run without one");
+        Caller { session, notifier: self.notifier, from: self.from, now: self.now }
+    }
+}
+
+/// What a command's function returns.
+struct Handled {
+    answer: Answer<Peer>,
+    then: Then,
+}
+
+/// What a request changes in its connection.
+enum Then {
+    /// Nothing.
+    Nothing,
+    /// The connection's own session is this one from now on.
+    Bind(Arc<Session>),
+    /// The connection speaks dialect 2 from the next reply on.
+    Hello,
+    /// Events are streamed from now on.
+    Watch,
+    /// Events are no longer streamed.
+    Unwatch,
+    /// The peer has nothing more to say.
+    Quit,
+}
+
+impl Handled {
+    fn then(self, then: Then) -> Self {
+        Handled { then, ..self }
+    }
+}
+
+impl From<MaybeReady<'static, At<Reply<Body>>>> for Handled {
+    fn from(reply: MaybeReady<'static, At<Reply<Body>>>) -> Self {
+        Handled { answer: Answer::Reply(reply), then: Then::Nothing }
+    }
+}
+
+impl From<At<Reply<Body>>> for Handled {
+    fn from(reply: At<Reply<Body>>) -> Self {
+        MaybeReady::Ready(reply).into()
+    }
+}
+
+impl From<At<Body>> for Handled {
+    fn from(body: At<Body>) -> Self {
+        body.map(Reply::from).into()
+    }
+}
+
+impl From<Body> for Handled {
+    fn from(body: Body) -> Self {
+        At::start(body).into()
+    }
+}
+
+impl From<Refusal> for Handled {
+    fn from(refusal: Refusal) -> Self {
+        Body::Refused(refusal).into()
+    }
+}
+
+/// A request for which later ones wait.
+fn wait(reply: impl Future<Output = At<Reply<Body>>> + Send + 'static) -> Handled {
+    let completed = async move { Completed { reply: reply.await, then: Then::Nothing } };
+    Handled { answer: Answer::Wait(Box::pin(completed)), then: Then::Nothing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_function() {
+        for (command, spec) in COMMANDS.iter().zip(spec::SPECS) {
+            assert!(
+                std::ptr::eq(command.spec, spec),
+                "{} stands where {} should",
+                command.spec.name,
+                spec.name
+            );
+        }
+    }
+}

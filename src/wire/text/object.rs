@@ -1,0 +1,105 @@
+//! A message as JSON shows it, and pages of them.
+
+use super::{Body, Dialect};
+use crate::{
+    model::{MAX_REPLY, Message, Page},
+    protocol::json::{self, write_number, write_plain, write_string},
+    users::Users,
+};
+
+/// A message as JSON: with all its fields, or with those that dialect 1 shows in `inbox`.
+pub(super) struct Object<'a> {
+    message: &'a Message,
+    users: &'a Users,
+    is_full: bool,
+    is_event: bool,
+}
+
+/// Room to reserve for an object beside its text, in bytes.
+const AROUND: usize = 256;
+
+impl<'a> Object<'a> {
+    /// The message as the dialect shows it in `inbox`.
+    pub(super) fn new(message: &'a Message, dialect: Dialect, users: &'a Users) -> Self {
+        Object { message, users, is_full: dialect == Dialect::Two, is_event: false }
+    }
+
+    /// The event for a message.
+    pub(super) fn event(message: &'a Message, users: &'a Users) -> Self {
+        Object { is_event: true, ..Object::new(message, Dialect::Two, users) }
+    }
+
+    /// Writes the object. By hand: with the reply to `send` it is the most frequent one.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Message { id, at, from, to, text } = self.message;
+        out.reserve(AROUND + text.len());
+        out.push(b'{');
+        if self.is_event {
+            out.extend_from_slice(b"\"event\": \"message\", ");
+        }
+        if self.is_full {
+            out.extend_from_slice(b"\"id\": ");
+            write_number(id.0, out);
+            out.extend_from_slice(b", \"at\": \"");
+            at.write(out);
+            out.extend_from_slice(b"\", \"from\": ");
+            write_plain(from, out);
+            out.extend_from_slice(b", \"to\": ");
+            write_plain(to, out);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(b"\"msg_from\": ");
+        write_string(self.users.display_name(from), out);
+        out.extend_from_slice(b", \"msg_to\": ");
+        write_string(self.users.display_recipient(to), out);
+        out.extend_from_slice(b", \"msg\": ");
+        write_string(text, out);
+        out.push(b'}');
+    }
+}
+
+/// Length of the reply of a page without its messages, in bytes.
+const FRAME: usize = r#"{"status": "OK", "messages": [], "more": false}"#.len() + json::END.len();
+
+/// Number of objects, of which these are the lengths with their separators, that fit into a reply beside its frame; at least
+/// one.
+pub(super) fn fitting(frame: usize, lengths: impl Iterator<Item = usize>) -> usize {
+    let mut room = MAX_REPLY - frame;
+    let mut count = 0;
+    for len in lengths {
+        if len > room && count > 0 {
+            break;
+        }
+        room = room.saturating_sub(len);
+        count += 1;
+    }
+    count
+}
+
+/// Side of a page that is kept if the page is too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Oldest,
+    Newest,
+}
+
+/// The reply of a page of messages.
+pub(super) fn page(page: &Page, keep: Keep, users: &Users) -> Body {
+    let mut rendered: Vec<Vec<u8>> = Vec::with_capacity(page.messages.len());
+    for message in &page.messages {
+        let mut object = Vec::new();
+        Object::new(message, Dialect::Two, users).write(&mut object);
+        rendered.push(object);
+    }
+    let lengths = rendered.iter().map(|object| object.len() + ", ".len());
+    let kept = match keep {
+        Keep::Oldest => &rendered[..fitting(FRAME, lengths)],
+        Keep::Newest => &rendered[rendered.len() - fitting(FRAME, lengths.rev())..],
+    };
+    let more = page.more || kept.len() < rendered.len();
+    let mut out = b"{\"status\": \"OK\", \"messages\": [".to_vec();
+    out.extend_from_slice(&kept.join(&b", "[..]));
+    out.extend_from_slice(if more { b"], \"more\": true}" } else { b"], \"more\": false}" });
+    out.extend_from_slice(json::END);
+    Body::Rendered(out)
+}

@@ -1,0 +1,188 @@
+//! The peer of a connection, and the way from a line to its command.
+
+use std::{net::IpAddr, sync::Arc, task::Context};
+
+use super::{Body, Call, Dialect, Handled, Then, events, find};
+use crate::{
+    chat::{Binding, Chat, Pushed, Session, Subscription},
+    model::{At, Closing, Refusal, Timestamp, Token, TokenText},
+    protocol::{request::Request, spec::Access},
+    wire::{Answer, Dispatcher, Reply, Unasked},
+};
+
+/// The peer of a connection that speaks the line protocol.
+pub struct Peer {
+    chat: Arc<Chat>,
+    from: IpAddr,
+    sessions: Sessions,
+    dialect: Dialect,
+    /// Only a connection that has said hello has one.
+    subscription: Option<Box<Subscription>>,
+    has_quit: bool,
+}
+
+/// The sessions that a connection has shown.
+#[derive(Default)]
+struct Sessions {
+    /// The one in which it has authenticated last.
+    own: Option<Box<Binding>>,
+    /// That of the last token, so that a token which is given on every line is looked up once.
+    given: Option<Given>,
+}
+
+struct Given {
+    token: Token,
+    text: TokenText,
+    session: Arc<Session>,
+}
+
+/// Result of a request for which later ones wait.
+pub struct Completed {
+    pub(super) reply: At<Reply<Body>>,
+    pub(super) then: Then,
+}
+
+impl Dispatcher for Peer {
+    type Language = Dialect;
+    type Completed = Completed;
+
+    fn new(chat: Arc<Chat>, from: IpAddr) -> Self {
+        let (sessions, dialect) = (Sessions::default(), Dialect::One);
+        Peer { chat, from, sessions, dialect, subscription: None, has_quit: false }
+    }
+
+    fn dispatch(&mut self, line: &[u8], now: Timestamp) -> Option<Answer<Self>> {
+        let request = match Request::parse(line) {
+            Ok(None) => return None,
+            Ok(Some(request)) => request,
+            Err(refusal) => return Some(Handled::from(refusal).answer),
+        };
+        match self.run(request, now) {
+            Ok(Handled { answer, then }) => {
+                self.apply(then);
+                Some(answer)
+            }
+            Err(refused) => Some(Handled::from(refused.map(Body::Refused)).answer),
+        }
+    }
+
+    fn complete(&mut self, Completed { reply, then }: Completed) -> At<Reply<Body>> {
+        self.apply(then);
+        reply
+    }
+
+    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked<Self>> {
+        let subscription = self.subscription.as_mut()?;
+        let Pushed { events, more, session_ended, too_slow } = subscription.poll(&self.chat, cx);
+        let is_over = |own: &Binding| !own.session().is_live(self.chat.now());
+        if session_ended && self.sessions.own.as_deref().is_some_and(is_over) {
+            self.sessions.own = None;
+            subscription.unwatch();
+        }
+        let events = events.map(|events| events::render(events, &self.chat.users().now()));
+        Some(Unasked { events: events.transpose(), more, close: too_slow.then_some(Closing::SlowConsumer) })
+    }
+
+    fn language(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn is_known(&self) -> bool {
+        self.sessions.own.is_some() || self.sessions.given.is_some()
+    }
+
+    fn is_watching(&self) -> bool {
+        self.subscription.as_ref().is_some_and(|subscription| subscription.is_watching())
+    }
+
+    fn has_quit(&self) -> bool {
+        self.has_quit
+    }
+}
+
+impl Peer {
+    /// Carries out a request. The order of checks is: command, session, parameters, rate; the rest is up to the command.
+    fn run(&mut self, mut request: Request<'_>, now: Timestamp) -> Result<Handled, At<Refusal>> {
+        let Peer { chat, from, sessions, dialect, subscription, .. } = self;
+        let command = find(request.command()).ok_or(At::start(Refusal::UnknownCommand))?;
+        let session = match command.spec.access {
+            Access::Anyone => None,
+            Access::Session => Some(sessions.live(&mut request, chat, now)?),
+        };
+        let arguments = request.bind(command.spec.parameters).map_err(At::start)?;
+        if let Some(session) = session {
+            chat.count_request(session, now).map_err(At::start)?;
+        }
+        let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
+        let call = Call { chat, from: *from, now, session, dialect: *dialect, notifier, arguments };
+        let handled = (command.run)(&call);
+        if let (Then::Watch, Some(session)) = (&handled.then, session) {
+            let session = session.clone();
+            if let Some(subscription) = subscription {
+                subscription.watch(chat, &session);
+            }
+        }
+        Ok(handled)
+    }
+
+    /// Applies what a request changes in the connection.
+    fn apply(&mut self, then: Then) {
+        match then {
+            // Done, where the session of the request is at hand.
+            Then::Nothing | Then::Watch => {}
+            Then::Bind(session) => {
+                let notifier = self.subscription.as_ref().map(|subscription| subscription.notifier().clone());
+                self.sessions.own = Some(Box::new(Binding::new(&self.chat, session, notifier)));
+            }
+            Then::Hello => {
+                self.dialect = Dialect::Two;
+                let subscription = self.subscription.get_or_insert_default();
+                if let Some(own) = &mut self.sessions.own {
+                    own.attach(subscription.notifier());
+                }
+            }
+            Then::Unwatch => {
+                if let Some(subscription) = &mut self.subscription {
+                    subscription.unwatch();
+                }
+            }
+            Then::Quit => self.has_quit = true,
+        }
+    }
+}
+
+impl Sessions {
+    /// The session of the request's token or, without a token, the connection's own.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAuthorized`] if it is not live.
+    fn live(
+        &mut self,
+        request: &mut Request<'_>,
+        chat: &Chat,
+        now: Timestamp,
+    ) -> Result<&Arc<Session>, At<Refusal>> {
+        let is_same = self.given.as_ref().is_some_and(|given| request.take_known_token(&given.text));
+        let token = if is_same { None } else { request.take_token().map_err(At::start)? };
+        if let Some(token) = token
+            && self.given.as_ref().is_none_or(|given| given.token != token)
+        {
+            let found = chat.find_session(&token, now);
+            self.given = found.map(|session| Given { token, text: TokenText::from(&token), session });
+        }
+        let session = if is_same || token.is_some() {
+            self.given.as_ref().map(|given| &given.session)
+        } else {
+            self.own.as_ref().map(|own| own.session())
+        };
+        if let Some(session) = session
+            && chat.touch(session, now)
+        {
+            return Ok(session);
+        }
+        // The end of the session may not be durable yet.
+        let digest = token.map(|token| token.digest()).or(session.map(|session| *session.digest()));
+        let position = digest.map(|digest| chat.end_position(&digest)).unwrap_or_default();
+        Err(At::new(Refusal::NotAuthorized, position))
+    }
+}

@@ -1,0 +1,43 @@
+//! Commands about users: `showuseractive`, `who`, `whoami`.
+
+use super::{Call, Dialect, Handled, reply::render};
+use crate::{
+    chat::Person,
+    protocol::objects::{ActiveReply, ActiveUser, ActiveUsers, PersonObject, Status, WhoReply, WhoamiReply},
+};
+
+pub(super) fn showuseractive(call: &Call<'_>) -> Handled {
+    let body = call.chat.active(call.now).map(|names| {
+        let users = names.iter().map(|name| ActiveUser { username: (&**name).into() }).collect();
+        render(&ActiveReply { status: Status::Ok, messages: ActiveUsers { users } })
+    });
+    body.into()
+}
+
+pub(super) fn who(call: &Call<'_>) -> Handled {
+    let body = call.chat.who().map(|people| {
+        let object = |Person { user, presence }: &Person| PersonObject {
+            username: user.username.to_string().into(),
+            name: user.name.clone().into(),
+            active: presence.active,
+            connected: presence.connected,
+            last_seen: presence.left,
+            sessions: presence.sessions,
+        };
+        render(&WhoReply { status: Status::Ok, users: people.iter().map(object).collect() })
+    });
+    body.into()
+}
+
+pub(super) fn whoami(call: &Call<'_>) -> Handled {
+    let caller = call.caller();
+    let (user, users) = (caller.user(), call.chat.users().now());
+    render(&WhoamiReply {
+        status: Status::Ok,
+        username: (&*user.username).into(),
+        name: users.display_name(&user.username).into(),
+        session: caller.session.number(),
+        protocol: if call.dialect == Dialect::One { 1 } else { 2 },
+    })
+    .into()
+}

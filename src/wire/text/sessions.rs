@@ -1,0 +1,63 @@
+//! Commands about sessions: `auth`, `logout`, `sessions`, `passwd`.
+
+use super::{
+    Body, Call, Completed, Handled, Then,
+    reply::{render, reply},
+    wait,
+};
+use crate::{
+    chat::Which,
+    model::{At, Refusal, Secret},
+    protocol::objects::{AuthReply, SessionObject, SessionsReply, Status},
+    wire::Answer,
+};
+
+pub(super) fn auth(call: &Call<'_>) -> Handled {
+    let name = call.arguments.text(0).to_owned();
+    let password = Secret::new(call.arguments.text(1).to_owned());
+    let (chat, from) = (call.chat.clone(), call.from);
+    let answer = Answer::Wait(Box::pin(async move {
+        let mut then = Then::Nothing;
+        let login = chat.log_in(&name, password, from).await;
+        let reply = reply(login, |login| {
+            then = Then::Bind(login.session);
+            render(&AuthReply { status: Status::Ok, tokenid: login.token.reveal() })
+        });
+        Completed { reply, then }
+    }));
+    Handled { answer, then: Then::Nothing }
+}
+
+pub(super) fn logout(call: &Call<'_>) -> Handled {
+    let all = call.arguments.optional(0).is_some() || call.arguments.flag(1);
+    let which = match (call.arguments.number(0), all) {
+        (Some(_), true) => return Refusal::BadRequest.into(),
+        (None, true) => Which::All,
+        (None, false) => Which::Own,
+        (Some(number), false) => Which::Number(number),
+    };
+    let ended = call.chat.log_out(&call.caller(), which);
+    wait(async move { reply(ended.await, |()| Body::Done) })
+}
+
+pub(super) fn sessions(call: &Call<'_>) -> Handled {
+    let own = call.chat.own_sessions(&call.caller());
+    let body = own.map(|own| {
+        let object = |(entry, current): &(crate::chat::SessionEntry, bool)| SessionObject {
+            session: entry.number,
+            created: entry.created,
+            last_used: entry.used,
+            expires: entry.expires,
+            connections: entry.connections,
+            current: *current,
+        };
+        render(&SessionsReply { status: Status::Ok, sessions: own.iter().map(object).collect() })
+    });
+    body.into()
+}
+
+pub(super) fn passwd(call: &Call<'_>) -> Handled {
+    let secret = |at| Secret::new(call.arguments.text(at).to_owned());
+    let changed = call.chat.change_password(&call.caller(), secret(0), secret(1));
+    wait(async move { reply(At::start(changed.await), |()| Body::Done) })
+}
