@@ -1,8 +1,8 @@
 //! However bytes are cut on their way, the same lines come out.
 
-use chat_service::protocol::{
-    MAX_LINE,
-    codec::{Lines, TooLong},
+use chat_service::{
+    model::MAX_LINE,
+    protocol::codec::{Lines, TooLong},
 };
 
 /// Stands for so many bytes, so that short inputs come to the limit.

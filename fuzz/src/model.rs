@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chat_service::{
-    commands::{Access, find},
-    protocol::request::Request,
+use chat_service::protocol::{
+    request::Request,
+    spec::{Access, find},
 };
 use serde_json::Value;
 

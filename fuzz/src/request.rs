@@ -1,10 +1,10 @@
 //! Whatever a line says: it is refused for the right reason or understood, and means the same in words and in JSON.
 
 use chat_service::{
-    commands::{Access, COMMANDS, Command},
+    model::{MAX_LINE, Refusal},
     protocol::{
-        MAX_LINE, Refusal,
         request::{Arguments, Kind, Request},
+        spec::{Access, SPECS, Spec},
     },
 };
 use serde_json::{Map, Value};
@@ -28,7 +28,7 @@ pub fn check_line(line: &[u8]) {
         let is_blank = text.bytes().all(|byte| matches!(byte, b' ' | b'\t'));
         assert_eq!(matches!(parsed, Ok(None)), is_blank);
         assert!(parsed.is_ok(), "words are always a request of some kind");
-        for command in COMMANDS {
+        for command in SPECS {
             check_words(line, command);
         }
     }
@@ -47,7 +47,7 @@ pub fn check_json(input: &[u8]) {
 }
 
 /// What a request gives for a command's parameters, as the JSON form has it; `None` if it does not fit.
-fn understood(line: &[u8], command: &Command) -> Option<Map<String, Value>> {
+fn understood(line: &[u8], command: &Spec) -> Option<Map<String, Value>> {
     let mut request = Request::parse(line).ok()??;
     let token = match command.access {
         Access::Anyone => None,
@@ -69,7 +69,7 @@ fn understood(line: &[u8], command: &Command) -> Option<Map<String, Value>> {
     Some(fields)
 }
 
-fn check_words(line: &[u8], command: &Command) {
+fn check_words(line: &[u8], command: &Spec) {
     let Some(mut fields) = understood(line, command) else {
         return;
     };
@@ -97,7 +97,7 @@ fn check_object(line: &[u8]) {
     }
     let value: Map<String, Value> = serde_json::from_slice(line).expect("what is understood is JSON");
     assert_eq!(value["command"], Value::from(name.as_str()));
-    for command in COMMANDS {
+    for command in SPECS {
         let Some(fields) = understood(line, command) else {
             continue;
         };

@@ -4,9 +4,9 @@
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use chat_service::{
-    protocol::{MAX_LINE, Secret, UserName},
+    chat::{self, Chat, Clock},
+    model::{MAX_LINE, Secret, UserName},
     server::{Limits, Server, serve},
-    service::{self, Clock, Service},
     store::Memory,
     users::{Password, User, Users},
 };
@@ -96,9 +96,9 @@ fn server() -> Arc<Server> {
     };
     let users: Users = USERS.iter().map(user).collect();
     let store = Arc::new(Memory::new(10_000));
-    let service = Service::new(users, store, Clock::default(), service::Limits::NONE);
+    let chat = Chat::new(users, store, Clock::default(), chat::Limits::NONE);
     // Time passes by leaps here: no deadline is meant.
-    Server::new(Arc::new(service), Limits::NONE)
+    Server::new(Arc::new(chat), Limits::NONE)
 }
 
 /// The other end of a connection.

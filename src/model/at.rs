@@ -7,84 +7,100 @@ use super::Refusal;
 /// A position holds at most two ranges of places in a store's log. When more come together, the two nearest ranges become one
 /// with everything between them: the value may then be refused because of a write that it does not depend on, but it is never
 /// told too early.
+///
+/// It is one range with a hole, in 16 bytes, because every reply carries one. A hole that does not fit is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "a value may be told only when its position is durable"]
 pub struct Position {
-    first: Range,
-    /// Empty unless `first` is used; it begins after the end of `first`.
-    second: Range,
+    /// The last place; 0 if there is none. The first place in a log is 1.
+    last: u64,
+    /// Distance from the first place to the last. (A place that is 2³² older was settled long before the value was made.)
+    span: u32,
+    /// Distance from the last place of the hole to `last`.
+    after_hole: u16,
+    /// Number of places in the hole.
+    hole: u16,
 }
 
-/// Places from `from` up to and including `upto`. Both are 0 if there are none; the first place in a log is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct Range {
-    from: u64,
-    upto: u64,
-}
-
-impl Range {
-    const EMPTY: Range = Range { from: 0, upto: 0 };
-
-    fn is_empty(self) -> bool {
-        self.upto == 0
-    }
-}
+/// Places from `from` up to and including `upto`.
+type Range = (u64, u64);
 
 impl Position {
     /// Depends on nothing, so it is always durable.
-    pub const START: Position = Position { first: Range::EMPTY, second: Range::EMPTY };
+    pub const START: Position = Position::at(0);
 
     /// Depends on the write at one place. Place 0 is the start.
     pub const fn at(place: u64) -> Self {
-        Position { first: Range { from: place, upto: place }, second: Range::EMPTY }
+        Position { last: place, span: 0, after_hole: 0, hole: 0 }
     }
 
     /// The last place that it depends on; 0 if there is none. It is settled when this place is.
     #[must_use]
-    pub fn last(self) -> u64 {
-        self.first.upto.max(self.second.upto)
+    pub const fn last(self) -> u64 {
+        self.last
     }
 
     /// The ranges of places that it depends on, each as its first and last place, in order.
-    pub fn ranges(self) -> impl Iterator<Item = (u64, u64)> {
-        let ranges = [self.first, self.second].into_iter().filter(|range| !range.is_empty());
-        ranges.map(|range| (range.from, range.upto))
+    pub fn ranges(self) -> impl Iterator<Item = Range> {
+        let Position { last, span, after_hole, hole } = self;
+        let (from, begin) = (last - u64::from(span), last - u64::from(after_hole));
+        let (first, second) = match (last, hole) {
+            (0, _) => (None, None),
+            (_, 0) => (Some((from, last)), None),
+            _ => (Some((from, begin - u64::from(hole))), Some((begin + 1, last))),
+        };
+        first.into_iter().chain(second)
     }
 
     /// Depends on everything that either of two positions depends on.
-    pub fn and(mut self, other: Position) -> Self {
-        if other.first.is_empty() || self == other {
+    #[inline]
+    pub fn and(self, other: Position) -> Self {
+        if other.last == 0 || self == other {
             return self;
         }
-        if self.first.is_empty() {
+        if self.last == 0 {
             return other;
-        }
-        // The messages of a page mostly follow one another.
-        if self.second.is_empty() && other.second.is_empty() && other.first.from == self.first.upto + 1 {
-            self.first.upto = other.first.upto;
-            return self;
         }
         self.merge(other)
     }
 
     fn merge(self, other: Position) -> Self {
-        let mut ranges = [self.first, self.second, other.first, other.second];
+        // The messages of a page mostly follow one another.
+        if self.hole == 0 && other.span == 0 && other.last == self.last + 1 {
+            return Position { last: other.last, span: self.span.saturating_add(1), ..self };
+        }
+        let mut ranges: Vec<Range> = self.ranges().chain(other.ranges()).collect();
         ranges.sort_unstable();
         let mut merged: Vec<Range> = Vec::with_capacity(ranges.len());
-        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+        for (from, upto) in ranges {
             match merged.last_mut() {
-                Some(last) if range.from <= last.upto + 1 => last.upto = last.upto.max(range.upto),
-                _ => merged.push(range),
+                Some(last) if from <= last.1 + 1 => last.1 = last.1.max(upto),
+                _ => merged.push((from, upto)),
             }
         }
         while merged.len() > 2 {
-            let gap = |at: &usize| merged[at + 1].from - merged[*at].upto;
+            let gap = |at: &usize| merged[at + 1].0 - merged[*at].1;
             let nearest = (0..merged.len() - 1).min_by_key(gap).unwrap_or(0);
-            merged[nearest].upto = merged[nearest + 1].upto;
+            merged[nearest].1 = merged[nearest + 1].1;
             merged.remove(nearest + 1);
         }
-        let get = |at: usize| merged.get(at).copied().unwrap_or_default();
-        Position { first: get(0), second: get(1) }
+        Position::of(&merged)
+    }
+
+    /// The position of one or two ranges.
+    fn of(ranges: &[Range]) -> Self {
+        let (Some((from, _)), Some((_, last))) = (ranges.first().copied(), ranges.last().copied()) else {
+            return Position::START;
+        };
+        let span = u32::try_from(last - from).unwrap_or(u32::MAX);
+        let hole = match ranges {
+            [(_, end), (begin, _)] => Some((begin - end - 1, last - begin + 1)),
+            _ => None,
+        };
+        // A hole that is too far away does not fit; of one that is too large, the later part does.
+        let fits = hole.and_then(|(hole, after)| Some((hole, u16::try_from(after).ok()?)));
+        let (hole, after_hole) = fits.unwrap_or_default();
+        Position { last, span, after_hole, hole: u16::try_from(hole).unwrap_or(u16::MAX) }
     }
 }
 
@@ -105,17 +121,20 @@ pub type Outcome<T> = At<Result<T, Refusal>>;
 
 impl<T> At<T> {
     /// A value that depends on a position.
+    #[inline]
     pub fn new(value: T, position: Position) -> Self {
         At { value, position }
     }
 
     /// A value that depends on nothing.
+    #[inline]
     pub fn start(value: T) -> Self {
         At::new(value, Position::START)
     }
 
     /// Looks at the value, to decide what to do. What follows from the decision must keep the position.
     #[must_use]
+    #[inline]
     pub fn peek(&self) -> &T {
         &self.value
     }
@@ -126,6 +145,7 @@ impl<T> At<T> {
     }
 
     /// Applies `f` to the value.
+    #[inline]
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
         At::new(f(self.value), self.position)
     }
@@ -148,6 +168,7 @@ impl<T> At<T> {
     }
 
     /// Takes the value out. Only the gate may do that: it tells nobody of the value before the position is durable.
+    #[inline]
     pub fn open_at_gate(self) -> (T, Position) {
         (self.value, self.position)
     }
@@ -207,6 +228,14 @@ mod tests {
         assert_eq!(ranges(two.and(Position::at(2)).and(Position::at(3))), [(1, 3), (5, 5)]);
         assert_eq!(ranges(two.and(Position::at(9))), [(1, 5), (9, 9)], "the nearest become one");
         assert_eq!(ranges(two.and(Position::at(7))), [(1, 1), (5, 7)]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_depended_on() {
+        let far = Position::at(1).and(Position::at(100_000));
+        assert_eq!(ranges(far), [(1, 100_000 - 1 - 65_535), (100_000, 100_000)], "the hole is too large");
+        let far = Position::at(1).and(Position::of(&[(10, 100_000)]));
+        assert_eq!(ranges(far), [(1, 100_000)], "the hole is too far from the end");
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Dispatcher for Peer {
             Err(refusal) => return Some(Handled::from(refusal).answer),
         };
         match self.run(request, now) {
+            Ok(Handled { answer, then: Then::Nothing }) => Some(answer),
             Ok(Handled { answer, then }) => {
                 self.apply(then);
                 Some(answer)
