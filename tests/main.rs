@@ -19,6 +19,7 @@ mod programs;
 mod readme;
 mod reload;
 mod reused_names;
+mod second_wire;
 mod session_ends;
 mod store_folder;
 mod store_model;
