@@ -1,20 +1,21 @@
 //! A chat server that you can drive with netcat, whose OK means that the message is synced to disk, and its client.
 //!
-//! A map of the crate, from the outside in; each module imports only from those below it:
+//! The modules, from the top down. Each imports only from those below it:
 //!
-//! - [`server`]: who may connect and for how long; one connection's loop; shutdown
-//! - [`client`]: the other side
+//! - [`server`]: endpoints, transports, one connection's loop, deadlines, and the gate that replies wait at
+//! - [`client`]: the client
 //! - [`admin`]: the subcommands that are no server: users, certificates, backups, checks
-//! - [`commands`]: the table of commands, a file each
-//! - [`service`]: what the server knows while it runs: sessions, deliveries under way
-//! - [`users`]: who exists
-//! - [`store`]: what must survive: the contract, the store on disk, the store in memory
-//! - [`protocol`]: the wire, as pure functions over bytes
-//! - [`fingerprint`]: what a certificate is known by
-//! - [`files`]: files that are private, synced, and put in place at once
+//! - [`wire`]: languages; a request becomes a call of a use case, its outcome becomes bytes
+//! - [`chat`]: the use cases: what a chat server does
+//! - [`users`]: the users file, and passwords
+//! - [`store`]: what must survive: the contract of a store, the store on disk, the store in memory
+//! - [`protocol`]: the commands and objects of the line protocol, which server and client share
+//! - [`fingerprint`]: fingerprints of certificates
+//! - [`files`]: private files that are synced and put in place at once
+//! - [`model`]: names, numbers, times, messages, refusals, and values that wait for the disk
 //! - [`config`]: every setting once
 //!
-//! Follow one `send` through it in `docs/architecture.md`.
+//! `docs/architecture.md` has the picture, and follows one `send` through it.
 
 pub mod admin;
 pub mod chat;
@@ -25,7 +26,6 @@ pub mod fingerprint;
 pub mod model;
 pub mod protocol;
 pub mod server;
-
 pub mod store;
 pub mod users;
 pub mod wire;

@@ -21,6 +21,7 @@ mod reload;
 mod reused_names;
 mod second_wire;
 mod session_ends;
+mod store_changes;
 mod store_folder;
 mod store_model;
 mod stored;

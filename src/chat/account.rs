@@ -1,4 +1,4 @@
-//! Logging in, and what changes who may: new passwords, people who come and go.
+//! Logins, and changes of the users: new passwords, users who are added or removed.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What is answered if a new password cannot be written.
+/// The refusal if a new password cannot be written.
 fn refusal(error: &EditError) -> Refusal {
     match error {
         EditError::Io { cause, .. } if cause.kind() == io::ErrorKind::StorageFull => Refusal::Storage,
@@ -23,23 +23,22 @@ fn refusal(error: &EditError) -> Refusal {
     }
 }
 
-/// What a change of the users file has changed.
+/// What has changed in the users file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Change {
-    /// Users who were not there before.
+    /// Number of new users.
     pub added: usize,
-    /// Users who are not there any more.
+    /// Number of removed users.
     pub removed: usize,
-    /// Users who have another password now.
+    /// Number of users with another password.
     pub passwords: usize,
 }
 
 impl Chat {
-    /// Checks a password off the runtime's threads, and begins a session.
+    /// Verifies a password, on a thread for that, and opens a session.
     ///
-    /// # Errors
-    /// [`Refusal::BadCredentials`], the same and after the same time whether the user or the password is wrong;
-    /// [`Refusal::RateLimited`], before anything is checked.
+    /// Refuses with [`Refusal::BadCredentials`], after the same time whether the user or the password is wrong, or with
+    /// [`Refusal::RateLimited`] before anything is verified.
     pub async fn log_in(self: &Arc<Self>, name: &str, password: Secret, from: IpAddr) -> Outcome<LoggedIn> {
         loop {
             let user = match self.verify(name, &password, from).await {
@@ -99,7 +98,7 @@ impl Chat {
         Some((stored.map_ok(|()| LoggedIn { token, session }), displaced))
     }
 
-    /// The user of that name, if the password is theirs.
+    /// Verifies a password and returns its user.
     async fn verify(
         self: &Arc<Self>,
         name: &str,
@@ -123,7 +122,7 @@ impl Chat {
                 (self.clone(), name.to_owned(), user.clone(), password.clone());
             move |memory: &mut users::Memory| {
                 let right = verify(user.as_ref().map(|user| &user.password), &password, memory);
-                // Counted where it is found, or whoever hangs up before the answer would have guessed for nothing.
+                // Counted here, because a client that hangs up before the answer has guessed, too.
                 if let (false, Some(throttle)) = (right, &chat.throttle) {
                     throttle.failed(&name, from, chat.now());
                 }
@@ -131,7 +130,7 @@ impl Chat {
             }
         };
         let right = self.hash_pool.run(&self.counts, may_try, work).await?;
-        // A name that nobody has may be a password typed in the wrong place: it is not logged.
+        // An unknown name is not logged, because it may be a password in the wrong place.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
             tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
@@ -176,14 +175,14 @@ impl Chat {
         }
     }
 
-    /// A new hash of a password, when its turn comes.
+    /// Hashes a password, when its turn comes.
     async fn hash(&self, password: Secret) -> Result<PasswordHash, Refusal> {
         self.hash_pool.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
     }
 
-    /// Writes a password into the users file, and takes it over. `false` if the user is not as they were any more.
+    /// Writes a password into the users file and the directory. Returns `false` if the user has changed meanwhile.
     async fn store_password(self: &Arc<Self>, user: Arc<User>, hash: PasswordHash) -> Result<bool, Refusal> {
-        // One change at a time: a file that is being read would bring the old password back.
+        // One change at a time, because a file that is being read would bring the old password back.
         let _turn = self.changing.lock().await;
         if !self.is_current(&user) {
             return Ok(false);
@@ -200,7 +199,7 @@ impl Chat {
         Ok(true)
     }
 
-    /// Whether the user is still there, with this password.
+    /// Whether the user still exists with this password.
     fn is_current(&self, user: &User) -> bool {
         self.users
             .now()
@@ -208,7 +207,7 @@ impl Chat {
             .is_some_and(|now| now.password.reveal() == user.password.reveal())
     }
 
-    /// Hashes a password again as it is done today, some time later.
+    /// Hashes a password again with the current parameters, in the background.
     fn renew_hash(self: &Arc<Self>, user: Arc<User>, password: Secret) {
         let chat = self.clone();
         tokio::spawn(async move {
@@ -221,11 +220,10 @@ impl Chat {
         });
     }
 
-    /// Reads the users file again. Sessions end of who is not there any more, or has another password; a file that cannot be
-    /// used changes nothing.
+    /// Reads the users file again. Ends the sessions of users who were removed or have another password.
     ///
     /// # Errors
-    /// What is wrong with the file.
+    /// [`UsersFileError`](users::UsersFileError) if the file cannot be used. Nothing changes then.
     pub async fn reload_users(self: &Arc<Self>) -> Result<Change, users::UsersFileError> {
         let _turn = self.changing.lock().await;
         let Some(file) = self.users.file().cloned() else {

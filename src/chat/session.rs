@@ -1,4 +1,4 @@
-//! One login of one user.
+//! Sessions: one login of one user each.
 
 use std::{
     sync::{
@@ -17,34 +17,34 @@ use crate::{
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A session that nobody uses ends after this time,
+/// Time after which an unused session expires.
 pub(super) const IDLE: Duration = DAY.saturating_mul(30);
 
-/// and every session after this one.
+/// Time after which every session expires.
 pub(super) const LIFETIME: Duration = DAY.saturating_mul(90);
 
-/// How exactly the store knows when a session was used last.
+/// Accuracy of the time of last use in the store.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// One login of one user: a device.
+/// One login of one user.
 pub struct Session {
     digest: TokenDigest,
     user: Arc<User>,
     created: Timestamp,
     used_ms: AtomicI64,
-    /// What the store knows of that.
+    /// The time of last use that the store knows.
     stored_used_ms: AtomicI64,
     ended: AtomicBool,
-    /// Its end was asked for and is not stored yet.
+    /// Its end was asked for and is not durable yet.
     ending: AtomicBool,
-    /// What must be durable before anybody may be told that it is there: a [`Position`].
+    /// Last place of the position that must be durable before anybody is told of the session; 0 if it is.
     opened: AtomicU64,
     number: u32,
-    /// Connections that are bound to it.
+    /// Number of connections that are bound to it.
     connections: AtomicUsize,
     /// Connections to notify when it ends.
     notifiers: Mutex<Notifiers>,
-    /// What the user asks for, over all sessions.
+    /// Counts the requests of the user, over all sessions.
     requests: Arc<Bucket>,
 }
 
@@ -59,15 +59,15 @@ struct Notifiers {
 /// A session, as shown to its user.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionEntry {
-    /// Its number among the user's.
+    /// Its number among the user's sessions.
     pub number: u32,
-    /// When it began.
+    /// When it was opened.
     pub created: Timestamp,
-    /// When it was used last.
+    /// When it was last used.
     pub used: Timestamp,
-    /// When it ends if it is not used again.
+    /// When it expires if it is not used again.
     pub expires: Timestamp,
-    /// Connections that are bound to it.
+    /// Number of connections that are bound to it.
     pub connections: usize,
 }
 
@@ -94,13 +94,13 @@ impl Session {
         })
     }
 
-    /// Whose it is.
+    /// The user who has logged in.
     #[must_use]
     pub fn user(&self) -> &Arc<User> {
         &self.user
     }
 
-    /// What it is kept under.
+    /// Digest of its token.
     #[must_use]
     pub fn digest(&self) -> &TokenDigest {
         &self.digest
@@ -114,24 +114,24 @@ impl Session {
             && now.since(self.created) < LIFETIME
     }
 
-    /// Puts off its expiry, if it is live; returns whether it is.
+    /// Notes a use, which puts off the expiry. Returns whether the session is live.
     #[must_use]
     pub fn touch(&self, now: Timestamp) -> bool {
         let live = self.is_live(now);
-        // Most requests come within a millisecond of another: the cache line stays shared between the cores.
+        // Most requests come within a millisecond of another one. Without a write, the cache line stays shared between cores.
         if live && self.used_ms.load(Ordering::Relaxed) != now.0 {
             self.used_ms.store(now.0, Ordering::Relaxed);
         }
         live
     }
 
-    /// Its number among the user's: small, and never a secret.
+    /// Its number among the user's sessions. It is not a secret.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// What its user is shown.
+    /// The session as shown to its user.
     #[must_use]
     pub fn entry(&self) -> SessionEntry {
         let used = self.used();
@@ -157,12 +157,12 @@ impl Session {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What must be durable before anybody may be told that it is there.
+    /// The position that must be durable before anybody is told of the session.
     pub(super) fn opened(&self) -> Position {
         Position::at(self.opened.load(Ordering::Relaxed))
     }
 
-    /// It is durable that it is there.
+    /// Notes that the session is durable.
     pub(super) fn set_durable(&self) {
         self.opened.store(0, Ordering::Relaxed);
     }
@@ -184,7 +184,7 @@ impl Session {
         self.notifiers().origin = None;
     }
 
-    /// When it was used last.
+    /// When it was last used.
     pub(super) fn used(&self) -> Timestamp {
         Timestamp(self.used_ms.load(Ordering::Relaxed))
     }
@@ -226,7 +226,7 @@ impl Session {
         self.notifiers.lock().expect("nothing panics while it is held")
     }
 
-    /// Whether the store should hear of its use: once an hour, for one caller of many.
+    /// Whether the store should be told of a use: once an hour. Only one of several callers gets `true`.
     pub(super) fn is_use_news(&self, now: Timestamp) -> bool {
         let stored = self.stored_used_ms.load(Ordering::Relaxed);
         now.since(Timestamp(stored)) >= HOUR

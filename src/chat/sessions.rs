@@ -1,4 +1,4 @@
-//! Who is logged in.
+//! The table of all sessions.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,37 +12,37 @@ use crate::{
     users::{Directory, User},
 };
 
-/// The most sessions that a user has; one more ends the one that was not used for the longest time.
+/// Most sessions of a user. Another login ends the session that was not used for the longest time.
 pub(super) const MAX_SESSIONS: usize = 100;
 
-/// All sessions. Those that expired go when somebody next looks at their user or their token.
+/// All sessions. An expired one is removed when its user logs in or its token is looked up.
 #[derive(Default)]
 pub(super) struct Sessions(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
     by_token: HashMap<TokenDigest, Arc<Session>>,
-    /// By name, because that is how they are listed. No list is empty.
+    /// Sorted by name, because they are listed so. No list is empty.
     by_user: BTreeMap<UserName, Vec<Arc<Session>>>,
-    /// The last number of a session of each user.
+    /// Last session number of each user.
     numbers: HashMap<UserName, u32>,
-    /// What each user asks for.
+    /// Counts the requests of each user.
     buckets: HashMap<UserName, Arc<Bucket>>,
-    /// Sessions that are refused though their ends are not durable, and the positions of these ends.
+    /// Sessions that are refused although their ends are not durable, with the positions of the ends.
     refused: HashMap<TokenDigest, Position>,
 }
 
-/// A session that was begun, and what it ends.
+/// A session that was opened, and sessions that end for it.
 pub(super) struct Opened {
     pub(super) session: Arc<Session>,
-    /// Ended already: whether their ends are stored or not, they are not live.
+    /// Expired sessions of the user, which have ended already.
     pub(super) expired: Vec<Arc<Session>>,
-    /// To be ended when their ends are stored, because there would be too many.
+    /// Sessions beyond the limit, which must be ended when their ends are durable.
     pub(super) displaced: Vec<Arc<Session>>,
 }
 
 impl Sessions {
-    /// Begins a session that the store keeps at `position`, and ends those of the user that have expired.
+    /// Adds a session that the store has at `position`, and ends expired sessions of the user.
     pub(super) fn open(
         &self,
         user: &Arc<User>,
@@ -103,11 +103,11 @@ impl Sessions {
         At::new(live, position)
     }
 
-    /// A session that the store has kept; returns whether it is live.
+    /// Adds a session that the store has kept. Returns whether it is live.
     pub(super) fn restore(&self, user: &Arc<User>, record: &SessionRecord, now: Timestamp) -> bool {
         let mut table = self.lock();
         let last = table.numbers.entry(user.username.clone()).or_default();
-        // Sessions from before they had numbers get one.
+        // A session from a time without numbers gets one.
         let number = if record.number == 0 { *last + 1 } else { record.number };
         *last = number.max(*last);
         let record = SessionRecord { number, ..record.clone() };
@@ -119,12 +119,12 @@ impl Sessions {
         live
     }
 
-    /// From now on the session is refused, though its end at `position` is not durable.
+    /// Refuses a session from now on, although its end at `position` is not durable.
     pub(super) fn refuse(&self, session: &TokenDigest, position: Position) {
         self.lock().refused.insert(*session, position);
     }
 
-    /// What must be durable before anybody may be told that the session is not live.
+    /// The position that must be durable before anybody is told that the session is not live.
     pub(super) fn end_position(&self, session: &TokenDigest) -> Position {
         self.lock().refused.get(session).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Where the server listens. One rule: beyond this machine nothing is unencrypted unless that was asked for by name.
+//! Where the server listens. The rule: on the network nothing is unencrypted, unless that was asked for by name.
 
 use std::{
     io,
@@ -11,28 +11,28 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::{Endpoint, Speaks, StartError, Tls};
 use crate::config::{ServerArgs, TLS_PORT};
 
-/// A connection's send buffer in the system, in bytes of payload (the system doubles it for its own records).
+/// Send buffer of a connection in the system, in bytes of payload. (The system doubles it for its own use.)
 const SEND_BUFFER: u32 = 64 * 1024;
 
-/// Connections that wait to be accepted.
+/// Most connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Why the server does not listen.
+/// Why the server cannot listen.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// The system refuses.
+    /// The system refuses the address.
     #[error("cannot listen on {host}:{port}: {cause}\n  remedy: {remedy}")]
     Refused {
         /// As it was given.
         host: String,
         /// As it was given.
         port: u16,
-        /// The system's reason.
+        /// Error of the operating system.
         cause: io::Error,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// It would be open to the network, and not encrypted.
+    /// The server would be open to the network without encryption.
     #[error(
         "{host} is reachable from the network, and nothing would be encrypted: anybody on the way could read passwords\n  \
          remedy: with TLS:    chat-server cert{name} && chat-server --host {host} --tls-port {TLS_PORT}\n  \
@@ -45,14 +45,14 @@ pub enum ListenError {
     },
 }
 
-/// Where to listen.
+/// The addresses to listen at.
 pub(super) struct Addresses {
     plain: Vec<SocketAddr>,
     tls: Option<Vec<SocketAddr>>,
 }
 
 impl Addresses {
-    /// Looks names up, which takes files that the server cannot open later. Blocks.
+    /// Looks up host names, which needs files that the server cannot open once it is confined. Blocks.
     pub(super) fn resolve(args: &ServerArgs) -> Result<Self, ListenError> {
         let host = resolve(&args.host, args.port, "--port")?;
         let plain = if args.insecure_plaintext || host.iter().all(|address| address.ip().is_loopback()) {
@@ -66,13 +66,13 @@ impl Addresses {
         Ok(Addresses { plain, tls })
     }
 
-    /// Whether others than this machine can connect.
+    /// Whether other machines can connect.
     pub(super) fn are_open(&self) -> bool {
         let mut all = self.plain.iter().chain(self.tls.iter().flatten());
         all.any(|address| !address.ip().is_loopback())
     }
 
-    /// Listens there, and reads the certificate. The first endpoint is the one that is not encrypted.
+    /// Opens the endpoints, and reads the certificate. The first endpoint is the one without encryption.
     pub(super) fn listen(&self, args: &ServerArgs) -> Result<Vec<Endpoint>, StartError> {
         let encrypted = match &self.tls {
             None => None,

@@ -1,4 +1,4 @@
-//! What the server says at start.
+//! The banner: what the server prints at start.
 
 use std::{fmt, net::SocketAddr, path::Path};
 
@@ -8,19 +8,19 @@ use crate::{
 };
 
 pub(super) struct Banner<'a> {
-    /// Of the port without encryption.
+    /// Address of the port without encryption.
     pub(super) address: SocketAddr,
-    /// Of the port with it, and the certificate that is shown there.
+    /// Address of the encrypted port, and fingerprint of its certificate.
     pub(super) tls: Option<(SocketAddr, Fingerprint)>,
     pub(super) users: &'a Users,
     pub(super) users_file: &'a Path,
     pub(super) store: String,
-    /// Which files the process can open.
+    /// What the process can open.
     pub(super) confinement: String,
 }
 
 impl Banner<'_> {
-    /// A line that talks to this server from another terminal.
+    /// A shell command that talks to this server.
     fn try_it(&self) -> String {
         let (name, password) = self.login();
         let (host, port) = (self.address.ip(), self.address.port());
@@ -31,7 +31,7 @@ impl Banner<'_> {
     fn login(&self) -> (&str, &str) {
         let mut users: Vec<_> = self.users.iter().collect();
         users.sort_by_key(|user| &user.username);
-        // Whoever still has the sample can be shown a line that works as it stands.
+        // With a sample user, the command works as it is printed.
         let sample = users.iter().find(|user| password_policy::is_sample(&user.password));
         match (sample, users.first()) {
             (Some(user), _) => (&user.username, password_policy::SAMPLE),
@@ -50,7 +50,7 @@ impl fmt::Display for Banner<'_> {
         }
         match (address.ip().is_loopback(), tls) {
             (true, Some((encrypted, _))) if !encrypted.ip().is_loopback() => {
-                writeln!(f, "  reach:  by TLS from the network, without it from this machine only")?;
+                writeln!(f, "  reach:  from the network with TLS; without TLS from this machine only")?;
             }
             (true, _) => {
                 writeln!(
@@ -62,7 +62,7 @@ impl fmt::Display for Banner<'_> {
                 writeln!(f, "  reach:  from the network; --host 127.0.0.1 closes it to this machine")?;
                 writeln!(
                     f,
-                    "  WARNING: {address} is not encrypted: passwords and messages can be read on their way"
+                    "  WARNING: {address} is not encrypted: others can read passwords and messages on the network"
                 )?;
             }
         }

@@ -1,4 +1,4 @@
-//! What the process gives up before it talks to anybody: files that it does not need, connections to elsewhere, core dumps.
+//! Confines the process before it serves: to the files that it needs, without outgoing connections, without core dumps.
 
 use std::{fmt, fs, os::unix::fs::DirBuilderExt, path::PathBuf};
 
@@ -8,29 +8,29 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-/// The newest version of Landlock whose rights are asked for; an older kernel enforces those that it knows.
+/// Newest version of Landlock that is used. An older kernel enforces the rights that it knows.
 const NEWEST: ABI = ABI::V6;
 
-/// What the server does in a folder of its own.
+/// Access to the folders that the server writes.
 const OWN: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | MakeReg | RemoveFile | MakeDir | RemoveDir | Refer
 });
 
-/// What it does where certificates are.
+/// Access to the folders of certificates.
 const CERTIFICATES: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 
-/// Which files the process can open from now on.
+/// What the process can open.
 pub(super) enum Confinement {
-    /// Nothing outside these folders.
+    /// Only files in these folders.
     To {
-        /// They are read and written.
+        /// Folders to read and write.
         own: Vec<PathBuf>,
-        /// They are read.
+        /// Folders to read.
         read: Vec<PathBuf>,
-        /// The kernel does not know all of it.
+        /// The kernel does not enforce all of it.
         partly: bool,
     },
-    /// As many as its user can: why.
+    /// All files that its user can open; the reason.
     None(String),
 }
 
@@ -53,18 +53,18 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines this thread, and all that it starts later, to the folders in `own`, and for reading to those in `read`. (Folders
-/// and not files, because files are replaced.) What is open already stays so. Folders in `own` are made if they are missing.
+/// Confines this thread, and all threads that it starts later, to the folders in `own` and, for reading, in `read`. (Folders, because
+/// files are replaced.) Open files stay open. Creates missing folders in `own`.
 pub(super) fn confine(own: &[PathBuf], read: &[PathBuf]) -> Confinement {
     let resolved = |folders: &[PathBuf]| {
         let mut all: Vec<_> = folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
         all.sort();
-        // What is inside another one comes right after it.
+        // A folder inside another one comes right after it.
         all.dedup_by(|inner, outer| inner.starts_with(outer));
         all
     };
     for folder in own {
-        // Whoever needs it says why it cannot be had.
+        // The caller that needs the folder reports why it cannot be created.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).ok();
     }
     let own = resolved(own);
@@ -84,12 +84,12 @@ fn restrict(own: &[PathBuf], read: &[PathBuf]) -> Result<landlock::RestrictionSt
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
-        // It has nothing to say to other servers.
+        // The server makes no outgoing connections.
         .handle_access(AccessNet::ConnectTcp)?
         .create()?;
     for (folders, access) in [(own, OWN), (read, CERTIFICATES)] {
         for folder in folders {
-            // One that is not there cannot be opened either.
+            // A folder that does not exist cannot be opened either.
             if let Ok(opened) = PathFd::new(folder) {
                 ruleset = ruleset.add_rule(PathBeneath::new(opened, access))?;
             }
@@ -106,7 +106,7 @@ fn why_not(status: &LandlockStatus) -> &'static str {
     }
 }
 
-/// A crash leaves no file with passwords and tokens in it, and other processes of the same user cannot look into this one.
+/// Disables core dumps, which would have passwords and tokens in them, and keeps other processes of the user from reading the memory.
 pub(super) fn keep_memory_private() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "a crash may leave a core dump with passwords in it");

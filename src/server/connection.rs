@@ -1,4 +1,8 @@
-//! One connection: read, answer, write, in that order, as far as the peer and the disk let it.
+//! The loop of one connection: it reads requests, answers them and writes replies, as far as peer and disk allow.
+//!
+//! Each source of progress registers the task's waker by itself: the transport for input and output, the gate for positions, late
+//! replies and the result that is waited for as futures, the subscription for notifications, the store's queue for room, and the
+//! registry for deadlines and shutdown. So the loop may return `Pending` when none of them can go on.
 
 use std::{
     future::{Future, poll_fn},
@@ -32,19 +36,19 @@ use crate::{
     wire::{Dispatcher, text},
 };
 
-/// A peer that sends without end is read this many times after the server was told to stop, and not again.
+/// Most reads from a connection after the server was told to stop, because a peer may send without end.
 const LAST_READS: u32 = 64;
 
-/// Reads in one turn of the task, before others have theirs.
+/// Most reads in one turn of the task, so that other connections have their turn.
 const READS_PER_TURN: u32 = 2;
 
-/// How long a last word may take to be written to a peer that was too slow for everything else.
+/// Most time that writing the closing reason may take, for a peer that was too slow for everything else.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-/// A peer that was told goodbye is drained until it has been silent for this long,
+/// After the closing reason, input is read and dropped until the peer was silent for this long.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 
-/// or has talked for this long.
+/// Most time for which input is read and dropped.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves the line protocol on a stream, until the connection ends. It counts as open from this call on, not from the first poll.
@@ -91,13 +95,13 @@ impl<T: Transport, D: Dispatcher> Future for Conversation<T, D> {
     }
 }
 
-/// How a connection came to its end.
+/// How a connection ends.
 enum Ending {
-    /// The peer has sent everything and has been answered everything.
+    /// The peer has ended its side, and all its requests are answered.
     Finished,
-    /// The peer is gone, or the server goes without a word.
+    /// The peer is gone, or the server aborts.
     Lost,
-    /// The server ends it, and says why.
+    /// The server closes it, and has told the peer why.
     Told(Closing),
 }
 
@@ -123,7 +127,7 @@ struct Connection<T, D: Dispatcher> {
     awaits_room: u64,
 }
 
-/// The place in the registry, given back however the connection ends.
+/// The entry in the registry, removed however the connection ends.
 struct Entry {
     server: Arc<Server>,
     key: usize,
@@ -147,7 +151,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
         Connection { transport, from, entry, exchange, stall, reads_after_closing, patience, awaits_room }
     }
 
-    /// Does all that can be done now; `Pending` when there is nothing, with a wake-up asked for everything awaited.
+    /// Does everything that can be done now. `Pending` when there is nothing; then the task is woken when there is.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let server = &self.entry.server;
         if !self.entry.has_waker {
@@ -204,7 +208,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             if let Some(ending) = self.ending() {
                 return Poll::Ready(ending);
             }
-            // While a reply is waited for, a peer that is gone is noticed, and nobody goes on working for it.
+            // So that a peer that goes away while a result is waited for is noticed, and the work for it ends.
             if self.exchange.waiting.is_some() && self.transport.can_read_ahead() {
                 match self.transport.poll_read_ahead(cx) {
                     Poll::Ready(Ok(())) => progress = true,
@@ -213,7 +217,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
                 }
             }
             if self.may_read() && self.is_congested(cx) {
-                // What is asked for now would only wait: woken when the store has room.
+                // Another request would only wait in the queue. The task is woken when there is room.
                 return Poll::Pending;
             }
             if self.may_read() && reads == READS_PER_TURN {
@@ -235,9 +239,9 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
                         progress = true;
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Ending::Lost),
-                    // With its budget spent, the task is told that nothing has arrived whatever has.
+                    // With its budget spent, tokio reports that nothing has arrived, even if something has.
                     Poll::Pending if phase == Phase::Closing && (exhausted || has_budget_remaining()) => {
-                        // Everything that has arrived is answered.
+                        // Everything that had arrived is answered.
                         self.exchange.close(Closing::Shutdown);
                         progress = true;
                     }
@@ -286,7 +290,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
         (said_all && self.exchange.waiting.is_none()).then_some(Ending::Finished)
     }
 
-    /// Writes as much as the disk and the peer allow. Returns whether more can be done by that than could before.
+    /// Writes as much as disk and peer allow. Returns whether there is room for more replies now.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let log = self.entry.server.chat.log();
         let output = &mut self.exchange.output;
@@ -329,17 +333,17 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
         }
         match ending {
             Ending::Told(closing) => self.part(closing).await,
-            // An encrypted stream has to say that this is its end.
+            // An encrypted stream must be closed, so that the peer can tell its end from a cut.
             Ending::Finished => drop(timeout(LAST_WORD, poll_fn(|cx| self.transport.poll_close(cx))).await),
             Ending::Lost => {}
         }
     }
 
-    /// Parts from a peer that is told why, so that a reset does not eat the last word: the server's side is closed
-    /// first, and what still comes is thrown away for a while.
+    /// Closes a connection whose peer is told why. The server closes its side first, and then reads and drops input for a while:
+    /// otherwise the system would send a reset, and the peer might not see the reason.
     async fn part(mut self, reason: Closing) {
         let server = self.entry.server.clone();
-        // Whoever waits for what this connection waited for, or had begun to take, has it now.
+        // Gives up what other connections may be waiting for, such as the turn to read an inbox.
         self.exchange.waiting = None;
         if reason == Closing::SlowConsumer {
             self.exchange.output.abandon();

@@ -1,5 +1,5 @@
-//! Until when a connection has to do something. One task looks at all of them, once a second: a timer for each would
-//! be a good part of what an idle connection costs.
+//! Deadlines of connections. One task checks all of them once a second, because a timer for each connection would be a large part
+//! of the memory of an idle one.
 
 use std::{
     sync::{
@@ -14,23 +14,23 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::{Limits, Server};
 use crate::model::Closing;
 
-/// How often deadlines are looked at: so late can one be noticed.
+/// Interval of the checks: a deadline is noticed at most this late.
 const TICK: Duration = Duration::from_secs(1);
 
-/// One connection's deadline: milliseconds since the server began to watch, and in the lowest bits why.
+/// Deadline of a connection: milliseconds since the server began to watch, with the reason in the lowest bits.
 #[derive(Default)]
 pub(super) struct Deadline(AtomicU64);
 
-/// None is set.
+/// No deadline.
 const NEVER: u64 = 0;
 
 const REASONS: [Closing; 3] = [Closing::LoginDeadline, Closing::LineDeadline, Closing::Idle];
 
-/// The bits that say why.
+/// Number of bits of the reason.
 const REASON_BITS: u32 = 2;
 
 impl Deadline {
-    /// From now on it is this one.
+    /// Sets the deadline.
     pub(super) fn set(&self, began: Instant, deadline: Option<(Instant, Closing)>) {
         let value = deadline.map_or(NEVER, |(at, reason)| {
             let ms = u64::try_from(at.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX >> 8);
@@ -42,7 +42,7 @@ impl Deadline {
         }
     }
 
-    /// Why the connection is to be ended, if it is over the deadline.
+    /// The reason to close the connection, if the deadline has passed.
     pub(super) fn passed(&self, began: Instant) -> Option<Closing> {
         let value = self.0.load(Ordering::Relaxed);
         let ms = Duration::from_millis(value >> REASON_BITS);
@@ -51,40 +51,40 @@ impl Deadline {
     }
 }
 
-/// Who has to do something next.
+/// On whom the connection waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The peer waits for a reply that is not known yet.
+    /// On the result of a request.
     Service,
-    /// There is something to be written: the disk, or the rule for slow readers, decides.
+    /// On output to be written: on the disk, or on a peer for which the slow consumer limit applies.
     Output,
-    /// Everything that the peer asked for is done.
+    /// On the next request.
     Peer,
 }
 
-/// What a connection has come to.
+/// Snapshot of the state that decides the next deadline.
 pub(super) struct Seen {
     pub(super) turn: Turn,
-    /// A line has begun and has no end yet.
+    /// A request has begun and not ended.
     pub(super) line_begun: bool,
-    /// Somebody has logged in, or shown a token.
+    /// The peer has logged in, or shown a token.
     pub(super) is_known: bool,
     pub(super) is_watching: bool,
 }
 
-/// How long a connection is waited for.
+/// Computes the deadline of a connection.
 pub(super) struct Patience {
     deadline: Arc<Deadline>,
-    /// When the server began to watch.
+    /// When the server began to watch deadlines.
     began: Instant,
-    /// Until when somebody has to log in; moved by the time that is spent on it.
+    /// Deadline for the login, extended by the time that passwords take to be verified.
     login_until: Option<Instant>,
-    /// Since when a password is being checked.
+    /// When the request began that is being waited for.
     answering_since: Option<Instant>,
-    /// Since when a line is not finished, or nothing is asked.
+    /// When the current request began, or the last one ended.
     since: Instant,
     line_begun: bool,
-    /// Something was read since that was looked at.
+    /// Something was read since the last update.
     was_read: bool,
 }
 
@@ -102,24 +102,24 @@ impl Patience {
         }
     }
 
-    /// The peer has sent something.
+    /// Notes that the peer has sent something.
     pub(super) fn was_read(&mut self) {
         self.was_read = true;
     }
 
-    /// Why the connection is to be ended, if it is over its deadline.
+    /// The reason to close the connection, if its deadline has passed.
     pub(super) fn ended(&self) -> Option<Closing> {
         self.deadline.passed(self.began)
     }
 
-    /// Until when the peer has to do something, now that the server has done everything that it could.
+    /// Sets the next deadline, after the server has done everything that it can.
     pub(super) fn update(&mut self, limits: &Limits, seen: &Seen) {
         if (limits.login, limits.line, limits.idle) == (None, None, None) {
             return;
         }
         let now = Instant::now();
         if self.was_read || seen.line_begun != self.line_begun {
-            // Bytes that do not finish a line put nothing off.
+            // Bytes that do not finish a line extend nothing.
             if !(seen.line_begun && self.line_begun) {
                 self.since = now;
             }
@@ -135,7 +135,7 @@ impl Patience {
         self.deadline.set(self.began, deadline);
     }
 
-    /// What comes first, and when.
+    /// The first deadline, and its reason.
     fn first(&self, limits: &Limits, seen: &Seen) -> Option<(Instant, Closing)> {
         let login = self.login_until.filter(|_| !seen.is_known).map(|at| (at, Closing::LoginDeadline));
         let line = limits.line.filter(|_| seen.line_begun);
@@ -146,7 +146,7 @@ impl Patience {
     }
 }
 
-/// Wakes connections over their deadline, as long as the server is there.
+/// Starts the task that wakes connections whose deadline has passed. It ends with the server.
 pub(super) fn watch(server: &Arc<Server>) {
     let server: Weak<Server> = Arc::downgrade(server);
     tokio::spawn(async move {

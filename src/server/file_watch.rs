@@ -1,8 +1,7 @@
-//! Files that may be replaced while the server runs. What is in them is not known here.
+//! Notices when files are replaced. This module does not know what is in them.
 //!
-//! The folders of the files are watched, not the files: whoever replaces one writes another and renames it, or points
-//! a link elsewhere. So a change is told whatever file of the folder it was in; to look whether it matters is up to
-//! whoever is told.
+//! It watches the folders of the files, because a file is usually replaced by renaming another one, or by changing a link. So it
+//! reports a change of any file in these folders; the caller looks whether it matters.
 
 use std::{
     collections::BTreeSet,
@@ -24,17 +23,17 @@ use tokio::{
 
 use crate::files;
 
-/// Files that belong together are replaced one after the other: a change is told when nothing else has changed for
-/// this long,
+/// A change is reported when nothing else has changed for this long, because files that belong together are replaced one after
+/// the other.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// or when there has been no such pause for this long.
+/// A change is reported after this time even if there was no such pause.
 const AT_LAST: Duration = Duration::from_millis(600);
 
 /// Watches until it is dropped.
 struct FileWatch {
     changed: Arc<Notify>,
-    /// Ends its thread when dropped.
+    /// Dropping it ends its thread.
     _watcher: RecommendedWatcher,
 }
 
@@ -44,7 +43,7 @@ impl FileWatch {
         let changed = Arc::new(Notify::new());
         let tell = changed.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error may be that events were lost: looking once too often does no harm.
+            // An error may mean that events were lost. Looking once too often does no harm.
             if event.is_ok_and(|event| is_only_read(event.kind)) {
                 return;
             }
@@ -65,14 +64,14 @@ impl FileWatch {
     }
 }
 
-/// When files are to be read again: after SIGHUP, and when they may have changed.
+/// Tells when to read files again: after SIGHUP, and when they may have changed.
 pub(super) struct Reloads {
     watch: Option<FileWatch>,
     hangup: Signal,
 }
 
 impl Reloads {
-    /// Those of these files; `what` they are is told if they cannot be watched.
+    /// Watches these files. `what` names them in the log if they cannot be watched.
     pub(super) fn new(files: &[&Path], what: &str, hangup: Signal) -> Self {
         let watch = FileWatch::new(files).inspect_err(|error| {
             tracing::warn!(%error, "cannot watch the {what}: after a change, send SIGHUP");
@@ -80,7 +79,7 @@ impl Reloads {
         Reloads { watch: watch.ok(), hangup }
     }
 
-    /// Waits for the next one. Returns whether it was asked for by the signal.
+    /// Waits until the files should be read. Returns whether the reason is the signal.
     pub(super) async fn next(&mut self) -> bool {
         let changed = async {
             match &self.watch {
@@ -95,7 +94,7 @@ impl Reloads {
     }
 }
 
-/// The folder of a file, and that of the file that it is a link to.
+/// The folder of a file and, if the file is a link, the folder of its target.
 pub(super) fn folders(file: &Path) -> impl Iterator<Item = PathBuf> {
     [Some(file.to_owned()), file.canonicalize().ok()]
         .into_iter()
@@ -103,7 +102,7 @@ pub(super) fn folders(file: &Path) -> impl Iterator<Item = PathBuf> {
         .map(|file| files::parent(&file).to_owned())
 }
 
-/// Reading the files must not count as a change: that would be told, and make somebody read them.
+/// Whether an event is a change. Reading is not: it would cause another read.
 fn is_only_read(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }

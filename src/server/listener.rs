@@ -1,4 +1,4 @@
-//! Accepting connections, and stopping.
+//! Accepts connections, and stops the server.
 
 use std::{
     future::{Future, poll_fn},
@@ -29,39 +29,39 @@ use crate::{
     wire::{Dispatcher, Language, text},
 };
 
-/// After an error that will not pass by itself (no file descriptor is free) the next try waits this long.
+/// Pause after an error that may last, such as no free file descriptor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
 
-/// Such errors are logged this often.
+/// Least time between two log messages about such errors.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Connections that have not ended this long after the server was told to stop are dropped,
+/// Time that connections have to end after the server was told to stop.
 const GOODBYE: Duration = Duration::from_secs(4);
 
-/// for which they have this long.
+/// Time that connections have to end after they were told to abort.
 const ABORT: Duration = Duration::from_millis(500);
 
-/// A connection that is one too many is told so within this time,
+/// Most time for telling a refused connection why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// and so many of them at once; others are closed without a word.
+/// Most refused connections that are told why at the same time. Others are closed at once.
 pub(super) const FAREWELLS: usize = 64;
 
-/// A peer that has been silent for this long is asked by the system whether it is still there,
+/// TCP keepalive: time of silence before the first probe.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(2);
 
-/// again after this time,
+/// TCP keepalive: time between probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// and given up after so many questions without an answer.
+/// TCP keepalive: probes without an answer before the connection is given up.
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// How a server ended.
+/// How the server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Connections that had to be dropped.
+    /// Number of connections that had to be aborted.
     pub dropped: usize,
-    /// Connections that ended by a panic, of all time.
+    /// Number of connections that ended by a panic since the start.
     pub panicked: usize,
 }
 
@@ -118,8 +118,8 @@ async fn accept<'a>(
     .await
 }
 
-/// Serves the connections of `endpoints` until `shutdown` completes; then accepts no more, answers what has arrived,
-/// says goodbye, and returns within 5 seconds.
+/// Serves the connections of `endpoints` until `shutdown` completes. Then accepts no more, answers what has arrived, closes all
+/// connections, and returns within 5 seconds.
 pub async fn run(
     endpoints: Vec<Endpoint>,
     server: Arc<Server>,
@@ -156,7 +156,7 @@ pub async fn run(
     stop(&server).await
 }
 
-/// Serves a connection, if there may be one more.
+/// Serves a connection, unless a limit is reached.
 fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpoint) {
     let Endpoint { tls, speaks, .. } = endpoint;
     let limits = &server.limits;
@@ -164,7 +164,7 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpo
     let Some(admission) = server.registry.admit(from, limits.per_address).filter(|_| !full) else {
         server.chat.counts().count(if full { Limit::Connections } else { Limit::ConnectionsPerAddress });
         tracing::warn!(%from, connections = server.connections(), "too many connections: one is refused");
-        // An encrypted word would cost a handshake: what is refused is to cost little.
+        // A refusal must be cheap, and an encrypted one would cost a handshake.
         if tls.is_none()
             && let Ok(turn) = server.farewells.clone().try_acquire_owned()
         {
@@ -176,9 +176,9 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpo
         }
         return;
     };
-    // A reply is written whole: there is nothing that waiting could add to it. An error means that the peer is gone.
+    // Replies are written whole, so waiting for more is useless. An error means that the peer is gone.
     stream.set_nodelay(true).ok();
-    // Whoever watches may be silent for days: that they are gone is for the system to find out.
+    // A peer that watches may be silent for days. The system finds out whether it is gone.
     keep_alive(&stream).ok();
     match (speaks, tls) {
         (Speaks::Text, None) => {
@@ -191,8 +191,7 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpo
     }
 }
 
-/// A conversation in its place among those of its address. By hand, because an `async` block would keep room for the
-/// conversation twice.
+/// A conversation that is counted at its address. A future by hand, because an `async` block would hold the conversation twice.
 struct Admitted<C> {
     conversation: C,
     #[expect(dead_code, reason = "given back when the conversation is over")]
@@ -207,7 +206,7 @@ impl<C: Future<Output = ()> + Unpin> Future for Admitted<C> {
     }
 }
 
-/// Asks the system to look now and then whether the peer is still there.
+/// Enables TCP keepalive.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
@@ -215,7 +214,7 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     Ok(sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?)
 }
 
-/// Shakes hands, then serves. It counts as open from this call on.
+/// Serves a connection after its TLS handshake. It counts as open from this call on.
 fn serve_encrypted(
     stream: TcpStream,
     from: IpAddr,
@@ -226,7 +225,7 @@ fn serve_encrypted(
     async move {
         if let Some(stream) = tls::accept(stream, from, &tls, &server, &mut place).await {
             let conversation = serve(stream, from, server);
-            // It has a place of its own by now.
+            // The conversation has an entry of its own.
             drop(place);
             conversation.await;
         }
@@ -243,7 +242,7 @@ async fn turn_away(mut stream: TcpStream, reason: Vec<u8>) {
     while let Ok(1..) = stream.read(&mut chunk).await {}
 }
 
-/// The connection failed before it was accepted; the next one need not.
+/// Whether an error concerns one connection only, which failed before it was accepted.
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

@@ -1,7 +1,7 @@
-//! Who may connect and for how long: the listener, one connection's loop, backpressure, shutdown.
+//! Connections: endpoints and transports, one connection's loop, deadlines, backpressure, shutdown.
 //!
-//! What requests mean is not known here. The invariant that all else hangs on is kept here, in
-//! `output`: no byte leaves the server that tells of something not yet durable.
+//! This module does not know what requests mean. **Invariant**, kept in `output`: no byte leaves the server that tells of
+//! something not yet durable.
 
 mod addresses;
 mod banner;
@@ -38,15 +38,15 @@ pub use transport::{Frame, Sink, Transport};
 use self::registry::Registry;
 use crate::{chat::Chat, config::defaults};
 
-/// What all connections share.
+/// The server: what all connections share.
 pub struct Server {
     chat: Arc<Chat>,
     limits: Limits,
     registry: Arc<Registry>,
-    /// When it began to watch deadlines.
+    /// When the server began to watch deadlines.
     began: Instant,
     watched: Once,
-    /// Connections that are told that they are too many.
+    /// Refused connections that are being told why.
     farewells: Arc<Semaphore>,
 }
 
@@ -59,39 +59,38 @@ impl Server {
         Arc::new(Server { chat, limits, registry, began: Instant::now(), watched, farewells })
     }
 
-    /// What answers its connections.
+    /// The use cases.
     #[must_use]
     pub fn chat(&self) -> &Arc<Chat> {
         &self.chat
     }
 
-    /// How many connections are open.
+    /// Number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.registry.open()
     }
 }
 
-/// What a connection may cost others. Line and inbox limits are not among these: nothing lifts them.
+/// Limits of connections. The limits of lines and inboxes are not among these, because nothing lifts them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// When a peer that does not read is cut off; `None` is never.
+    /// When a peer that does not read is cut off; `None` for never.
     pub slow_consumer: Option<SlowConsumer>,
-    /// Connections in all.
+    /// Most connections.
     pub connections: usize,
-    /// Connections from one address (of IPv6: one /64).
+    /// Most connections from one address (IPv6: from one /64 network).
     pub per_address: usize,
-    /// Somebody has to log in on a connection, or show a token, within this time; that of waiting for a password to be
-    /// checked does not count.
+    /// Most time until the peer has logged in or shown a token. The time in which a password is verified does not count.
     pub login: Option<Duration>,
-    /// A line that was begun is to be finished within this time.
+    /// Most time to finish a line.
     pub line: Option<Duration>,
-    /// A connection that asks nothing for this time is ended, unless it watches.
+    /// Most time without a request, for a connection that does not watch.
     pub idle: Option<Duration>,
 }
 
 impl Limits {
-    /// None at all, for load tests.
+    /// No limits, for load tests.
     pub const NONE: Limits = Limits {
         slow_consumer: None,
         connections: usize::MAX,
@@ -115,14 +114,14 @@ impl Default for Limits {
     }
 }
 
-/// When a peer reads too slowly. Only bytes that it could have taken count: never those that wait for a disk.
+/// When a peer reads too slowly. Only bytes that it could have taken count, never those that wait for a disk.
 #[derive(Debug, Clone)]
 pub struct SlowConsumer {
-    /// It took nothing for this long,
+    /// Most time in which the peer takes nothing.
     pub silence: Duration,
-    /// or in each window of this length,
+    /// Length of a window.
     pub window: Duration,
-    /// less than this.
+    /// Least number of bytes that the peer must take in each window.
     pub bytes_per_window: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Which connections are open, so that all can be told to end.
+//! The open connections, so that all of them can be closed.
 
 use std::{
     collections::HashMap,
@@ -17,19 +17,19 @@ use tokio::{sync::Notify, time::Instant};
 use super::deadlines::Deadline;
 use crate::chat::Origin;
 
-/// What all connections are to do.
+/// Phase of the server, which tells connections what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// Go on.
+    /// Serve.
     Open,
-    /// Answer what has arrived, say goodbye, end.
+    /// Answer what has arrived, tell the peer, close.
     Closing,
-    /// End at once.
+    /// Close at once.
     Aborting,
 }
 
-/// What is known of a connection's task.
+/// The task of a connection.
 struct Task {
     waker: Option<Waker>,
     deadline: Arc<Deadline>,
@@ -39,23 +39,23 @@ struct Task {
 #[derive(Default)]
 pub(super) struct Registry {
     phase: AtomicU8,
-    /// What wakes each connection's task; nothing before its first poll.
+    /// The tasks. A task has no waker before its first poll.
     tasks: Mutex<Slab<Task>>,
-    /// How many connections each address has.
+    /// Number of connections from each address.
     addresses: Mutex<HashMap<Origin, usize>>,
     panicked: AtomicUsize,
     none_left: Notify,
 }
 
 impl Registry {
-    /// Enters a connection; its key is for [`leave`](Registry::leave).
+    /// Adds a connection. Its key is for [`leave`](Registry::leave).
     pub(super) fn enter(&self) -> (usize, Arc<Deadline>) {
         let deadline = Arc::<Deadline>::default();
         let key = self.lock().insert(Task { waker: None, deadline: deadline.clone() });
         (key, deadline)
     }
 
-    /// Wakes every connection that is over its deadline.
+    /// Wakes all connections whose deadline has passed.
     pub(super) fn wake_overdue(&self, began: Instant) {
         let overdue: Vec<_> = self
             .lock()
@@ -66,7 +66,7 @@ impl Registry {
         overdue.into_iter().for_each(Waker::wake);
     }
 
-    /// One more connection from an address, unless it has `max` of them.
+    /// Counts a connection from an address; `None` if the address has `max` connections.
     pub(super) fn admit(self: &Arc<Self>, from: IpAddr, max: usize) -> Option<Admission> {
         let origin = Origin::of(from);
         let mut addresses = self.addresses();
@@ -82,19 +82,19 @@ impl Registry {
         self.addresses.lock().expect("nothing panics while it is held")
     }
 
-    /// A place for a connection that is not served yet.
+    /// Adds a connection that is not served yet.
     pub(super) fn hold(self: &Arc<Self>) -> Place {
         Place { registry: self.clone(), key: self.enter().0, has_waker: false }
     }
 
-    /// From now on the connection's task is woken when the phase changes.
+    /// Sets the waker of a connection's task, which is woken when the phase changes.
     pub(super) fn set_waker(&self, key: usize, waker: &Waker) {
         if let Some(task) = self.lock().get_mut(key) {
             task.waker = Some(waker.clone());
         }
     }
 
-    /// The connection is gone.
+    /// Removes a connection.
     pub(super) fn leave(&self, key: usize) {
         if thread::panicking() {
             self.panicked.fetch_add(1, Ordering::Relaxed);
@@ -106,17 +106,17 @@ impl Registry {
         }
     }
 
-    /// How many are open.
+    /// Number of open connections.
     pub(super) fn open(&self) -> usize {
         self.lock().len()
     }
 
-    /// How many ended by a panic.
+    /// Number of connections that ended by a panic.
     pub(super) fn panicked(&self) -> usize {
         self.panicked.load(Ordering::Relaxed)
     }
 
-    /// What all are to do.
+    /// The phase.
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Open,
@@ -125,7 +125,7 @@ impl Registry {
         }
     }
 
-    /// Tells all what to do.
+    /// Sets the phase and wakes all connections.
     pub(super) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
         let wakers: Vec<_> = self.lock().iter().filter_map(|(_, task)| task.waker.clone()).collect();
@@ -148,7 +148,7 @@ impl Registry {
     }
 }
 
-/// A place among the open connections, given back when dropped.
+/// An entry among the open connections, removed when dropped.
 pub(super) struct Place {
     registry: Arc<Registry>,
     key: usize,
@@ -171,7 +171,7 @@ impl Drop for Place {
     }
 }
 
-/// A connection's place among those of its address, given back when dropped.
+/// A connection's count at its address, given back when dropped.
 pub(super) struct Admission {
     registry: Arc<Registry>,
     origin: Origin,

@@ -1,4 +1,4 @@
-//! Taking over the users file as it changes. What a change means for sessions is not known here.
+//! Reads the users file again when it changes. This module does not know what a change means for sessions.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use tokio::signal::unix::Signal;
 use super::file_watch::Reloads;
 use crate::chat::{Change, Chat};
 
-/// What tells that a file was replaced or written.
+/// State of a file, to tell whether it was replaced or written.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     target: PathBuf,
@@ -26,7 +26,7 @@ fn stamp(file: &Path) -> Option<Stamp> {
     Some(Stamp { target, modified: found.modified().ok()?, len: found.len() })
 }
 
-/// Keeps the users as the file is, until the runtime ends: after each signal, and when it changes.
+/// Reads the users file after each signal and when it changes, until the runtime ends.
 pub(super) fn keep_current(chat: &Arc<Chat>, file: &Path, hangup: Signal) {
     let mut reloads = Reloads::new(&[file], "users file", hangup);
     let (chat, file) = (chat.clone(), file.to_owned());
@@ -34,7 +34,7 @@ pub(super) fn keep_current(chat: &Arc<Chat>, file: &Path, hangup: Signal) {
         let mut seen = stamp(&file);
         loop {
             let asked = reloads.next().await;
-            // Other files of the folder change, too.
+            // Other files in the folder change, too.
             let now = stamp(&file);
             if std::mem::replace(&mut seen, now) != seen || asked {
                 reload(&chat, asked).await;
@@ -45,7 +45,7 @@ pub(super) fn keep_current(chat: &Arc<Chat>, file: &Path, hangup: Signal) {
 
 async fn reload(chat: &Arc<Chat>, asked: bool) {
     match chat.reload_users().await {
-        // What the server has written itself is no news.
+        // The server has written it itself.
         Ok(change) if change == Change::default() && !asked => {}
         Ok(Change { added, removed, passwords }) => {
             tracing::info!(added, removed, passwords, "users file read again");

@@ -1,4 +1,4 @@
-//! Whether a peer reads what it is offered.
+//! Detects peers that do not read what they asked for.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::SlowConsumer;
 
-/// A time in which there always were bytes that the peer could have taken.
+/// A period during which there always were bytes for the peer to take.
 pub(super) struct Stall {
     limits: SlowConsumer,
     taken_at: Instant,
@@ -31,7 +31,7 @@ impl Stall {
         }
     }
 
-    /// The peer took some bytes, and there are more.
+    /// Notes that the peer has taken some bytes, and that there are more.
     pub(super) fn took(&mut self, bytes: usize) {
         self.taken_at = Instant::now();
         self.taken_in_window += bytes;

@@ -1,4 +1,4 @@
-//! From settings to a running server, and to its end.
+//! Starts the server from its settings, and runs it to its end.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -28,39 +28,39 @@ use crate::{
     users::{self, Directory, Users, UsersFileError, password_policy},
 };
 
-/// After everybody was told goodbye, work off the runtime's threads has this long to end.
+/// Time that blocking work has to end after all connections are closed.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Why the server did not start.
+/// Why the server cannot start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The users file.
+    /// The users file cannot be used.
     #[error(transparent)]
     Users(#[from] UsersFileError),
-    /// Somebody's password is one that everybody can read, and the server would be open to the network.
+    /// A user has the sample password, and the server would be open to the network.
     #[error(
-        "{file}: {names}: the password is that of the sample, which everybody knows, and the server would be reachable from the network\n  \
-         remedy: give each another:  chat-server user passwd {first}\n  \
-         or take them out:           chat-server user remove {first}"
+        "{file}: {names}: the password is the well-known one of the sample, and the server would be reachable from the network\n  \
+         remedy: change each:        chat-server user passwd {first}\n  \
+         or remove them:             chat-server user remove {first}"
     )]
     SamplePassword {
-        /// As it was named.
+        /// Path as it was given.
         file: String,
-        /// Who has it.
+        /// The users.
         names: String,
-        /// One of them.
+        /// One of the users.
         first: String,
     },
-    /// The store.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
-    /// The certificate.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The address.
+    /// The server cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The system.
+    /// The system refuses something else.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -80,7 +80,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     if addresses.are_open() {
         refuse_samples(&loaded.users, args)?;
     }
-    // Before there is another thread.
+    // Before another thread is started: it would not be confined.
     let confinement = confine_to_files(args);
     let users = Directory::of_file(loaded.users, args.files.users.clone());
     let store = open_store(args)?;
@@ -111,23 +111,23 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
         if let Some(tls) = &certificate {
             tls::keep_current(tls, signal(SignalKind::hangup())?);
         }
-        // Whoever started the server may have closed its output: no reason not to serve.
+        // Standard output may be closed. That is no reason not to serve.
         write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush()).ok();
         let summary = run(endpoints, Server::new(chat.clone(), limits), stop_on(signals)).await;
         tracing::info!(dropped = summary.dropped, "stopped");
         Ok(())
     });
     runtime.shutdown_timeout(LINGER);
-    // Cursors that moved with the last replies.
+    // Writes the cursors that moved with the last replies.
     store.close();
     ended
 }
 
-/// What serves connections, on so many threads.
+/// The runtime that serves connections, with this number of threads.
 fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
-    // One core is left to what writes the store, and to who sends from this machine.
+    // One core is left to the store, and to clients on this machine.
     let mut builder = match threads.map_or_else(chat::spare_cores, usize::from) {
-        // Nothing is handed from thread to thread, and nobody has to be woken for it.
+        // On one thread, nothing is handed to another one, which would have to be woken.
         1 => Builder::new_current_thread(),
         threads => {
             let mut builder = Builder::new_multi_thread();
@@ -138,7 +138,7 @@ fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-/// Refuses users whose password everybody knows.
+/// Refuses users who have the sample password.
 fn refuse_samples(users: &Users, args: &ServerArgs) -> Result<(), StartError> {
     let mut known: Vec<_> = users.iter().filter(|user| password_policy::has_sample_password(user)).collect();
     known.sort_unstable_by_key(|user| &user.username);
@@ -153,7 +153,7 @@ fn refuse_samples(users: &Users, args: &ServerArgs) -> Result<(), StartError> {
     })
 }
 
-/// Gives up all files but those that the server uses.
+/// Confines the process to the files that the server uses.
 fn confine_to_files(args: &ServerArgs) -> Confinement {
     let mut own: Vec<_> = folders(&args.files.users).collect();
     if args.store == StoreKind::Sqlite {
@@ -207,7 +207,7 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
     })
 }
 
-/// Completes at the first signal; the second one ends the process.
+/// Completes at the first signal. A second signal ends the process.
 async fn stop_on((mut interrupt, mut terminate): (Signal, Signal)) {
     let first = Arc::new(Notify::new());
     let told = first.clone();
@@ -234,7 +234,7 @@ fn log_to_stderr(args: &ServerArgs) {
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
-    // An error is that somebody has set a logger up already: it is theirs to log.
+    // An error means that a logger was set up by the program that uses this library.
     match args.log_format {
         LogFormat::Text => log.try_init().ok(),
         LogFormat::Json => log.json().try_init().ok(),

@@ -1,5 +1,4 @@
-//! The server's certificate: reading it with its key, taking another one while the server runs, and the encrypted
-//! stream of a connection. What goes through the stream is not known here.
+//! TLS: reads the server's certificate and key, also again while the server runs, and encrypts the streams of connections.
 
 use std::{
     fs,
@@ -40,43 +39,43 @@ use super::{
 };
 use crate::fingerprint::Fingerprint;
 
-/// How long a handshake may take, if not less: the time to log in begins after it.
+/// Most time for a handshake. The time for the login begins after it.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// The most that is encrypted at once: one record.
+/// Most bytes that are encrypted at once: one record.
 const RECORD: usize = 16 * 1024;
 
 /// Why a certificate and a key cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// One of them cannot be read.
+    /// A file cannot be read.
     #[error(
         "{file}: {cause}\n  remedy: make a pair with: chat-server cert; or name yours with --tls-cert FILE --tls-key FILE"
     )]
     Read {
-        /// As it was named.
+        /// Path as it was given.
         file: String,
-        /// The system's reason.
+        /// Error of the operating system.
         cause: io::Error,
     },
-    /// It is not what it should be.
+    /// A file does not contain what it should.
     #[error("{file}: {problem}\n  remedy: {remedy}")]
     Content {
-        /// As it was named.
+        /// Path as it was given.
         file: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// They do not belong together.
+    /// The key is not the key of the certificate.
     #[error(
         "{key} is not the key of the certificate in {cert}\n  remedy: name files that were made together with --tls-cert FILE --tls-key FILE"
     )]
     Mismatch {
-        /// As it was named.
+        /// Path as it was given.
         cert: String,
-        /// As it was named.
+        /// Path as it was given.
         key: String,
     },
 }
@@ -91,7 +90,7 @@ pub struct Tls {
 struct Current {
     config: Arc<ServerConfig>,
     fingerprint: Fingerprint,
-    /// Of the files as they were looked at last, whether or not they could be used.
+    /// Digest of the files when they were last read, whether or not they could be used.
     seen: [u8; 32],
 }
 
@@ -105,7 +104,7 @@ impl Tls {
     /// Reads both files.
     ///
     /// # Errors
-    /// If one cannot be read or used, or they do not belong together.
+    /// [`TlsError`] if a file cannot be read or used, or if they do not belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
         let pair = Pair::read(cert, key)?;
         let (config, fingerprint) = pair.parse(cert, key)?;
@@ -119,8 +118,8 @@ impl Tls {
         self.lock().fingerprint
     }
 
-    /// Reads both files again; connections that come from now on are shown the new certificate. Files that cannot be
-    /// used change nothing and are logged. Unless `always`, files that are as they were are not looked at.
+    /// Reads both files again. New connections get the new certificate. Files that cannot be used change nothing and are logged. Unless
+    /// `always`, unchanged files are ignored.
     pub fn reload(&self, always: bool) {
         let pair = match Pair::read(&self.cert, &self.key) {
             Ok(pair) => pair,
@@ -145,7 +144,7 @@ impl Tls {
         tracing::error!(fingerprint = %self.fingerprint(), "keeping the certificate that is in use: {problem}");
     }
 
-    /// For one connection; a reload does not change it.
+    /// The acceptor for one connection. A reload does not change it.
     fn acceptor(&self) -> TlsAcceptor {
         self.lock().config.clone().into()
     }
@@ -216,7 +215,7 @@ impl Pair {
     }
 }
 
-/// Keeps the certificate as the files are, until the runtime ends: after each signal, and when they change.
+/// Reads the files after each signal and when they change, until the runtime ends.
 pub(super) fn keep_current(tls: &Arc<Tls>, hangup: Signal) {
     let mut reloads = Reloads::new(&[&tls.cert, &tls.key], "certificate", hangup);
     let tls = tls.clone();
@@ -224,13 +223,13 @@ pub(super) fn keep_current(tls: &Arc<Tls>, hangup: Signal) {
         loop {
             let told = reloads.next().await;
             let tls = tls.clone();
-            // It reads files.
+            // Reading files blocks.
             tokio::task::spawn_blocking(move || tls.reload(told)).await.ok();
         }
     });
 }
 
-/// Shakes hands; `None` if that fails, takes too long, or the server stops.
+/// Performs the handshake; `None` if it fails, takes too long, or the server stops.
 pub(super) async fn accept(
     stream: TcpStream,
     from: IpAddr,
@@ -256,14 +255,13 @@ pub(super) async fn accept(
     None
 }
 
-/// An encrypted stream whose bytes count as written when the kernel has taken them, as on any other stream: what a
-/// connection does after a write rests on that.
+/// An encrypted stream. Bytes count as written when the kernel has taken them, as a [`Transport`](super::Transport) must count them.
 ///
-/// Whoever was told `Pending` has to offer the same bytes again. A connection that drops them instead (it cuts off a peer
-/// that does not read) may cut a reply at the end of a record, and its last word with it.
+/// After `Pending`, the caller must offer the same bytes again. A connection that drops them instead, because its peer does not read,
+/// may cut a reply at the end of a record.
 pub(super) struct Encrypted {
     stream: TlsStream<TcpStream>,
-    /// Bytes that were offered and encrypted, but not all taken by the kernel.
+    /// Number of bytes that were encrypted and not all taken by the kernel.
     unflushed: usize,
 }
 

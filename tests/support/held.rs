@@ -12,7 +12,7 @@ use chat_service::{
     },
     store::{
         Acknowledged, Change, CommitLog, Cursors, Membership, Memory, Messages, Observer, Reading, Receipt,
-        RoomEntry, SessionRecord, Sessions, Settlement, Store,
+        RoomEntry, Rooms, SessionRecord, Sessions, Settlement, Store,
     },
 };
 use tokio::sync::oneshot;
@@ -206,4 +206,14 @@ impl Store for Held {
     forward!(@ memory facts);
 }
 
-forward!(Held, memory: Rooms);
+impl Rooms for Held {
+    fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        self.write(self.memory.join(user, room))
+    }
+
+    fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
+        self.write(self.memory.leave(user, room))
+    }
+
+    forward!(@ memory room_reads);
+}

@@ -11,7 +11,10 @@ use chat_service::{
 };
 use tempfile::TempDir;
 
-use super::reordering::Reordering;
+use super::{
+    reordering::Reordering,
+    shared::{Shared, two_handles},
+};
 
 pub(crate) const USERS: [&str; 3] = ["messi", "henderson", "lineker"];
 
@@ -56,17 +59,22 @@ fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
 }
 
 impl Subject {
+    /// A store that is gone when it is closed.
+    pub(crate) fn over(kind: &'static str, store: Arc<dyn Store>) -> Subject {
+        Subject { kind, store, folder: None, limit: 0, index_batch: 0 }
+    }
+
     /// Every store, empty.
     pub(crate) fn all(limit: usize) -> Vec<Subject> {
-        let volatile = |kind, store| Subject { kind, store, folder: None, limit, index_batch: 0 };
         let durable = |kind, index_batch| {
             let folder = tempfile::tempdir().expect("a folder");
             let store = sqlite(&folder.path().join("data"), limit, index_batch);
             Subject { kind, store, folder: Some(folder), limit, index_batch }
         };
         vec![
-            volatile("memory", Arc::new(Memory::new(limit))),
-            volatile("reordering", Reordering::new(limit)),
+            Subject::over("memory", Arc::new(Memory::new(limit))),
+            Subject::over("reordering", Reordering::new(limit)),
+            Subject::over("two handles on one log", Shared::new(two_handles(limit))),
             durable("sqlite", Options::default().index_batch),
             // So that most of what is read has been indexed.
             durable("sqlite that indexes at once", 3),
