@@ -1,4 +1,4 @@
-//! What a certificate is known by: the SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` computes it.
+//! Fingerprints of certificates: the SHA-256 of the DER form, as `openssl x509 -fingerprint -sha256` computes it.
 
 use std::{fmt, str::FromStr};
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// That of a certificate in DER.
+    /// The fingerprint of a certificate in DER.
     #[must_use]
     pub fn of(der: &[u8]) -> Self {
         Fingerprint(Sha256::digest(der).into())

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chat_service::{
-    model::{NewMessage, Timestamp},
+    model::{NewMessage, Refusal, Timestamp},
     store::{Messages, OpenError, Options, Sqlite, Store},
 };
 
@@ -81,4 +81,31 @@ async fn a_flipped_bit_is_told_and_not_delivered() {
     std::fs::write(&database, bytes).expect("written");
     let told = open(&data).err().expect("refused").to_string();
     assert!(told.contains("message 1 does not match its checksum"), "{told}");
+}
+
+#[tokio::test]
+async fn a_damaged_message_is_refused_to_its_key_and_nothing_else_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let options = Options { index_batch: 4, ..Options::default() };
+    let store = Sqlite::open(&data, &options).expect("made");
+    let (messi, to) = (name("messi"), to("messi"));
+    let text = "a text that can be found in the file";
+    let message = |text, key| NewMessage { from: &messi, to: &to, text, key, at: Timestamp(0) };
+    for key in [Some("k"), None, None, None, None, None, None, None, None] {
+        let stored = store.append(message(if key.is_some() { text } else { "other" }, key)).await;
+        store.log().durable(stored).await.expect("stored");
+    }
+    store.close();
+    drop(store);
+    let database = data.join("chat.db");
+    let mut bytes = std::fs::read(&database).expect("there");
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).expect("in the file");
+    bytes[at] ^= 1;
+    std::fs::write(&database, bytes).expect("written");
+    let store = Sqlite::open(&data, &options).expect("the message is indexed");
+    for (key, expected) in [(Some("k"), Err(Refusal::Internal)), (Some("new"), Ok(())), (None, Ok(()))] {
+        let stored = store.append(message(text, key)).await;
+        assert_eq!(store.log().durable(stored).await.map(drop), expected, "{key:?}");
+    }
 }

@@ -26,7 +26,7 @@ impl Clock {
         Clock { is_fixed: true, ms: Arc::new(AtomicI64::new(at.0)) }
     }
 
-    /// What time it is.
+    /// The time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let ms = self.ms.load(Ordering::Relaxed);
@@ -37,7 +37,7 @@ impl Clock {
         Timestamp(system + ms)
     }
 
-    /// Sets the clock forward, for tests of what takes days.
+    /// Sets the clock forward, for tests.
     pub fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.ms.fetch_add(ms, Ordering::Relaxed);

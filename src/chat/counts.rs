@@ -1,4 +1,4 @@
-//! How often each limit was reached, for whoever looks after the server.
+//! How often each limit was reached, for the operator.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,14 +6,14 @@ use strum::{EnumCount, VariantArray};
 
 use crate::model::Closing;
 
-/// A limit that keeps one from taking what is for all.
+/// A limit that protects the other users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount, VariantArray)]
 pub enum Limit {
-    /// Connections in all.
+    /// Number of connections.
     Connections,
-    /// Connections from one address.
+    /// Number of connections from one address.
     ConnectionsPerAddress,
-    /// Time to log in.
+    /// Time until the login.
     LoginDeadline,
     /// Time to finish a line.
     LineDeadline,
@@ -25,9 +25,9 @@ pub enum Limit {
     LineLength,
     /// Requests of a user.
     RequestRate,
-    /// Wrong passwords, for an account or from an address.
+    /// Failed logins, to an account or from an address.
     LoginTries,
-    /// Passwords that wait to be checked.
+    /// Passwords that wait to be verified.
     LoginQueue,
 }
 
@@ -35,7 +35,7 @@ impl Limit {
     /// Every limit.
     pub const ALL: &[Limit] = Limit::VARIANTS;
 
-    /// The one that a connection is ended for.
+    /// The limit for which a connection is closed.
     #[must_use]
     pub fn of(closing: Closing) -> Option<Limit> {
         match closing {
@@ -44,12 +44,12 @@ impl Limit {
             Closing::Idle => Some(Limit::IdleTimeout),
             Closing::SlowConsumer => Some(Limit::SlowConsumer),
             Closing::LineTooLong => Some(Limit::LineLength),
-            // Which of the two limits it was is known where it is refused.
+            // The place that refuses the connection knows which of the two limits it was, and counts it.
             Closing::Shutdown | Closing::TooManyConnections => None,
         }
     }
 
-    /// Its stable name.
+    /// Stable name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,12 +72,12 @@ impl Limit {
 pub struct Counts([AtomicU64; Limit::COUNT]);
 
 impl Counts {
-    /// One more.
+    /// Counts one.
     pub fn count(&self, limit: Limit) {
         self.0[limit as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it was reached.
+    /// Number of times that the limit was reached.
     #[must_use]
     pub fn of(&self, limit: Limit) -> u64 {
         self.0[limit as usize].load(Ordering::Relaxed)

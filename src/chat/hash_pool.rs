@@ -1,7 +1,7 @@
 //! The threads that hash passwords: a few, of low priority, each with memory of its own, fed by one bounded queue.
 //!
-//! A hash is slow on purpose, so it never runs on a thread of the runtime, and never on every core at once. What is
-//! hashed, and for whom, is not known here.
+//! A hash is slow on purpose, so it never runs on a thread of the runtime, and never on all cores at once. This module does not know
+//! what is hashed.
 
 use std::{
     collections::BTreeMap,
@@ -16,30 +16,30 @@ use tokio::{sync::oneshot, task};
 use super::{Counts, Limit};
 use crate::{model::Refusal, users::Memory};
 
-/// The priority of the threads. At the lowest one, 19, a login beside other programs that use all cores waits for a
-/// second; at this one for a tenth, and sends beside a crowd of logins are no slower.
+/// Priority of the threads. At the lowest one, 19, a login beside programs that use all cores takes a second; at this one it takes a
+/// tenth, and sends beside many logins are no slower.
 const NICE: i32 = 10;
 
-/// All cores but one, which is left to other work; at least 1.
+/// Number of cores without one, which is left to other work; at least 1.
 #[must_use]
 pub fn spare_cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
 }
 
-/// Hashes as many passwords at once as leaves a core for everything else. Its threads end when it is dropped.
+/// Hashes passwords on all cores but one. Its threads end when it is dropped.
 pub(super) struct HashPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What a thread does with its memory. Returns what sends the answer.
+/// Work of a thread with its memory. Returns what sends the answer.
 type Job = Box<dyn FnOnce(&mut Memory) -> Answer + Send>;
 
-/// Sends an answer, or drops its sender. Called when the job no longer counts as running: a caller that has its answer
-/// finds the place free.
+/// Sends an answer, or drops its sender. Called when the job no longer counts as running, so that a caller that has its answer finds
+/// room in the queue.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// What the threads and the callers share.
+/// State shared by threads and callers.
 struct Shared {
     queue: Mutex<Queue>,
     /// A job has come, or the pool has closed.
@@ -49,26 +49,26 @@ struct Shared {
 }
 
 struct Queue {
-    /// Jobs that have not begun, by ticket: the first is the oldest. A caller that goes away takes its job out.
+    /// Jobs that have not begun, by ticket, oldest first. A caller that goes away removes its job.
     jobs: BTreeMap<u64, Job>,
     next_ticket: u64,
-    /// Jobs that have begun.
+    /// Number of jobs that have begun.
     running: usize,
-    /// The most jobs in all, waiting or running.
+    /// Most jobs, waiting and running.
     most: usize,
     /// Whether a task waits for the pool to be idle: see [`Shared::hold_clock`].
     clock_held: bool,
     closed: bool,
 }
 
-/// A caller's place in the queue. Dropped before the job has begun, it takes the job out.
+/// A caller's place in the queue. Dropping it before the job has begun removes the job.
 struct Place<'a> {
     shared: &'a Shared,
     ticket: u64,
 }
 
 impl HashPool {
-    /// A pool with a queue of at most `most` jobs, those that run included.
+    /// A pool for at most `most` jobs, waiting and running.
     pub(super) fn new(most: usize) -> Self {
         Self::with_threads(spare_cores(), most)
     }
@@ -92,8 +92,8 @@ impl HashPool {
         HashPool { threads: threads.collect(), shared }
     }
 
-    /// Runs `work` on a thread of the pool, when its turn comes. `may_go_on` is asked right before, because earlier jobs
-    /// may have changed the answer. Work that has begun goes on when the caller goes away.
+    /// Runs `work` on a thread of the pool, when its turn comes. `may_go_on` is called right before, because earlier jobs may have
+    /// changed its result. Work that has begun goes on if the caller goes away.
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if the queue is full, the refusal of `may_go_on`, or [`Refusal::Internal`] if the work
@@ -109,14 +109,14 @@ impl HashPool {
         }
         let (answer, answered) = oneshot::channel();
         let job = move |memory: &mut Memory| -> Answer {
-            // The panic is printed by its hook, and the caller is answered.
+            // The panic hook prints the panic; the caller gets an error.
             let done = panic::catch_unwind(AssertUnwindSafe(|| may_go_on().map(|()| work(memory))));
             if done.is_err() {
                 *memory = Memory::default();
             }
             Box::new(move || {
                 if let Ok(done) = done {
-                    // A caller that has gone away does not need it.
+                    // The caller may have gone away.
                     answer.send(done).ok();
                 }
             })
@@ -138,7 +138,7 @@ impl Drop for HashPool {
         self.shared.idle.notify_all();
         let current = thread::current().id();
         for thread in self.threads.drain(..) {
-            // A job may hold the last handle to the pool's owner: then the pool is dropped on one of its own threads.
+            // A job may hold the last handle to the pool's owner, and then drops the pool on its own thread.
             if thread.thread().id() != current {
                 thread.join().ok();
             }
@@ -195,7 +195,7 @@ impl Shared {
         Some(job)
     }
 
-    /// Ends a job. It is answered before the lock is released: so the pool is not idle, and the simulated clock stands still,
+    /// Ends a job. The answer is sent before the lock is released, so that the pool is not idle, and a simulated clock stands still,
     /// until the caller is woken.
     fn finish(&self, answer: Answer) {
         let mut queue = self.lock();
@@ -223,14 +223,14 @@ impl Drop for Place<'_> {
         let job = queue.jobs.remove(&self.ticket);
         self.shared.tell_if_idle(&queue);
         drop(queue);
-        // What the job holds is dropped when nothing is locked.
+        // Dropped after the lock is released.
         drop(job);
     }
 }
 
-/// Does jobs until the pool is closed.
+/// Runs jobs until the pool is closed.
 fn work(shared: &Shared) {
-    // Where the priority cannot be lowered, it stays.
+    // If the priority cannot be lowered, it stays as it is.
     rustix::process::setpriority_process(None, NICE).ok();
     let mut memory = Memory::default();
     while let Some(job) = shared.next() {

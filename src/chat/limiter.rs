@@ -1,8 +1,8 @@
-//! How often something may happen: the generic cell rate algorithm (a leaky bucket whose state is one time).
+//! Rate limits: the generic cell rate algorithm (GCRA), a leaky bucket whose state is one time.
 //!
 //! The state is the time at which the bucket is empty, in microseconds. Each use moves it on by one interval; a use is
 //! too early when the state would lie further ahead of now than the burst. [`Bucket`] is one such state, which threads
-//! share; [`Table`] has one for each key, and a bound. Who is limited, and why, is not known here.
+//! share; [`Table`] has one for each key, up to a maximum.
 
 use std::{
     collections::HashMap,
@@ -13,16 +13,16 @@ use std::{
 
 use crate::model::{Refusal, Timestamp};
 
-/// So many a second, and so many at once.
+/// A rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run.
+    /// Average uses a second.
     pub per_second: u32,
-    /// After a pause.
+    /// Most uses at once, after a pause.
     pub burst: u32,
 }
 
-/// The most uses at once, and the interval after which one more is possible.
+/// A burst, and the interval after which one more use is possible.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quota {
     /// In microseconds.
@@ -31,13 +31,13 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// A burst of uses, and one more after each interval.
+    /// A quota of `burst` uses, and one more after each interval.
     pub(super) fn new(burst: u32, interval: Duration) -> Self {
         let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
         Quota { interval, burst: i64::from(burst) }
     }
 
-    /// The state after one more use, whether that is too early or not.
+    /// State after one more use, even if that is too early.
     fn after(self, state: i64, now: i64) -> i64 {
         state.max(now) + self.interval
     }
@@ -68,7 +68,7 @@ fn micros(time: Timestamp) -> i64 {
     time.0.saturating_mul(1000)
 }
 
-/// The state of one user or one thing, shared by threads.
+/// State for one key, shared by threads.
 #[derive(Debug, Default)]
 pub(super) struct Bucket(AtomicI64);
 
@@ -87,7 +87,7 @@ impl Bucket {
     }
 }
 
-/// The states of many keys. When the table is full, the key that has used least makes room for a new one.
+/// States of many keys. In a full table, a new key replaces the one with the fewest uses.
 pub(super) struct Table<K> {
     quota: Quota,
     most: usize,

@@ -1,7 +1,7 @@
-//! Guessing passwords: how many tries an account and an address have, before any of them costs a hash.
+//! Limits failed logins for each account and each address, before a try costs a hash.
 //!
-//! Names that do not exist are counted like those that do, or the difference would tell them apart. Whoever waits for
-//! a turn is looked at again when it comes: a thousand guesses at once are not a thousand guesses.
+//! Unknown names are counted like known ones, so that nobody can tell them apart. A try is checked again when its turn comes, because
+//! a thousand tries at once would all pass the first check.
 
 use std::{
     collections::HashMap,
@@ -16,12 +16,12 @@ use crate::{
     model::{Refusal, Timestamp},
 };
 
-/// How many tries may fail at once.
+/// Limits of failed logins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {
-    /// For one account, from addresses from which nobody has logged in to it; one is forgotten each minute.
+    /// Most failed logins for one account, from addresses without a successful login to it; one is forgotten each minute.
     pub account: u32,
-    /// From one address, whatever the account; one is forgotten every 20 seconds.
+    /// Most failed logins from one address, to any account; one is forgotten every 20 seconds.
     pub address: u32,
 }
 
@@ -31,21 +31,21 @@ impl Default for Tries {
     }
 }
 
-/// The time after which a failed try for an account is forgotten.
+/// Time after which a failed login to an account is forgotten.
 const ACCOUNT: Duration = Duration::from_mins(1);
 
-/// The time after which a failed try from an address is forgotten.
+/// Time after which a failed login from an address is forgotten.
 const ADDRESS: Duration = Duration::from_secs(20);
 
-/// The most accounts, and the most addresses, that are remembered.
+/// Most accounts, and most addresses, that are remembered.
 const MAX_ENTRIES: usize = 10_000;
 
-/// An address, or the network of an IPv6 one: whoever has one of its addresses has 2⁶⁴.
+/// An IPv4 address, or the /64 network of an IPv6 address, because its owner has all 2⁶⁴ addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(u128);
 
 impl Origin {
-    /// Where an address belongs.
+    /// The origin of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -55,28 +55,29 @@ impl Origin {
     }
 }
 
-/// Failed tries of all accounts and addresses.
+/// Failed logins of all accounts and addresses.
 pub(super) struct Throttle(Mutex<Tables>);
 
 struct Tables {
     accounts: Table<Box<str>>,
     addresses: Table<Origin>,
-    /// From where people have logged in, and when last: there the account's owner gets in, whoever else tries.
+    /// Accounts and the origins of their successful logins, with the time of the last one. From there, only the limit of the address
+    /// applies, so that an attacker does not lock the owner out.
     trusted: HashMap<(Box<str>, Origin), i64>,
 }
 
 impl Throttle {
     pub(super) fn new(tries: Tries) -> Self {
-        // A client that tries many names does not make the table forget those that were tried often.
+        // A full table forgets the names with the fewest tries first.
         let accounts = Table::new(Quota::new(tries.account, ACCOUNT), MAX_ENTRIES);
         let addresses = Table::new(Quota::new(tries.address, ADDRESS), MAX_ENTRIES);
         Throttle(Mutex::new(Tables { accounts, addresses, trusted: HashMap::new() }))
     }
 
-    /// Whether one may try to log in.
+    /// Checks whether a login may be tried.
     ///
     /// # Errors
-    /// [`Refusal::RateLimited`] if too many have failed.
+    /// [`Refusal::RateLimited`] if too many logins have failed.
     pub(super) fn check(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
         let account = (Box::from(name), Origin::of(from));
         let tables = self.lock();
@@ -93,7 +94,7 @@ impl Throttle {
         }
     }
 
-    /// A try has failed.
+    /// Counts a failed login.
     pub(super) fn failed(&self, name: &str, from: IpAddr, now: Timestamp) {
         let account = (Box::from(name), Origin::of(from));
         let mut tables = self.lock();
@@ -103,7 +104,7 @@ impl Throttle {
         }
     }
 
-    /// A try has succeeded.
+    /// Notes a successful login.
     pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Timestamp) {
         let mut tables = self.lock();
         make_room(&mut tables.trusted, MAX_ENTRIES);

@@ -1,4 +1,4 @@
-//! One connection to a server: lines there, objects back.
+//! The connection to a server, which sends lines and receives objects.
 
 use std::{
     io::{self, Read, Write},
@@ -11,13 +11,13 @@ use rustls::ClientConnection;
 use super::tls::{TlsStream, TrustError, encrypt};
 use crate::config::ClientArgs;
 
-/// How much is read at once.
+/// Most bytes of one read.
 const CHUNK: usize = 16 * 1024;
 
-/// A connection; replies come in the order of the requests, events whenever they want.
+/// A connection. Replies come in the order of the requests, events at any time.
 pub(super) struct Connection {
     stream: Stream,
-    /// What has come and is not taken yet.
+    /// Bytes that were received and not taken.
     received: Vec<u8>,
 }
 
@@ -28,7 +28,7 @@ impl Connection {
         let mut received = Vec::new();
         let stream = if args.tls {
             let mut stream = Box::new(encrypt(stream, args)?);
-            // The last bytes of the handshake may have brought the first of the server: no poll would tell of them.
+            // The first bytes of the server may have come with the last ones of the handshake. A poll would not report them.
             take_plain(&mut stream.conn, &mut received)?;
             Stream::Tls(stream)
         } else {
@@ -37,13 +37,13 @@ impl Connection {
         Ok(Connection { stream, received })
     }
 
-    /// Sends a line (without its end).
+    /// Sends a line, and its line end.
     pub(super) fn send(&mut self, line: &[u8]) -> io::Result<()> {
         self.stream.write_all(&[line, b"\r\n"].concat())?;
         self.stream.flush()
     }
 
-    /// Says that no line will come any more. What the server still has to say can be read.
+    /// Tells the server that no more lines come. What it still sends can be read.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         match &mut self.stream {
             Stream::Plain(stream) => stream.shutdown(Shutdown::Write),
@@ -51,7 +51,7 @@ impl Connection {
         }
     }
 
-    /// The next object: JSON, without the empty line after it. Waits for it.
+    /// Waits for the next object: JSON, without the empty line after it.
     pub(super) fn object(&mut self) -> io::Result<String> {
         loop {
             if let Some(object) = self.take_object()? {
@@ -63,7 +63,7 @@ impl Connection {
 
     /// The next object, if all of it has come.
     pub(super) fn take_object(&mut self) -> io::Result<Option<String>> {
-        // No object has a raw line end inside: strings escape them.
+        // An object has no line end inside, because strings escape them.
         let Some(end) = memchr::memchr(b'\n', &self.received) else {
             return Ok(None);
         };
@@ -72,7 +72,7 @@ impl Connection {
             let told = format!("it is no chat server: it said {:?}", String::from_utf8_lossy(line));
             return Err(io::Error::new(io::ErrorKind::InvalidData, told));
         }
-        // Without the empty line it may have been cut.
+        // An object without the empty line may have been cut.
         let Some(empty) = memchr::memchr(b'\n', &self.received[end + 1..]) else {
             return Ok(None);
         };
@@ -82,15 +82,15 @@ impl Connection {
         Ok(Some(object))
     }
 
-    /// Whether nothing has come of which the rest is missing.
+    /// Whether no object has come in part.
     pub(super) fn is_between_objects(&self) -> bool {
         self.received.is_empty()
     }
 
-    /// Waits until something comes, and keeps it; it need not be a whole object.
+    /// Waits until something comes, which may be a part of an object.
     ///
     /// # Errors
-    /// `UnexpectedEof` if nothing will come any more.
+    /// `UnexpectedEof` if the server has closed the connection.
     pub(super) fn receive(&mut self) -> io::Result<()> {
         let goes_on = match self.stream.receive(&mut self.received) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
@@ -114,14 +114,14 @@ impl AsFd for Connection {
     }
 }
 
-/// How bytes come and go.
+/// The stream.
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
 }
 
 impl Stream {
-    /// Appends what one read of the socket gives, which for TLS may be nothing; `false` at its end.
+    /// Reads once and appends what comes, which with TLS may be nothing. Returns `false` at the end.
     fn receive(&mut self, received: &mut Vec<u8>) -> io::Result<bool> {
         let before = received.len();
         match self {
@@ -131,12 +131,12 @@ impl Stream {
                 received.truncate(before + read.as_ref().map_or(0, |read| *read));
                 read.map(|read| read > 0)
             }
-            // Its own `read` would wait for the next one when a record carries nothing for us.
+            // Its `read` would wait for another record if one carries no data.
             Stream::Tls(stream) => {
                 let TlsStream { conn, sock } = &mut **stream;
                 let read = conn.read_tls(sock)?;
                 let goes_on = take_plain(conn, received);
-                // An alert, or the answer to a change of keys.
+                // Sends an alert, or the answer to a change of keys.
                 while conn.wants_write() {
                     conn.write_tls(sock)?;
                 }
@@ -150,7 +150,7 @@ impl Stream {
     }
 }
 
-/// Appends what has been read and deciphered; whether the server may still say something.
+/// Appends decrypted data. Returns whether more may come.
 fn take_plain(conn: &mut ClientConnection, received: &mut Vec<u8>) -> io::Result<bool> {
     let state =
         conn.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -160,7 +160,7 @@ fn take_plain(conn: &mut ClientConnection, received: &mut Vec<u8>) -> io::Result
     Ok(!state.peer_has_closed())
 }
 
-/// Says that nothing will come any more.
+/// Tells the peer that nothing more comes.
 fn end(stream: &mut TlsStream) -> io::Result<()> {
     stream.conn.send_close_notify();
     stream.flush()
@@ -183,7 +183,7 @@ impl Write for Stream {
 }
 
 impl Drop for Stream {
-    /// Says that this is the end, so that the server knows it from a cut.
+    /// Tells the server that this is the end, so that it is not taken for a cut.
     fn drop(&mut self) {
         if let Stream::Tls(stream) = self {
             end(stream).ok();

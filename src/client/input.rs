@@ -1,4 +1,4 @@
-//! The commands, as they are typed or piped in: lines, taken without waiting for more than has come.
+//! Standard input as lines, without waiting for more than has come.
 
 use std::{
     fs::File,
@@ -8,9 +8,9 @@ use std::{
 
 /// Standard input.
 pub(super) struct Input {
-    /// Not [`io::stdin`], whose buffer would hide from a poll that there is more.
+    /// Not [`io::stdin`], whose buffer would hide data from a poll.
     file: File,
-    /// What has come and is not taken yet.
+    /// Bytes that were read and not taken.
     received: Vec<u8>,
     ended: bool,
 }
@@ -21,12 +21,12 @@ impl Input {
         Ok(Input { file, received: Vec::new(), ended: false })
     }
 
-    /// Whether somebody types.
+    /// Whether it is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.file.is_terminal()
     }
 
-    /// The next line, with its end, if all of it has come. The last one may have none.
+    /// The next line with its line end, if all of it has come. The last line may have no line end.
     pub(super) fn take_line(&mut self) -> Option<Vec<u8>> {
         let end = match memchr::memchr(b'\n', &self.received) {
             Some(end) => end + 1,
@@ -36,12 +36,12 @@ impl Input {
         Some(self.received.drain(..end).collect())
     }
 
-    /// Whether nothing will come any more.
+    /// Whether the input has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Waits until something comes, and keeps it; it need not be a whole line.
+    /// Waits until something comes, which may be a part of a line.
     pub(super) fn receive(&mut self) -> io::Result<()> {
         let mut chunk = [0; 16 * 1024];
         match self.file.read(&mut chunk) {
@@ -50,7 +50,7 @@ impl Input {
                 self.received.extend(&chunk[..read]);
                 Ok(())
             }
-            // Whoever has the other end of a terminal may have made it so.
+            // Another program may have made the terminal non-blocking.
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
                 Ok(())
             }

@@ -1,6 +1,6 @@
-//! The other side: a client for people and for scripts.
+//! The client, for people and for scripts.
 //!
-//! It knows requests and replies by the command table alone: a command that is added there needs nothing here.
+//! It knows requests and replies only from the table of commands, so a new command needs no change here.
 
 mod connection;
 mod input;
@@ -26,7 +26,7 @@ use self::{
 };
 use crate::config::ClientArgs;
 
-/// How a run of the client ended.
+/// Result of a run of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Everything went well.
@@ -48,8 +48,7 @@ impl From<Ended> for ExitCode {
     }
 }
 
-/// Runs the commands of standard input against the server; on a terminal, with a prompt. Meanwhile events are shown as they
-/// come.
+/// Runs the commands of standard input, with a prompt on a terminal, and shows events as they come.
 #[must_use]
 pub fn run(args: &ClientArgs) -> Ended {
     let connection = match Connection::open(args) {
@@ -85,30 +84,30 @@ pub fn run(args: &ClientArgs) -> Ended {
     let mut talk = Talk { session, input, screen, farewell };
     let ended = talk.run().unwrap_or_else(stop);
     if prompt != Prompt::Never && ended == Ended::Lost {
-        // What was being typed was for the server, not for the shell that reads next.
+        // Drops what was being typed: it was for the server, and the shell would read it.
         tcflush(&talk.input, QueueSelector::IFlush).ok();
     }
     ended
 }
 
-/// Why not all commands were run.
+/// Why the client stops before the end of its input.
 enum Stop {
-    /// They cannot be read.
+    /// The commands cannot be read.
     Commands(io::Error),
-    /// What came of them cannot be shown.
+    /// The output cannot be written.
     Output(io::Error),
-    /// The server is lost.
+    /// The connection is lost.
     Server(io::Error),
-    /// The server has said why it ends this, which is shown.
+    /// The server has closed the connection, and its reason was shown.
     Goodbye,
 }
 
-/// Commands in, replies and events out.
+/// The client's loop.
 struct Talk<W> {
     session: Session,
     input: Input,
     screen: Screen<W>,
-    /// How long a server may be silent that has nothing more to do than to end the connection.
+    /// Most silence of a server that only has to close the connection.
     farewell: Timespec,
 }
 
@@ -116,7 +115,7 @@ impl<W: Write> Talk<W> {
     fn run(&mut self) -> Result<Ended, Stop> {
         let ended = self.run_all()?;
         match self.screen.failed.take() {
-            // A reader that has seen enough and went away is no error.
+            // A program that has read enough of the output and went away is no error.
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::Output(error)),
             _ => Ok(ended),
         }
@@ -125,7 +124,7 @@ impl<W: Write> Talk<W> {
     fn run_all(&mut self) -> Result<Ended, Stop> {
         let mut ended = Ended::Well;
         while self.screen.failed.is_none() {
-            // What has come right after the last reply.
+            // Events that came right after the last reply.
             self.tell()?;
             self.screen.prompt(&self.session.token());
             let Some(line) = self.next_line()? else {
@@ -154,7 +153,7 @@ impl<W: Write> Talk<W> {
         Ok(ended)
     }
 
-    /// The next line of the commands; `None` after the last one. What the server says meanwhile is shown.
+    /// The next command; `None` after the last one. Events that come meanwhile are shown.
     fn next_line(&mut self) -> Result<Option<Vec<u8>>, Stop> {
         loop {
             let line = self.input.take_line();
@@ -168,14 +167,14 @@ impl<W: Write> Talk<W> {
             if input {
                 self.input.receive().map_err(Stop::Commands)?;
             }
-            // When nothing more is asked a server may go.
+            // After the last command the server may close the connection.
             if server && !self.input.has_ended() {
                 self.hear()?;
             }
         }
     }
 
-    /// Waits until the server says something unasked, and shows it.
+    /// Waits for an event, and shows it.
     fn hear(&mut self) -> Result<(), Stop> {
         let received = self.session.receive();
         let any = self.tell()?;
@@ -189,7 +188,7 @@ impl<W: Write> Talk<W> {
         Ok(())
     }
 
-    /// Shows what the server has said unasked; whether it was anything.
+    /// Shows the events that have come. Returns whether there were any.
     fn tell(&mut self) -> Result<bool, Stop> {
         let mut any = false;
         while let Some(said) = self.session.hear().map_err(Stop::Server)? {
@@ -203,7 +202,7 @@ impl<W: Write> Talk<W> {
         Ok(any)
     }
 
-    /// Shows what is still to come when nothing more is asked: a server ends the connection after that.
+    /// Shows what comes after the last command, until the server closes the connection.
     fn see_off(&mut self) -> Result<(), Stop> {
         self.session.finish().map_err(Stop::Server)?;
         while self.screen.failed.is_none() {
@@ -222,7 +221,7 @@ impl<W: Write> Talk<W> {
     }
 }
 
-/// Waits until one of them can be read; how many can.
+/// Waits until one of the files can be read. Returns how many can; 0 after `limit`.
 fn wait(those: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize> {
     loop {
         match poll(those, limit) {
@@ -232,24 +231,24 @@ fn wait(those: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<usize>
     }
 }
 
-/// What a screen has of prompts.
+/// State of the prompt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Prompt {
-    /// Nobody types.
+    /// There is none, because the input is not a terminal.
     Never,
-    /// Everything is answered.
+    /// The next command may be asked for.
     Due,
-    /// It is the last thing there is, with what is typed so far.
+    /// It is on the last line, with what is typed so far.
     Shown,
 }
 
-/// Where everything is shown.
+/// The output.
 struct Screen<W> {
     output: W,
     prompt: Prompt,
-    /// As the server's JSON.
+    /// Whether replies are shown as the server's JSON.
     raw: bool,
-    /// Why nothing more can be shown.
+    /// Why nothing more can be written.
     failed: Option<io::Error>,
 }
 
@@ -261,14 +260,14 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    /// The line after the prompt was typed to its end.
+    /// Notes that the line after the prompt is complete.
     fn end_prompt(&mut self) {
         if self.prompt == Prompt::Shown {
             self.prompt = Prompt::Due;
         }
     }
 
-    /// Goes on on a line of its own.
+    /// Starts a new line after the prompt.
     fn leave_prompt(&mut self) {
         if self.prompt == Prompt::Shown {
             self.write("\n");

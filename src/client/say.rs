@@ -1,4 +1,4 @@
-//! Replies for people: one line each.
+//! Renders replies for people, one line each.
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::{json::is_hidden, request::Arguments, spec::Spec};
 
-/// A reply's fields, each as the JSON that the server wrote.
+/// The fields of a reply, each as JSON.
 pub(super) struct Reply<'a> {
     json: &'a str,
     fields: HashMap<String, &'a RawValue>,
@@ -17,22 +17,22 @@ impl<'a> Reply<'a> {
         Reply { json, fields: serde_json::from_str(json).unwrap_or_default() }
     }
 
-    /// Whether it is anything but an OK.
+    /// Whether the status is not OK.
     pub(super) fn refused(&self) -> bool {
         self.text("status").is_none_or(|status| status != "OK")
     }
 
-    /// Whether it is no reply at all, but tells of something that has happened.
+    /// Whether it is an event, not a reply.
     pub(super) fn is_event(&self) -> bool {
         self.fields.contains_key("event") && !self.fields.contains_key("status")
     }
 
-    /// A field that is a string.
+    /// The value of a field that is a string.
     pub(super) fn text(&self, field: &str) -> Option<String> {
         serde_json::from_str(self.fields.get(field)?.get()).ok()
     }
 
-    /// The line to show.
+    /// The line for people.
     pub(super) fn say(&self, command: Option<&Spec>, arguments: &Arguments<'_>) -> String {
         let line = match (self.refused(), command) {
             (true, _) => self.text("message").map(|message| format!("Error, {message}")),
@@ -42,7 +42,7 @@ impl<'a> Reply<'a> {
         visible(&line.unwrap_or_else(|| self.json.to_owned())).into_owned()
     }
 
-    /// The command's sentence, with parameters and fields in their places; `None` if the reply has no such field.
+    /// The command's sentence with the values of parameters and fields; `None` if a field is missing.
     fn fill(&self, command: &Spec, arguments: &Arguments<'_>) -> Option<String> {
         let mut line = String::new();
         let mut rest = command.success;
@@ -62,7 +62,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// The text with what a terminal would obey written out. A server sends none of it raw; this one may be another.
+/// The text with characters escaped on which a terminal acts. Our server sends none of them, but this may be another one.
 fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return text.into();

@@ -1,4 +1,4 @@
-//! A conversation: puts the token into requests, and finds it in replies.
+//! A session: puts the token into requests, and takes it from replies.
 
 use std::{
     io,
@@ -15,25 +15,25 @@ use crate::{
     },
 };
 
-/// A connection and the token that its user holds.
+/// A connection, and the token of its user.
 pub(super) struct Session {
     connection: Connection,
     token: Option<Token>,
-    /// Events were asked for.
+    /// Whether events are streamed.
     watches: bool,
 }
 
-/// What the server says: a reply, or an event.
+/// An object from the server: a reply or an event.
 pub(super) struct Said {
-    /// The server's JSON.
+    /// The JSON.
     pub(super) json: String,
-    /// The same for people.
+    /// A line for people.
     pub(super) text: String,
-    /// The server did not do what was asked.
+    /// The request was refused.
     pub(super) refused: bool,
-    /// It ends the connection, and this says why.
+    /// The server closes the connection, and this is the reason.
     pub(super) goodbye: bool,
-    /// It ends the connection, as it was asked to.
+    /// The server closes the connection, as the request has asked.
     pub(super) last: bool,
 }
 
@@ -47,16 +47,16 @@ impl Session {
         self.token.map(|token| token.reveal()).unwrap_or_default()
     }
 
-    /// Whether events are to be expected.
+    /// Whether events are streamed.
     pub(super) fn watches(&self) -> bool {
         self.watches
     }
 
-    /// Runs one line and waits for its reply; `None` if it is blank. Events that come before the reply are told.
+    /// Sends a line and waits for its reply; `None` if the line is blank. Passes events that come before the reply to `tell`.
     pub(super) fn ask(&mut self, line: &[u8], mut tell: impl FnMut(&Said)) -> io::Result<Option<Said>> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // What cannot be parsed is sent as it is: to refuse it is the server's business.
+        // A line that cannot be parsed is sent as it is, and the server refuses it.
         let mut request = match Request::parse(line) {
             Ok(None) => return Ok(None),
             Ok(Some(request)) => Some(request),
@@ -74,7 +74,7 @@ impl Session {
             request.zip(command).and_then(|(request, command)| request.bind(command.parameters).ok());
         let arguments = arguments.unwrap_or_default();
         loop {
-            // Even if it takes nothing more it may have said why.
+            // If the line could not be sent, the server may have sent the reason.
             let mut said = match self.connection.object() {
                 Ok(json) => Said::new(json, command, &arguments),
                 Err(error) => return sent.and(Err(error)),
@@ -93,28 +93,28 @@ impl Session {
         }
     }
 
-    /// What has come without being asked for, if all of it has.
+    /// The next event, if all of it has come.
     pub(super) fn hear(&mut self) -> io::Result<Option<Said>> {
         let json = self.connection.take_object()?;
         Ok(json.map(|json| Said::new(json, None, &Arguments::default())))
     }
 
-    /// Waits until the server says something, or a part of it.
+    /// Waits until something comes, which may be a part of an object.
     pub(super) fn receive(&mut self) -> io::Result<()> {
         self.connection.receive()
     }
 
-    /// Whether all that has come is whole.
+    /// Whether no object has come in part.
     pub(super) fn is_between_objects(&self) -> bool {
         self.connection.is_between_objects()
     }
 
-    /// Asks nothing more.
+    /// Tells the server that no more requests come.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.connection.finish()
     }
 
-    /// Keeps in mind what a command has done. A login gives a token; the end of this session, not of another one, takes it.
+    /// Applies the effect of a command. A login gives a token, and the end of this session (not of another one) takes it.
     fn heed(&mut self, said: &mut Said, effect: ClientEffect, this_session: bool) {
         match effect {
             ClientEffect::GivesToken => {
@@ -140,7 +140,7 @@ impl Said {
     fn new(json: String, command: Option<&Spec>, arguments: &Arguments<'_>) -> Self {
         let parsed = say::Reply::parse(&json);
         let refused = parsed.refused();
-        // A line that is too long is this client's doing; every other last word is the server's.
+        // A line that is too long is an error of the user; every other reason is the server's.
         let farewell = parsed.text("event").is_some_and(|event| event == "closing");
         let goodbye = farewell
             || refused
@@ -153,7 +153,7 @@ impl Said {
     }
 }
 
-/// The request with the token where its form has it.
+/// The request with the token, in words or in JSON.
 fn with_token(line: &[u8], command: &Spec, token: &Token) -> Vec<u8> {
     let (head, tail) = if line.starts_with(b"{") {
         (format!("{{\"token\": \"{}\", ", token.reveal()), &line[1..])

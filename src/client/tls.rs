@@ -1,5 +1,4 @@
-//! Being sure that it is the server: by an authority, or by the certificate that it showed first. What is said to it is not
-//! known here.
+//! Verifies the server: by an authority, or by the certificate of the first connection.
 
 use std::{
     fs,
@@ -23,10 +22,10 @@ use thiserror::Error;
 
 use crate::{config::ClientArgs, files, fingerprint::Fingerprint};
 
-/// An encrypted connection to a server that is the right one.
+/// An encrypted connection to a verified server.
 pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Why nothing was said to the server.
+/// Why the server is not trusted. Nothing was sent.
 #[derive(Debug, Error)]
 pub(super) enum TrustError {
     #[error("{0:?} is neither a name nor an address")]
@@ -53,7 +52,7 @@ pub(super) enum TrustError {
     Io(#[from] io::Error),
 }
 
-/// Shakes hands. What comes out is a server that may be told a password.
+/// Performs the handshake, and verifies the server.
 pub(super) fn encrypt(mut stream: TcpStream, args: &ClientArgs) -> Result<TlsStream, TrustError> {
     let host = args.host.to_ascii_lowercase();
     let server = if host.contains(':') {
@@ -94,14 +93,14 @@ pub(super) fn encrypt(mut stream: TcpStream, args: &ClientArgs) -> Result<TlsStr
     Ok(StreamOwned::new(session, stream))
 }
 
-/// What makes a certificate the server's.
+/// What makes a certificate trusted.
 #[derive(Debug)]
 enum Trust {
-    /// Somebody in the file that was named vouches for it.
+    /// An authority or a certificate in the given file.
     Authority(Arc<WebPkiServerVerifier>),
-    /// It is this one.
+    /// The certificate of the first connection.
     Pinned(Fingerprint),
-    /// One of the system's authorities vouches for it, or else it is the first one that is seen.
+    /// An authority of the system, or else this is the first connection.
     First(Option<Arc<WebPkiServerVerifier>>),
 }
 
@@ -129,7 +128,7 @@ fn first(provider: &Arc<CryptoProvider>) -> Trust {
 struct Verifier {
     provider: Arc<CryptoProvider>,
     trust: Trust,
-    /// The certificate that was shown, if nobody vouches for it.
+    /// The server's certificate, if no authority has signed it.
     unknown: Mutex<Option<Fingerprint>>,
 }
 
@@ -139,7 +138,7 @@ impl Verifier {
     }
 }
 
-/// What has expired, whoever made it, is not trusted on first use; nor is what an authority says to be another server's.
+/// An expired certificate is not trusted on first use, and neither is one that an authority has signed for another server.
 fn is_vouched_for(error: &Error) -> bool {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
@@ -214,7 +213,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The file of certificates that were seen: a line `host:port sha256:…` for each server.
+/// The file of known servers: a line `host:port sha256:…` for each.
 struct Known {
     path: PathBuf,
 }
@@ -229,7 +228,7 @@ impl Known {
         Ok(Known { path: config.ok_or(TrustError::NoHome)?.join("chat-service/known_servers") })
     }
 
-    /// What the server has shown before.
+    /// The known fingerprint of the server.
     fn find(&self, server: &str) -> Result<Option<Fingerprint>, TrustError> {
         match fs::read_to_string(&self.path) {
             Ok(text) => self.find_in(&text, server),
@@ -252,7 +251,7 @@ impl Known {
         Ok(found)
     }
 
-    /// Remembers what the server has shown for the first time; on a terminal, if that is confirmed.
+    /// Stores the fingerprint of a first connection; on a terminal, after the user has confirmed it.
     fn pin(&self, server: &str, shown: Fingerprint) -> Result<(), TrustError> {
         let mut told = io::stderr().lock();
         write!(
@@ -277,7 +276,7 @@ impl Known {
         let folder = files::parent(&self.path);
         files::create_private_folder(folder).map_err(failed)?;
         let mut file = files::private().read(true).append(true).open(&self.path).map_err(failed)?;
-        // Another client may be meeting the same server.
+        // Another client may be connecting for the first time, too.
         file.lock().map_err(failed)?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;

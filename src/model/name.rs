@@ -2,12 +2,12 @@
 
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
-/// A user's name: 1 to 32 of `a-z`, `0-9`, `.`, `_`, `-`. Cheap to clone.
+/// Name of a user: 1 to 32 of `a-z`, `0-9`, `.`, `_`, `-`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(Arc<str>);
 
 impl UserName {
-    /// The name, if `text` is one.
+    /// Parses a name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=32).contains(&text.len())
@@ -24,7 +24,7 @@ impl Deref for UserName {
     }
 }
 
-// So that a map keyed by names answers for a word of a request, which need not be a name.
+// So that a map of names can be searched for a word of a request, which may not be a name.
 impl Borrow<str> for UserName {
     fn borrow(&self) -> &str {
         &self.0
@@ -43,12 +43,12 @@ impl fmt::Debug for UserName {
     }
 }
 
-/// A room's name: `#`, then 1 to 32 of what user names are made of. Cheap to clone.
+/// Name of a room: `#`, then 1 to 32 of the characters of user names. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
-    /// The name, if `text` is one.
+    /// Parses a name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.strip_prefix('#').and_then(UserName::parse).map(|_| RoomName(text.into()))
@@ -75,24 +75,24 @@ impl fmt::Debug for RoomName {
     }
 }
 
-/// Whom a message is for.
+/// The recipient of a message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
     /// One user.
     User(UserName),
-    /// Everybody in a room.
+    /// All members of a room.
     Room(RoomName),
 }
 
 impl Recipient {
-    /// The name, if `text` is one of a user or of a room.
+    /// Parses the name of a user or of a room.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let room = || RoomName::parse(text).map(Recipient::Room);
         UserName::parse(text).map(Recipient::User).or_else(room)
     }
 
-    /// The room, if it is one.
+    /// The room, if the recipient is a room.
     #[must_use]
     pub fn room(&self) -> Option<&RoomName> {
         match self {
@@ -101,7 +101,7 @@ impl Recipient {
         }
     }
 
-    /// The user, if it is one.
+    /// The user, if the recipient is a user.
     #[must_use]
     pub fn user(&self) -> Option<&UserName> {
         match self {

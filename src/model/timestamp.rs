@@ -1,4 +1,4 @@
-//! Points in time.
+//! Times.
 
 use std::{
     cell::RefCell,
@@ -14,16 +14,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// How long after `earlier` this is; zero if it is before.
+    /// Time since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Writes what `Display` shows. What is written within one second differs in its milliseconds only.
+    /// Writes the time as `Display` does. Within one second only the milliseconds are formatted.
     pub fn write(self, out: &mut Vec<u8>) {
         thread_local! {
-            /// The text of the second that was written last, to its dot.
+            /// The last second that was written, and its text up to the dot.
             static LAST: RefCell<(u64, Vec<u8>)> = const { RefCell::new((u64::MAX, Vec::new())) };
         }
         let ms = self.shown_ms();

@@ -1,4 +1,4 @@
-//! Session tokens and other secrets: nothing here prints what it holds.
+//! Session tokens and other secrets. `Debug` of these types shows nothing of them.
 
 use std::fmt;
 
@@ -6,49 +6,49 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// What proves a session: a random UUID (version 4: 122 bits of the operating system's randomness).
+/// A token, which proves a session: a random UUID (version 4, with 122 bits of randomness from the operating system).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Token(Uuid);
 
 impl Token {
-    /// How long a token is on the wire, in bytes.
+    /// Length of a token on the wire, in bytes.
     pub const LEN: usize = 36;
 
-    /// A new one, that nobody can guess.
+    /// A new token.
     #[must_use]
     pub fn random() -> Self {
         Token(Uuid::new_v4())
     }
 
-    /// The token, if `word` has the form of one: 8-4-4-4-12 hexadecimal digits of either case.
+    /// Parses a token: 8-4-4-4-12 hexadecimal digits of either case.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        // Of the forms that `Uuid` reads only the hyphenated one has this length.
+        // Of the forms that `Uuid` parses, only the one with hyphens has this length.
         if word.len() != Self::LEN {
             return None;
         }
         Uuid::try_parse(word).ok().map(Token)
     }
 
-    /// The token as the one reply to `auth` shows it. Not `Display`, so that no format string reveals one by accident.
+    /// The token as text, for the reply to `auth`. This is not `Display`, so that no format string reveals it by accident.
     #[must_use]
     pub fn reveal(&self) -> String {
         self.0.hyphenated().to_string()
     }
 
-    /// What a server keeps of a token: enough to know it again, not enough to use it.
+    /// The digest, which a server keeps to recognise the token. The token cannot be computed from it.
     #[must_use]
     pub fn digest(&self) -> TokenDigest {
         TokenDigest(Sha256::digest(self.0.as_bytes()).into())
     }
 }
 
-/// A token in the form that it has on the wire, to know it again without reading it.
+/// A token as it is on the wire, to recognise it without parsing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenText([u8; Token::LEN]);
 
 impl TokenText {
-    /// What is left of `text` after this token, if `text` begins with it and it is a whole word there.
+    /// The rest of `text` after this token, if `text` begins with it and it is a whole word.
     #[must_use]
     pub fn strip_from<'a>(&self, text: &'a str) -> Option<&'a str> {
         let rest = text.as_bytes().strip_prefix(&self.0)?;
@@ -86,18 +86,18 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// A password in clear: wiped when dropped, redacted when printed.
+/// A password in clear text. It is wiped when dropped, and `Debug` does not show it.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes over the text.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Secret(Zeroizing::new(text))
     }
 
-    /// The text itself.
+    /// The text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

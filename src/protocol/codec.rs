@@ -1,15 +1,15 @@
-//! Cuts request lines out of what a socket has brought, without copying them.
+//! Finds request lines in the bytes of a read, without copying them.
 
 use crate::model::MAX_LINE;
 
-/// A line is longer than [`MAX_LINE`] bytes. What follows cannot be trusted to be a line: the connection ends.
+/// A line is longer than [`MAX_LINE`] bytes. It is unknown where the next line begins, so the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
 /// The complete lines at the front of `input`, each without its LF or CRLF.
 ///
-/// With `ended` (no byte will follow) an unterminated last line counts as complete. What is not complete is
-/// left in [`rest`](Lines::rest), at most `MAX_LINE + 1` bytes of it (the CR of a CRLF may have come already).
+/// With `ended`, no byte follows, and the last line needs no line end. The bytes of an incomplete line are left in
+/// [`rest`](Lines::rest): at most `MAX_LINE + 1`, with the CR of a CRLF.
 #[derive(Debug)]
 pub struct Lines<'a> {
     rest: &'a [u8],
@@ -17,13 +17,13 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Over `input`, which begins at the beginning of a line.
+    /// Lines of `input`, which begins with a line.
     #[must_use]
     pub fn new(input: &'a [u8], ended: bool) -> Self {
         Lines { rest: input, ended }
     }
 
-    /// The bytes that no complete line has used up.
+    /// The bytes after the last complete line.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
@@ -54,7 +54,7 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// A line without the one CR that belongs to its end.
+/// A line without the CR of its line end.
 fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }

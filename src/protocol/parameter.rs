@@ -1,4 +1,4 @@
-//! What commands take, and what a request gives for it.
+//! Parameters of commands, and their values in a request.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,35 +7,35 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 /// One parameter of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
-    /// What usage lines call it: `USER`.
+    /// Name in usage lines, such as `USER`.
     pub name: &'static str,
-    /// What the JSON form calls it: `to`.
+    /// Name of the JSON field, such as `to`.
     pub field: &'static str,
-    /// How a request gives it.
+    /// Where a request has it.
     pub form: Form,
-    /// What it is.
+    /// Type of its value.
     pub kind: Kind,
 }
 
-/// How a request gives a parameter.
+/// Where a request has a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// One word. Required.
+    /// A required word.
     Word,
-    /// The rest of the line, trimmed of spaces and tabs at both ends. Required, and last.
+    /// The rest of the line, without spaces and tabs at both ends. It is required and the last parameter.
     Rest,
-    /// One word that may be left out, with all that follow.
+    /// An optional word.
     Optional,
-    /// A JSON field that may be left out; the line form has no place for it.
+    /// An optional JSON field. The line form does not have it.
     FieldOnly,
 }
 
-/// What a parameter is.
+/// Type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Text: a JSON string, not empty.
     Text,
-    /// A number: decimal digits, or a JSON number. What is over 2⁶³ − 1 is taken for that.
+    /// A number: decimal digits, or a JSON number. Numbers over 2⁶³ − 1 count as that.
     Number,
     /// A number, or in the line form this word.
     NumberOr(&'static str),
@@ -56,7 +56,7 @@ impl Parameter {
         Parameter { name, field, form: Form::Rest, kind: Kind::Text }
     }
 
-    /// A word that may be left out.
+    /// An optional word.
     #[must_use]
     pub const fn optional(name: &'static str, field: &'static str, kind: Kind) -> Self {
         Parameter { name, field, form: Form::Optional, kind }
@@ -79,7 +79,7 @@ impl Parameter {
     }
 }
 
-/// What was given for a parameter.
+/// Value of a parameter.
 pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
     Number(u64),
@@ -93,14 +93,14 @@ impl<'a> Value<'a> {
             Kind::Text => (!word.is_empty()).then_some(Value::Text(word.into())),
             Kind::Number | Kind::NumberOr(_) => {
                 let digits = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
-                // More than there can be is as good as the most.
+                // A number that is too large counts as the largest one.
                 digits.then(|| Value::Number(word.parse().unwrap_or(u64::MAX)))
             }
             Kind::Flag => None,
         }
     }
 
-    /// Whether the JSON form may give this for a parameter of that kind.
+    /// Whether a JSON field for a parameter of this type may have this value.
     pub(super) fn fits(&self, kind: Kind) -> bool {
         match (self, kind) {
             (Value::Text(text), Kind::Text) => !text.is_empty(),
@@ -110,10 +110,10 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The greatest number that a request can give: what a database can hold.
+/// Largest number in a request: the largest one in the database.
 pub(super) const MAX_NUMBER: u64 = i64::MAX as u64;
 
-/// A string is without NUL, and borrowed from the line where it has no escapes.
+/// A string has no NUL. It is borrowed from the line if it has no escapes.
 impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Scalar;

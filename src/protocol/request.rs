@@ -8,10 +8,10 @@ pub use super::parameter::{Form, Kind, Parameter};
 use super::parameter::{MAX_NUMBER, Value};
 use crate::model::{Refusal, Token, TokenText};
 
-/// The most parameters that a command has.
+/// Most parameters of a command.
 pub const MAX_PARAMETERS: usize = 4;
 
-/// One request: a command's name and what it was given, not yet held against the command's parameters.
+/// A request: the name of a command and its arguments, not matched with the command's parameters yet.
 pub struct Request<'a> {
     command: Cow<'a, str>,
     given: Given<'a>,
@@ -23,11 +23,10 @@ enum Given<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The request on a line (without its end); `None` if the line is blank.
+    /// Parses the request on a line, which is without its line end; `None` if the line is blank.
     ///
     /// # Errors
-    /// [`Refusal::NotUtf8`], or [`Refusal::BadRequest`] for a NUL and for what begins with `{` and is not a
-    /// request in JSON.
+    /// [`Refusal::NotUtf8`]; [`Refusal::BadRequest`] if the line has a NUL, or begins with `{` and is not a request in JSON.
     pub fn parse(line: &'a [u8]) -> Result<Option<Self>, Refusal> {
         let line = std::str::from_utf8(line).map_err(|_| Refusal::NotUtf8)?;
         if memchr::memchr(0, line.as_bytes()).is_some() {
@@ -53,13 +52,13 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The command's name.
+    /// Name of the command.
     #[must_use]
     pub fn command(&self) -> &str {
         &self.command
     }
 
-    /// Takes the token out of the request, if one was given: a first word in the form of a token, or `"token"`.
+    /// Removes the token from the request and returns it, if there is one: as the first word, or as the JSON field `token`.
     ///
     /// # Errors
     /// [`Refusal::BadRequest`] if the JSON field is not a token.
@@ -81,7 +80,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Takes the token out of the request, if it is this one and the first word. Returns whether it was.
+    /// Removes the token from the request if it is this one and the first word. Returns whether it was.
     pub fn take_known_token(&mut self, known: &TokenText) -> bool {
         let Given::Words(rest) = &mut self.given else {
             return false;
@@ -93,10 +92,10 @@ impl<'a> Request<'a> {
         after.is_some()
     }
 
-    /// Holds what was given against the parameters of the command.
+    /// Matches the arguments with the parameters of the command.
     ///
     /// # Errors
-    /// [`Refusal::BadRequest`]: a parameter missing, empty, of a wrong type or too many.
+    /// [`Refusal::BadRequest`] if an argument is missing, empty or of the wrong type, or if there are too many.
     pub fn bind(self, parameters: &[Parameter]) -> Result<Arguments<'a>, Refusal> {
         let bound = match self.given {
             Given::Words(rest) => bind_words(rest, parameters),
@@ -106,7 +105,7 @@ impl<'a> Request<'a> {
     }
 }
 
-// Not derived: arguments are passwords, tokens and people's messages.
+// Not derived, because arguments are passwords, tokens and messages.
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Request(redacted)")
@@ -117,9 +116,9 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The first word of `text`, and what stands after it.
+/// The first word of `text`, and the text after it.
 fn first_word(text: &str) -> (&str, &str) {
-    // Most words are a few letters: found before a search over many bytes at once has begun.
+    // Most words are short. A search over many bytes at once would take longer to begin.
     let bytes = text.as_bytes();
     let begin = bytes.iter().position(|byte| *byte != b' ').unwrap_or(bytes.len());
     let len = bytes[begin..].iter().position(|byte| *byte == b' ').unwrap_or(bytes.len() - begin);
@@ -146,7 +145,7 @@ fn bind_words<'a>(mut rest: &'a str, parameters: &[Parameter]) -> Option<Argumen
     rest.bytes().all(|b| b == b' ').then_some(arguments)
 }
 
-/// The values of a command's parameters, in the order of its row.
+/// Values of a command's parameters, in the order of its spec.
 #[derive(Default)]
 pub struct Arguments<'a>([Option<Value<'a>>; MAX_PARAMETERS]);
 
@@ -154,13 +153,13 @@ impl Arguments<'_> {
     /// The value of a required parameter.
     ///
     /// # Panics
-    /// If the parameter at `index` is not required: a fault in the command's row.
+    /// If the parameter at `index` is not required, which is a fault in the command's spec.
     #[must_use]
     pub fn text(&self, index: usize) -> &str {
         self.optional(index).expect("a required parameter is bound before its command runs")
     }
 
-    /// The value of a parameter that may be left out.
+    /// The value of an optional parameter.
     #[must_use]
     pub fn optional(&self, index: usize) -> Option<&str> {
         match self.0.get(index)?.as_ref()? {
@@ -185,7 +184,7 @@ impl Arguments<'_> {
     }
 }
 
-/// The fields of a request in JSON, in the order given. No name stands twice.
+/// Fields of a request in JSON, in the order given. Each name occurs once.
 struct Fields<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
 impl<'a> Fields<'a> {

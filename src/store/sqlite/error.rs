@@ -4,3 +4,8 @@
 pub(super) fn damaged(what: String) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(what.into())
 }
+
+/// Whether an error is about the content of a row, and not about the file: other rows can be read and written.
+pub(super) fn is_damaged_row(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_none()
+}

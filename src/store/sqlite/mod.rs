@@ -37,6 +37,7 @@ mod retention;
 mod runs;
 mod schema;
 mod state;
+mod steps;
 mod store_impl;
 mod syncer;
 mod tail;

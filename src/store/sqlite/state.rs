@@ -11,6 +11,7 @@ use super::{
     keyed::KeyedMessage,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     queue::Queue,
+    steps::CursorSteps,
     tail::{Found, Tail},
 };
 use crate::{
@@ -66,8 +67,8 @@ pub(super) struct State {
     pub(super) tail: Tail,
     /// The last message in the synced index; the tail may drop messages up to it.
     in_index: MessageId,
-    /// Cursor steps that are not indexed yet, in the order in which they were queued.
-    passed: VecDeque<CursorStep>,
+    /// Cursor steps that are not indexed yet.
+    passed: CursorSteps,
     pub(super) queue: Queue,
     inbox_limit: u64,
     pub(super) read_only: bool,
@@ -87,7 +88,7 @@ impl State {
             rooms: Rooms::default(),
             tail: Tail::new(indexed),
             in_index: indexed,
-            passed: VecDeque::new(),
+            passed: CursorSteps::default(),
             queue: Queue::default(),
             inbox_limit: inbox_limit as u64,
             read_only: false,
@@ -120,7 +121,7 @@ impl State {
 
     /// Restores a cursor step that is in the file and not indexed.
     pub(super) fn restore_passed(&mut self, passed: CursorStep) {
-        self.passed.push_back(passed);
+        self.passed.push(passed);
     }
 
     /// Restores a message that is in the file and not indexed. To be called in the order of their numbers.
@@ -277,16 +278,13 @@ impl State {
         }
         let after = InboxCursor { upto, taken: before.taken + count, place: self.queue.next_place() };
         self.inboxes[user.index()].cursor = after;
-        self.passed.push_back(CursorStep { user, upto, at });
+        self.passed.push(CursorStep { user, upto, at });
         Some(Op::Cursor(CursorMove { user, after, at, before, delivered }))
     }
 
     /// Undoes a cursor move that was not stored. If the cursor has not moved on since, its messages are in the inbox again.
     pub(super) fn restore_cursor(&mut self, cursor: &CursorMove) {
-        let passed = CursorStep { user: cursor.user, upto: cursor.after.upto, at: cursor.at };
-        if let Some(at) = self.passed.iter().rposition(|other| *other == passed) {
-            self.passed.remove(at);
-        }
+        self.passed.undo(CursorStep { user: cursor.user, upto: cursor.after.upto, at: cursor.at });
         let inbox = &mut self.inboxes[cursor.user.index()];
         if inbox.cursor.place == cursor.after.place {
             inbox.cursor = cursor.before;
@@ -312,7 +310,7 @@ impl State {
 
     /// When the user's cursor passed a message, according to the steps that are not indexed yet.
     pub(super) fn passed_at(&self, user: NameId, id: MessageId) -> Option<Timestamp> {
-        self.passed.iter().find(|passed| passed.user == user && passed.upto >= id).map(|passed| passed.at)
+        self.passed.passed_at(user, id)
     }
 
     /// The position that must be durable before a reply may tell who is in a room.
@@ -395,7 +393,7 @@ impl State {
     /// Records that messages up to `upto` and the oldest `folded` cursor steps are in the synced index.
     pub(super) fn is_indexed(&mut self, upto: MessageId, folded: usize) {
         self.in_index = self.in_index.max(upto);
-        self.passed.drain(..folded.min(self.passed.len()));
+        self.passed.drop_oldest(folded);
     }
 
     /// Removes at most `most` indexed messages from the tail; the more, the longer other callers wait for the lock.
@@ -418,89 +416,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(name: &str) -> UserName {
-        UserName::parse(name).expect("a name")
-    }
-
-    fn admit(state: &mut State, to: &str, key: Option<&str>) -> Row {
-        let (from, to) = (user("messi"), Recipient::parse(to).expect("a name"));
-        let new = NewMessage { from: &from, to: &to, text: "a", key, at: Timestamp(0) };
-        let row = state.admit(&new, "a".into()).expect("not full");
-        let _ = state.enqueue(Op::Message(row.clone()));
-        row
-    }
-
-    #[test]
-    fn what_has_happened_since_a_batch_is_not_forgotten_with_it() {
-        let mut state = State::new(10, MessageId(0));
-        let henderson = user("henderson");
-        for _ in 0..3 {
-            admit(&mut state, "henderson", None);
-        }
-        let id = state.name_id("henderson").expect("known");
-        for (upto, at) in [(1, 100), (2, 200)] {
-            let from = state.inbox(id).cursor.upto;
-            let moved =
-                state.move_cursor(id, (from, MessageId(upto)), Timestamp(at), Passed::default(), true);
-            let Some(Op::Cursor(CursorMove { delivered, .. })) = moved else {
-                panic!("not moved");
-            };
-            assert_eq!(delivered.len(), 1);
-        }
-        // The first two messages and the first cursor are in the index.
-        state.is_indexed(MessageId(2), 1);
-        assert_eq!(state.trim(10).len(), 2);
-        assert_eq!(
-            state.passed_at(id, MessageId(1)),
-            Some(Timestamp(200)),
-            "the index knows better of this one"
-        );
-        assert_eq!(state.passed_at(id, MessageId(2)), Some(Timestamp(200)));
-        assert_eq!(state.inbox(id).last_indexed, MessageId(2));
-        let plan = state.plan_inbox(&henderson, MessageId(0), 10, 1000);
-        assert_eq!((plan.tail.len(), plan.sources.len()), (1, 0));
-    }
-
-    #[test]
-    fn a_name_that_was_given_out_for_a_refused_message_is_written_with_the_next_op() {
-        let mut state = State::new(1, MessageId(0));
-        admit(&mut state, "henderson", None);
-        state.queue.take();
-        let (lineker, to) = (user("lineker"), Recipient::User(user("henderson")));
-        let new = NewMessage { from: &lineker, to: &to, text: "a", key: None, at: Timestamp(0) };
-        assert!(state.admit(&new, "a".into()).is_none(), "full");
-        assert!(state.queue.take().names.is_empty(), "there is nothing to write");
-        admit(&mut state, "lineker", None);
-        let names: Vec<_> = state.queue.take().names.into_iter().map(|(_, name)| name.to_string()).collect();
-        assert_eq!(names, ["lineker"]);
-    }
-
-    #[test]
-    fn what_fails_is_as_if_it_had_not_been_asked_for() {
-        let mut state = State::new(10, MessageId(0));
-        let (henderson, lab) = (user("henderson"), RoomName::parse("#lab").expect("a name"));
-        let rows = [admit(&mut state, "henderson", None), admit(&mut state, "henderson", Some("k"))];
-        let joined = state.join(&henderson, &lab);
-        let id = state.name_id("henderson").expect("known");
-        let first = (MessageId(0), MessageId(1));
-        let moved = state.move_cursor(id, first, Timestamp(100), Passed::default(), false);
-        let left = state.leave(&henderson, &lab);
-        for op in [left, moved, joined].into_iter().flatten() {
-            match op {
-                Op::Cursor(cursor) => state.restore_cursor(&cursor),
-                Op::Join(stay) => state.take_back(stay, false),
-                Op::Leave(stay, _) => state.take_back(stay, true),
-                _ => {}
-            }
-        }
-        rows.iter().rev().for_each(|row| state.withdraw(row));
-        assert_eq!(state.rooms.membership(&henderson, &lab), Membership::NoRoom);
-        assert_eq!((state.inbox(id).waiting(), state.inbox(id).cursor.upto), (0, MessageId(0)));
-        assert_eq!(state.passed_at(id, MessageId(1)), None);
-        let next = admit(&mut state, "henderson", None);
-        assert_eq!(next.id, MessageId(3), "a number is never given twice");
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc, time::Instant};
 use super::{
     LEAST_TRIM, Next, Options, Shared,
     checkpointer::Checkpointer,
+    error::is_damaged_row,
     index::{Index, IndexWork},
     indexing::PendingCursor,
     insert::{insert_messages, write_small},
@@ -158,7 +159,14 @@ impl Writer {
                 continue;
             };
             let key = row.key.as_deref().unwrap_or_default();
-            let known = reader::find_key(&self.connection, row.sender, key)?;
+            let known = match reader::find_key(&self.connection, row.sender, key) {
+                Err(error) if is_damaged_row(&error) => {
+                    tracing::error!(%error, "the message of a key cannot be read");
+                    self.refuse_keyed(&mut batch.ops[index]);
+                    continue;
+                }
+                known => known?,
+            };
             let mut state = self.shared.lock();
             // The tail takes precedence: an earlier message of this batch may have confirmed the key since this one was
             // admitted, and only the tail has the position of a message that is in the file but not synced.
@@ -182,6 +190,15 @@ impl Writer {
             resolve.send(outcome).ok();
         }
         Ok(())
+    }
+
+    /// Refuses a message whose key names a message that cannot be read: whether it is the same one is unknown.
+    fn refuse_keyed(&self, op: &mut Op) {
+        if let Op::Keyed(row, resolve) = std::mem::replace(op, Op::Nothing) {
+            self.shared.lock().withdraw(&row);
+            // An error means that the connection is gone.
+            resolve.send(At::refused(Refusal::Internal)).ok();
+        }
     }
 
     /// Writes names, ops and a part of the index in one transaction, which is not synced yet.
