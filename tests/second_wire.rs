@@ -141,6 +141,10 @@ impl Dispatcher for Irker {
         Some(Unasked { events: events.transpose(), more, close: too_slow.then_some(Closing::SlowConsumer) })
     }
 
+    fn from(&self) -> IpAddr {
+        self.from
+    }
+
     fn language(&self) -> Irc {
         Irc
     }

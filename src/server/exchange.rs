@@ -1,9 +1,6 @@
 //! Requests and replies of one connection: requests are answered in order, as long as there is room for replies.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use super::{
     output::Output,
@@ -17,7 +14,6 @@ use crate::{
 
 /// Requests and replies of one connection.
 pub(super) struct Exchange<D: Dispatcher> {
-    pub(super) chat: Arc<Chat>,
     pub(super) peer: D,
     pub(super) output: Output<D::Language>,
     /// A request whose result must be known before the next one is looked at, and the language of its reply.
@@ -29,7 +25,9 @@ pub(super) struct Exchange<D: Dispatcher> {
 /// The exchange while requests are delivered that came at the same time.
 struct Delivered<'a, D: Dispatcher> {
     exchange: &'a mut Exchange<D>,
-    now: Timestamp,
+    chat: &'a Chat,
+    /// When the first of them came.
+    now: Option<Timestamp>,
 }
 
 impl<D: Dispatcher> Sink for Delivered<'_, D> {
@@ -39,21 +37,23 @@ impl<D: Dispatcher> Sink for Delivered<'_, D> {
 
     fn take(&mut self, frame: Frame<'_>) {
         match frame {
-            Frame::Request(request) => self.exchange.answer(request, self.now),
+            Frame::Request(request) => {
+                let now = *self.now.get_or_insert_with(|| self.chat.now());
+                self.exchange.answer(request, now);
+            }
             Frame::TooLong => self.exchange.close(Closing::LineTooLong),
         }
     }
 }
 
 impl<D: Dispatcher> Exchange<D> {
-    pub(super) fn new(chat: Arc<Chat>, peer: D) -> Self {
-        Exchange { chat, peer, output: Output::default(), waiting: None, closing: None }
+    pub(super) fn new(peer: D) -> Self {
+        Exchange { peer, output: Output::default(), waiting: None, closing: None }
     }
 
     /// Takes the requests that are delivered now.
-    pub(super) fn sink(&mut self) -> impl Sink {
-        let now = self.chat.now();
-        Delivered { exchange: self, now }
+    pub(super) fn sink<'a>(&'a mut self, chat: &'a Chat) -> impl Sink + use<'a, D> {
+        Delivered { exchange: self, chat, now: None }
     }
 
     /// Whether the next request can be answered.

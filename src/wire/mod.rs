@@ -87,6 +87,9 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
     /// on this connection as it is now.
     fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked<Self>>;
 
+    /// Address of the peer.
+    fn from(&self) -> IpAddr;
+
     /// The language of the next reply.
     fn language(&self) -> Self::Language;
 

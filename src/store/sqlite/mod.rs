@@ -31,6 +31,7 @@ mod options;
 mod plan;
 mod postings;
 mod queue;
+mod read_pages;
 mod reader;
 mod restore;
 mod retention;

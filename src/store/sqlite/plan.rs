@@ -24,6 +24,8 @@ pub(super) struct InboxPlan {
     pub(super) more: bool,
     /// The user's cursor.
     pub(super) cursor: MessageId,
+    /// Messages up to this one are not on the page.
+    pub(super) after: MessageId,
     pub(super) position: Position,
 }
 
@@ -73,6 +75,7 @@ impl State {
             more: false,
             position: cursor.map_or(Position::START, |cursor| self.unsettled(cursor.place)),
             cursor: cursor.map_or(MessageId(0), |cursor| cursor.upto),
+            after: lower,
         };
         let mut waiting = Vec::new();
         if let Some(id) = id {

@@ -11,6 +11,7 @@ use super::{
     keyed::KeyedMessage,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     queue::Queue,
+    read_pages::ReadPages,
     steps::CursorSteps,
     tail::{Found, Tail},
 };
@@ -69,6 +70,7 @@ pub(super) struct State {
     in_index: MessageId,
     /// Cursor steps that are not indexed yet.
     passed: CursorSteps,
+    pub(super) read_pages: ReadPages,
     pub(super) queue: Queue,
     inbox_limit: u64,
     pub(super) read_only: bool,
@@ -89,6 +91,7 @@ impl State {
             tail: Tail::new(indexed),
             in_index: indexed,
             passed: CursorSteps::default(),
+            read_pages: ReadPages::default(),
             queue: Queue::default(),
             inbox_limit: inbox_limit as u64,
             read_only: false,
@@ -268,6 +271,9 @@ impl State {
             return None;
         }
         let Passed { mut count, mut delivered } = indexed;
+        if !wants_deliveries {
+            delivered = Vec::new();
+        }
         for id in self.inbox(user).tail_after(from).take_while(|id| *id <= upto) {
             if let Found::Row(row) = self.tail.find(id) {
                 count += 1;
@@ -278,6 +284,7 @@ impl State {
         }
         let after = InboxCursor { upto, taken: before.taken + count, place: self.queue.next_place() };
         self.inboxes[user.index()].cursor = after;
+        self.read_pages.remove(user);
         self.passed.push(CursorStep { user, upto, at });
         Some(Op::Cursor(CursorMove { user, after, at, before, delivered }))
     }

@@ -205,7 +205,7 @@ impl Messages for Sqlite {
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
         let plan = self.shared.lock().plan_inbox(user, after, limit, MAX_REPLY);
-        let InboxPlan { user: id, sources, indexed, tail, more, cursor, position } = plan;
+        let InboxPlan { user: id, sources, indexed, tail, more, cursor, after, position } = plan;
         if sources.is_empty() {
             return MaybeReady::Ready(At::new(Ok(Page { messages: tail, more, cursor }), position));
         }
@@ -213,6 +213,11 @@ impl Messages for Sqlite {
             let user = id.unwrap_or(NameId(u32::MAX));
             let found = self.read("an inbox", move |connection, shared| {
                 let found = reader::inbox(connection, user, &sources, indexed, limit)?;
+                let last = found.rows.last().map_or(after, |row| row.id);
+                let upto = if found.more { last } else { indexed };
+                let direct = found.rows.iter().filter(|row| row.recipient == user);
+                let direct = direct.map(|row| (row.sender, row.id));
+                shared.lock().read_pages.put(user, cursor, (after, upto), direct);
                 Ok((shared.messages(found.rows)?, found.more))
             });
             let page = found.await.map(|(mut messages, cut)| {
@@ -317,8 +322,11 @@ impl Cursors for Sqlite {
         let mut state = self.shared.lock();
         let id = state.intern_user(user);
         let part = state.passes_indexed(id, from, upto).filter(|_| state.inbox(id).cursor.upto == from);
-        if part.is_none() {
-            let passed = Passed::default();
+        let passed = match part {
+            None => Some(Passed::default()),
+            Some(_) => state.read_pages.passed(id, (from, upto), state.tail.indexed()),
+        };
+        if let Some(passed) = passed {
             return MaybeReady::Ready(self.shared.move_cursor(&mut state, id, (from, upto), at, passed));
         }
         drop(state);

@@ -84,6 +84,10 @@ impl Dispatcher for Peer {
         Some(Unasked { events: events.transpose(), more, close: too_slow.then_some(Closing::SlowConsumer) })
     }
 
+    fn from(&self) -> IpAddr {
+        self.from
+    }
+
     fn language(&self) -> Dialect {
         self.dialect
     }
