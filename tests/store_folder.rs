@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use chat_service::{
-    model::{NewMessage, Refusal, Timestamp},
-    store::{Messages, OpenError, Options, Sqlite, Store},
+    model::{MaybeReady, MessageId, NewMessage, Refusal, Timestamp},
+    store::{Cursors, Messages, OpenError, Options, Sqlite, Store},
 };
 
 use crate::support::subject::{name, to};
@@ -108,4 +108,37 @@ async fn a_damaged_message_is_refused_to_its_key_and_nothing_else_is() {
         let stored = store.append(message(text, key)).await;
         assert_eq!(store.log().durable(stored).await.map(drop), expected, "{key:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_reader_was_shown_is_acknowledged_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { index_batch: 4, ..Options::default() };
+    let store = Sqlite::open(&folder.path().join("data"), &options).expect("made");
+    let (messi, to) = (name("messi"), to("messi"));
+    for _ in 0..40 {
+        let message = NewMessage { from: &messi, to: &to, text: "text", key: None, at: Timestamp(0) };
+        let stored = store.append(message).await;
+        store.log().durable(stored).await.expect("stored");
+    }
+    for page in 1..=4 {
+        let from = *store.cursor(&messi).peek();
+        let shown = store.inbox(&messi, MessageId(0), 10).await;
+        let shown = store.log().durable(shown).await.expect("readable");
+        assert_eq!((shown.messages.len(), shown.cursor), (10, from));
+        let MaybeReady::Ready(moved) = store.acknowledge(&messi, from, MessageId(10 * page), Timestamp(1))
+        else {
+            panic!("the next request of the reader would find the messages in the inbox");
+        };
+        assert!(moved.peek().is_ok_and(|moved| moved.moved));
+    }
+    // What nobody was shown is counted first.
+    let message = NewMessage { from: &messi, to: &to, text: "text", key: None, at: Timestamp(0) };
+    for _ in 0..40 {
+        let stored = store.append(message).await;
+        store.log().durable(stored).await.expect("stored");
+    }
+    let moved = store.acknowledge(&messi, MessageId(40), MessageId(60), Timestamp(1));
+    assert!(matches!(moved, MaybeReady::Late(_)));
+    assert!(moved.await.peek().is_ok_and(|moved| moved.moved));
 }
