@@ -40,10 +40,16 @@ impl Position {
         self.last
     }
 
+    /// The first place that it depends on; 0 if there is none.
+    #[must_use]
+    pub const fn first(self) -> u64 {
+        self.last.saturating_sub(self.span as u64)
+    }
+
     /// The ranges of places that it depends on, each as its first and last place, in order.
     pub fn ranges(self) -> impl Iterator<Item = Range> {
         let Position { last, span, after_hole, hole } = self;
-        let (from, begin) = (last - u64::from(span), last - u64::from(after_hole));
+        let (from, begin) = (last.saturating_sub(u64::from(span)), last - u64::from(after_hole));
         let (first, second) = match (last, hole) {
             (0, _) => (None, None),
             (_, 0) => (Some((from, last)), None),

@@ -82,16 +82,21 @@ impl Inner {
 
 impl CommitLog {
     /// State of a position.
+    #[inline]
     #[must_use]
     pub fn settlement(&self, position: Position) -> Settlement {
         if self.is_open(position) {
             return Settlement::Open;
         }
         // `last_failed` is stored before `settled`: a thread that sees a place settled sees whether it has failed.
-        let last_failed = self.last_failed.load(Ordering::Acquire);
-        if position.ranges().all(|(from, _)| from > last_failed) {
+        if position == Position::START || position.first() > self.last_failed.load(Ordering::Acquire) {
             return Settlement::Durable;
         }
+        self.settlement_of_old(position)
+    }
+
+    /// State of a settled position that begins before the last failed place.
+    fn settlement_of_old(&self, position: Position) -> Settlement {
         let inner = self.lock();
         let settlements = position.ranges().map(|range| inner.settlement(range));
         settlements
