@@ -13,9 +13,11 @@
 mod background;
 mod backup;
 mod blocks;
+mod changes;
 mod check;
 mod checkpointer;
 mod checksum;
+mod cursors;
 mod error;
 mod folder;
 mod gathered;
@@ -47,7 +49,6 @@ mod wal_reserve;
 mod writer;
 
 use std::{
-    collections::HashSet,
     fs::File,
     path::Path,
     sync::{
@@ -75,7 +76,7 @@ use self::{
     syncer::{Syncer, Trim, Unsynced},
     writer::Writer,
 };
-use super::{Change, CommitLog, Observer, SessionRecord, Store};
+use super::{CommitLog, Observer, SessionRecord, Store};
 use crate::model::{Message, Position};
 
 /// Most bytes queued for the writer; beyond it, connections are not read until the writer takes the queue.
@@ -176,34 +177,6 @@ impl Shared {
         // The rows are dropped here, after the lock is released.
         let dropped = self.lock().trim(most);
         !dropped.is_empty()
-    }
-
-    /// Whether the observer wants to know of messages and deliveries.
-    fn observer_wants_messages(&self) -> bool {
-        self.observer.get().is_some_and(|observer| observer.wants_messages())
-    }
-
-    /// Reports the changes of durable ops to the observer. New messages are reported once for each recipient, at the first of
-    /// its messages.
-    fn report<'a>(&self, ops: impl Iterator<Item = &'a Op>) {
-        let Some(observer) = self.observer.get() else {
-            return;
-        };
-        let wants_messages = observer.wants_messages();
-        let mut reported = HashSet::new();
-        let changes: Vec<Change> = {
-            let mut state = None;
-            ops.filter(|op| match op {
-                Op::Message(row) => wants_messages && reported.insert(row.recipient),
-                Op::Keyed(..) | Op::TouchSession(..) | Op::Nothing => false,
-                _ => true,
-            })
-            .filter_map(|op| state.get_or_insert_with(|| self.lock()).change(op))
-            .collect()
-        };
-        for change in changes {
-            observer.changed(change);
-        }
     }
 
     /// Makes the store read-only and keeps `reason` for the log of the next start.

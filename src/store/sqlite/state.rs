@@ -20,7 +20,7 @@ use crate::{
         At, Message, MessageId, NewMessage, Outcome, Position, Recipient, RoomName, Stored, Timestamp,
         UserName,
     },
-    store::{Change, CommitLog, Membership, rooms::Rooms, sorted::begin_after},
+    store::{CommitLog, Membership, rooms::Rooms, sorted::begin_after},
 };
 
 /// Messages sent to one user or one room, and how far they were read. (The cursor of a room stays at the start.)
@@ -368,32 +368,6 @@ impl State {
             from: self.user(row.sender)?.clone(),
             to: self.name(row.recipient)?.clone(),
             text: row.text.clone(),
-        })
-    }
-
-    /// What a durable op has changed, with names instead of numbers.
-    pub(super) fn change(&self, op: &Op) -> Option<Change> {
-        let stay = |stay: &Stay| {
-            Some((self.user(stay.user)?.clone(), self.name(stay.room).and_then(Recipient::room)?.clone()))
-        };
-        Some(match op {
-            Op::Message(row) => Change::Stored { to: self.name(row.recipient)?.clone() },
-            Op::Cursor(CursorMove { user, after, at, delivered, .. }) => {
-                let named = |(sender, id): &(NameId, MessageId)| Some((self.user(*sender)?.clone(), *id));
-                let delivered = delivered.iter().filter_map(named).collect();
-                Change::Acknowledged { user: self.user(*user)?.clone(), upto: after.upto, at: *at, delivered }
-            }
-            Op::Join(begun) => {
-                let (user, room) = stay(begun)?;
-                Change::Joined { user, room }
-            }
-            Op::Leave(ended, _) => {
-                let (user, room) = stay(ended)?;
-                Change::Left { user, room }
-            }
-            Op::OpenSession(_, session) => Change::SessionOpened(session.clone()),
-            Op::EndSession(digest) => Change::SessionEnded(*digest),
-            Op::Keyed(..) | Op::TouchSession(..) | Op::Nothing => return None,
         })
     }
 

@@ -17,7 +17,7 @@ use super::{
     options::Durable,
     plan::{HistoryPlan, InboxPlan},
     postings, reader,
-    state::{Passed, State},
+    state::State,
     tail,
 };
 use crate::{
@@ -26,14 +26,14 @@ use crate::{
         Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Reading, Receipt, RoomEntry, Rooms,
-        SessionRecord, Sessions, Store,
+        CommitLog, Membership, Messages, Observer, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
+        Sessions, Store,
     },
 };
 
 impl Shared {
     /// Runs `read` on a blocking thread, in a read transaction. Logs an error as one of reading `what`.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         self: Arc<Self>,
         what: &'static str,
         read: impl FnOnce(&Connection, &Shared) -> rusqlite::Result<T> + Send + 'static,
@@ -52,7 +52,7 @@ impl Shared {
 }
 
 impl Sqlite {
-    fn read<T: Send + 'static>(
+    pub(super) fn read<T: Send + 'static>(
         &self,
         what: &'static str,
         read: impl FnOnce(&Connection, &Shared) -> rusqlite::Result<T> + Send + 'static,
@@ -99,55 +99,6 @@ impl Sqlite {
     /// Queues an op; the receipt is ready at once.
     fn write(&self, state: &mut State, op: Op) -> Receipt<()> {
         MaybeReady::Ready(At::new(Ok(()), self.shared.enqueue(state, op)))
-    }
-}
-
-impl Shared {
-    /// Moves a cursor, or finds that it must not be moved.
-    fn move_cursor(
-        &self,
-        state: &mut State,
-        user: NameId,
-        range: (MessageId, MessageId),
-        at: Timestamp,
-        indexed: Passed,
-    ) -> Outcome<Acknowledged> {
-        match state.move_cursor(user, range, at, indexed, self.observer_wants_messages()) {
-            Some(op) => At::new(Ok(Acknowledged { moved: true, cursor: range.1 }), self.enqueue(state, op)),
-            None => state.cursor(user).map(|cursor| Ok(Acknowledged { moved: false, cursor })),
-        }
-    }
-
-    /// Moves a cursor past messages that only the file has: `part` is how far it must be read.
-    async fn move_cursor_past_indexed(
-        self: Arc<Self>,
-        user: NameId,
-        (from, upto): (MessageId, MessageId),
-        at: Timestamp,
-        mut part: Option<MessageId>,
-    ) -> Outcome<Acknowledged> {
-        let (mut passed, mut after) = (Passed::default(), from);
-        loop {
-            // Messages that leave the tail meanwhile are read in another turn.
-            if let Some(until) = part {
-                let read = self.clone().read("an inbox", move |connection, shared| {
-                    reader::passed(connection, user, (after, until), shared.observer_wants_messages())
-                });
-                match read.await {
-                    Ok(Passed { count, delivered }) => {
-                        passed.count += count;
-                        passed.delivered.extend(delivered);
-                        after = until;
-                    }
-                    Err(refusal) => return At::refused(refusal),
-                }
-            }
-            let mut state = self.lock();
-            part = state.passes_indexed(user, after, upto);
-            if part.is_none() {
-                return self.move_cursor(&mut state, user, (from, upto), at, passed);
-            }
-        }
     }
 }
 
@@ -308,50 +259,6 @@ impl Messages for Sqlite {
 
     fn inbox_limit(&self) -> usize {
         self.inbox_limit
-    }
-}
-
-impl Cursors for Sqlite {
-    fn acknowledge(
-        &self,
-        user: &UserName,
-        from: MessageId,
-        upto: MessageId,
-        at: Timestamp,
-    ) -> Receipt<Acknowledged> {
-        let mut state = self.shared.lock();
-        let id = state.intern_user(user);
-        let part = state.passes_indexed(id, from, upto).filter(|_| state.inbox(id).cursor.upto == from);
-        let passed = match part {
-            None => Some(Passed::default()),
-            Some(_) => state.read_pages.passed(id, (from, upto), state.tail.indexed()),
-        };
-        if let Some(passed) = passed {
-            return MaybeReady::Ready(self.shared.move_cursor(&mut state, id, (from, upto), at, passed));
-        }
-        drop(state);
-        let shared = self.shared.clone();
-        MaybeReady::Late(Box::pin(shared.move_cursor_past_indexed(id, (from, upto), at, part)))
-    }
-
-    fn cursor(&self, user: &UserName) -> At<MessageId> {
-        let state = self.shared.lock();
-        state.name_id(user).map_or(At::start(MessageId(0)), |id| state.cursor(id))
-    }
-
-    fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
-        // Look in memory before the file: a step that leaves memory meanwhile is already in the index. An indexed
-        // step is earlier than any in memory, so it takes precedence.
-        let state = self.shared.lock();
-        let Some(user) = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id) else {
-            return MaybeReady::Ready(At::start(Ok(None)));
-        };
-        let (lately, position) = (state.passed_at(user, id), state.cursor(user).position());
-        drop(state);
-        MaybeReady::Late(Box::pin(async move {
-            let indexed = self.read("a cursor", move |connection, _| reader::passed_at(connection, user, id));
-            At::new(indexed.await.map(|indexed| indexed.or(lately)), position)
-        }))
     }
 }
 
