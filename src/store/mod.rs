@@ -3,16 +3,15 @@
 //! [`Store`] is the contract that every store keeps; [`Sqlite`] is on disk, [`Memory`] is not.
 
 mod commit_log;
+mod front;
 mod memory;
-mod rooms;
-mod sorted;
 mod sqlite;
 
 use std::sync::Arc;
 
 pub use commit_log::{CommitLog, Settlement};
+pub use front::rooms::{Membership, RoomEntry};
 pub use memory::Memory;
-pub use rooms::{Membership, RoomEntry};
 pub use sqlite::{
     BackupError, Durable, NameUsage, OpenError, Options, Report, SCHEMA_VERSION, Sqlite, backup, check,
     database, name_usage,

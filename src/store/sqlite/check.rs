@@ -7,13 +7,11 @@ use std::{collections::HashMap, path::Path};
 use rusqlite::Transaction;
 
 use super::{
-    OpenError,
-    ops::NameId,
-    postings,
+    OpenError, postings,
     reader::{COLUMNS, StoredRow},
     schema,
 };
-use crate::model::Recipient;
+use crate::{model::Recipient, store::front::ops::NameId};
 
 /// Most problems that a report lists; further ones are only counted.
 const MAX_LISTED: usize = 100;

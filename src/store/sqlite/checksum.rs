@@ -1,7 +1,9 @@
 //! The checksum of a message's row, so that a flipped bit is reported instead of delivered.
 
-use super::ops::NameId;
-use crate::model::{MessageId, Timestamp};
+use crate::{
+    model::{MessageId, Timestamp},
+    store::front::ops::NameId,
+};
 
 /// Returns the CRC-32 of the other columns of a row of `messages`.
 ///

@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    Shared, Sqlite,
-    ops::NameId,
-    reader,
-    state::{Passed, State},
-};
+use super::{Shared, Sqlite, queue::Queued, reader, state::State};
 use crate::{
     model::{At, MaybeReady, MessageId, Outcome, Timestamp, UserName},
-    store::{Acknowledged, Cursors, Reading, Receipt},
+    store::{
+        Acknowledged, Cursors, Reading, Receipt,
+        front::{Passed, ops::NameId},
+    },
 };
 
 impl Shared {
@@ -27,8 +25,11 @@ impl Shared {
         indexed: Passed,
     ) -> Outcome<Acknowledged> {
         match state.move_cursor(user, range, at, indexed, self.observer_wants_messages()) {
-            Some(op) => At::new(Ok(Acknowledged { moved: true, cursor: range.1 }), self.enqueue(state, op)),
-            None => state.cursor(user).map(|cursor| Ok(Acknowledged { moved: false, cursor })),
+            Some(op) => {
+                let position = self.enqueue(state, Queued::Op(op));
+                At::new(Ok(Acknowledged { moved: true, cursor: range.1 }), position)
+            }
+            None => state.front.cursor(user).map(|cursor| Ok(Acknowledged { moved: false, cursor })),
         }
     }
 
@@ -57,7 +58,7 @@ impl Shared {
                 }
             }
             let mut state = self.lock();
-            part = state.passes_indexed(user, after, upto);
+            part = state.front.passes_indexed(user, after, upto);
             if part.is_none() {
                 return self.move_cursor(&mut state, user, (from, upto), at, passed);
             }
@@ -74,11 +75,12 @@ impl Cursors for Sqlite {
         at: Timestamp,
     ) -> Receipt<Acknowledged> {
         let mut state = self.shared.lock();
-        let id = state.intern_user(user);
-        let part = state.passes_indexed(id, from, upto).filter(|_| state.inbox(id).cursor.upto == from);
+        let id = state.front.intern_user(user);
+        let part = state.front.passes_indexed(id, from, upto);
+        let part = part.filter(|_| state.front.inbox(id).cursor.upto == from);
         let passed = match part {
             None => Some(Passed::default()),
-            Some(_) => state.read_pages.passed(id, (from, upto), state.tail.indexed()),
+            Some(_) => state.read_pages.passed(id, (from, upto), state.front.indexed()),
         };
         if let Some(passed) = passed {
             return MaybeReady::Ready(self.shared.move_cursor(&mut state, id, (from, upto), at, passed));
@@ -89,18 +91,19 @@ impl Cursors for Sqlite {
     }
 
     fn cursor(&self, user: &UserName) -> At<MessageId> {
-        let state = self.shared.lock();
-        state.name_id(user).map_or(At::start(MessageId(0)), |id| state.cursor(id))
+        let front = &self.shared.lock().front;
+        front.name_id(user).map_or(At::start(MessageId(0)), |id| front.cursor(id))
     }
 
     fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>> {
         // Look in memory before the file: a step that leaves memory meanwhile is already in the index. An indexed
         // step is earlier than any in memory, so it takes precedence.
         let state = self.shared.lock();
-        let Some(user) = state.name_id(user).filter(|user| state.inbox(*user).cursor.upto >= id) else {
+        let front = &state.front;
+        let Some(user) = front.name_id(user).filter(|user| front.inbox(*user).cursor.upto >= id) else {
             return MaybeReady::Ready(At::start(Ok(None)));
         };
-        let (lately, position) = (state.passed_at(user, id), state.cursor(user).position());
+        let (lately, position) = (front.passed_at(user, id), front.cursor(user).position());
         drop(state);
         MaybeReady::Late(Box::pin(async move {
             let indexed = self.read("a cursor", move |connection, _| reader::passed_at(connection, user, id));

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{
-    list::List,
-    ops::{NameId, Row},
+use super::list::List;
+use crate::{
+    model::MessageId,
+    store::front::ops::{NameId, Row},
 };
-use crate::model::MessageId;
 
 /// Message numbers by list, and keys. Adding a message takes a few words and, amortized, no allocation.
 #[derive(Default)]

@@ -13,10 +13,12 @@ use super::{
     gathered::Gathered,
     indexing::{InboxRow, Indexing, PendingCursor, Progress},
     merge::Merge,
-    ops::{NameId, Row},
     syncer::Trim,
 };
-use crate::model::MessageId;
+use crate::{
+    model::MessageId,
+    store::front::ops::{NameId, Row},
+};
 
 /// How much of the index is written with a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

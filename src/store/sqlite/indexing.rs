@@ -10,11 +10,13 @@ use rusqlite::{Transaction, params};
 use super::{
     gathered::Gathered,
     list::{List, Partner},
-    ops::{CursorStep, InboxCursor, NameId},
     runs::Run,
     syncer::Trim,
 };
-use crate::model::MessageId;
+use crate::{
+    model::MessageId,
+    store::front::ops::{CursorStep, InboxCursor, NameId},
+};
 
 /// A row of `inboxes`: the cursor (`upto`, `taken`) as of `state.folded`, and the number of messages (`received`) and the
 /// last of them as of `state.indexed`.

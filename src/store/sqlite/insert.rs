@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use rusqlite::params;
 
-use super::{
-    checksum::checksum,
-    error::damaged,
-    ops::{CursorMove, Op, Row, Stay},
+use super::{checksum::checksum, error::damaged};
+use crate::{
+    model::MessageId,
+    store::{
+        SessionRecord,
+        front::ops::{CursorMove, Op, Row, Stay},
+    },
 };
-use crate::{model::MessageId, store::SessionRecord};
 
 /// Number of messages that one statement of [`FOLLOWING`] inserts.
 const ROWS: usize = 32;
@@ -134,7 +136,7 @@ pub(super) fn write_small(
                 .prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
                 .execute(params![digest.0])?;
         }
-        Op::Message(_) | Op::Keyed(..) | Op::Nothing => {}
+        Op::Message(_) => {}
     }
     Ok(())
 }

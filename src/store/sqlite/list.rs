@@ -2,7 +2,7 @@
 //!
 //! This module knows nothing of how lists are stored: [`blocks`](super::blocks) and [`runs`](super::runs) do.
 
-use super::ops::NameId;
+use crate::store::front::{ops::NameId, plan::Conversation};
 
 /// [`List::other`] of the messages that were sent to one user or room.
 const SENT: i64 = -1;
@@ -50,6 +50,15 @@ impl List {
     /// The user of a list made by [`List::partners`]; `None` for another kind of list.
     pub(super) fn partners_of(self) -> Option<NameId> {
         (self.other == PARTNERS).then_some(name(self.one))
+    }
+}
+
+impl From<Conversation> for List {
+    fn from(conversation: Conversation) -> Self {
+        match conversation {
+            Conversation::Room(room) => List::to(room),
+            Conversation::Between(one, other) => List::between(one, other),
+        }
     }
 }
 

@@ -13,12 +13,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     blocks,
     list::{List, Partner},
-    ops::NameId,
     postings,
     runs::{self, Lists},
     varint,
 };
-use crate::model::MessageId;
+use crate::{model::MessageId, store::front::ops::NameId};
 
 /// A merge that is under way. It may be dropped at any time: the next one starts from the beginning.
 pub(super) struct Merge {

@@ -2,11 +2,11 @@
 //!
 //! The table `messages` is append-only. Its index, the [posting lists](postings), is a log-structured merge tree:
 //!
-//! - the **tail** ([`tail`]) is the memtable: messages that are committed or queued, but not indexed yet;
+//! - the **tail**, a part of the [front](super::front), is the memtable: messages that are committed or queued, but not indexed yet;
 //! - a **run** ([`runs`]) is a sorted run: the posting lists of one batch of messages, written in one piece;
 //! - a **merge** ([`merge`]) is a compaction: it moves all runs into the **blocks** ([`blocks`]), the largest level.
 //!
-//! The queue, the tail and how far each inbox was read are in memory ([`state`]). One thread writes ([`writer`]).
+//! The front and the queue of what is not written yet are in memory ([`state`]). One thread writes ([`writer`]).
 //! Readers read what is indexed, each on a connection of its own, on blocking threads. `docs/store.md` describes the
 //! file, the threads and what happens at a failure.
 
@@ -24,13 +24,10 @@ mod gathered;
 mod index;
 mod indexing;
 mod insert;
-mod keyed;
 mod list;
 mod merge;
 mod name_usage;
-mod ops;
 mod options;
-mod plan;
 mod postings;
 mod queue;
 mod read_pages;
@@ -40,10 +37,8 @@ mod retention;
 mod runs;
 mod schema;
 mod state;
-mod steps;
 mod store_impl;
 mod syncer;
-mod tail;
 mod varint;
 mod wal_reserve;
 mod writer;
@@ -70,7 +65,7 @@ pub use self::{
 use self::{
     checkpointer::Checkpointer,
     folder::Folder,
-    ops::{Batch, Op},
+    queue::{Batch, Queued},
     reader::{Readers, StoredRow},
     state::State,
     syncer::{Syncer, Trim, Unsynced},
@@ -121,7 +116,7 @@ impl Shared {
     fn next_batch(&self, due: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
-            let batch = state.queue.take();
+            let batch = state.take_batch();
             self.congested.store(0, Ordering::Relaxed);
             if !batch.ops.is_empty() {
                 return Next::Batch(batch);
@@ -146,11 +141,11 @@ impl Shared {
     /// Converts rows of the file into messages, with names instead of numbers.
     fn messages(&self, rows: Vec<StoredRow>) -> rusqlite::Result<Vec<Message>> {
         let state = self.lock();
-        rows.into_iter().map(|row| row.message(&state)).collect()
+        rows.into_iter().map(|row| row.message(&state.front)).collect()
     }
 
     /// Queues an op, wakes the writer if it is idle, and returns the op's position.
-    fn enqueue(&self, state: &mut State, op: Op) -> Position {
+    fn enqueue(&self, state: &mut State, op: Queued) -> Position {
         let (position, wake) = state.enqueue(op);
         if state.queue.bytes() > MAX_QUEUED {
             self.congested.store(position.last(), Ordering::Relaxed);
@@ -167,7 +162,7 @@ impl Shared {
         self.log.advance(batch.last());
         self.report(batch.ops.iter());
         if let Some(Trim { upto, folded }) = indexed {
-            self.lock().is_indexed(upto, folded);
+            self.lock().front.is_indexed(upto, folded);
         }
         self.trim(LEAST_TRIM.max(4 * batch.ops.len()));
     }
@@ -175,7 +170,7 @@ impl Shared {
     /// Removes at most `most` indexed messages from the tail. Returns whether it removed any.
     fn trim(&self, most: usize) -> bool {
         // The rows are dropped here, after the lock is released.
-        let dropped = self.lock().trim(most);
+        let dropped = self.lock().front.trim(most);
         !dropped.is_empty()
     }
 
@@ -213,8 +208,8 @@ impl Sqlite {
         let file = syncs.then(|| File::options().write(true).open(locked.database()).map(Arc::new));
         let file = file.transpose().map_err(system)?;
         let shared = Arc::new(Shared {
-            log: restored.state.log.clone(),
-            state: Mutex::new(restored.state),
+            log: restored.log,
+            state: Mutex::new(State::new(restored.front)),
             wake_writer: Condvar::new(),
             congested: AtomicU64::new(0),
             readers: Readers::new(locked.database()),

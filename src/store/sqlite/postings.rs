@@ -11,10 +11,9 @@ use rusqlite::Connection;
 use super::{
     blocks,
     list::{List, Partner},
-    ops::NameId,
     runs,
 };
-use crate::model::MessageId;
+use crate::{model::MessageId, store::front::ops::NameId};
 
 /// Returns `state.merged`: the last message that is in the blocks.
 pub(super) fn merged(connection: &Connection) -> rusqlite::Result<MessageId> {

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::{ops::NameId, state::Passed};
-use crate::model::MessageId;
+use crate::{
+    model::MessageId,
+    store::front::{Passed, ops::NameId},
+};
 
 /// Most users whose pages are remembered. Others' acknowledgements read the file.
 const MAX_USERS: usize = 256;

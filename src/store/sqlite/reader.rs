@@ -8,19 +8,10 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
-use super::{
-    checksum::checksum,
-    error::damaged,
-    keyed::KeyedMessage,
-    list::List,
-    ops::NameId,
-    plan::Source,
-    postings, schema,
-    state::{Passed, State},
-};
+use super::{checksum::checksum, error::damaged, list::List, postings, schema};
 use crate::{
     model::{MAX_REPLY, Message, MessageId, Position, Timestamp},
-    store::rooms::Span,
+    store::front::{Front, KeyedMessage, Passed, ops::NameId, plan::Source, rooms::Span},
 };
 
 /// A pool of read connections, opened when they are needed.
@@ -97,13 +88,13 @@ impl StoredRow {
         Ok(read)
     }
 
-    pub(super) fn message(self, state: &State) -> Result<Message, rusqlite::Error> {
+    pub(super) fn message(self, front: &Front) -> Result<Message, rusqlite::Error> {
         let nameless = || damaged(format!("message {} refers to a name that does not exist", self.id.0));
         Ok(Message {
             id: self.id,
             at: self.at,
-            from: state.user(self.sender).cloned().ok_or_else(nameless)?,
-            to: state.name(self.recipient).cloned().ok_or_else(nameless)?,
+            from: front.user(self.sender).cloned().ok_or_else(nameless)?,
+            to: front.name(self.recipient).cloned().ok_or_else(nameless)?,
             text: self.text.clone(),
         })
     }
@@ -159,7 +150,7 @@ pub(super) fn inbox(
         let (mut ids, mut seen) = (Vec::new(), indexed);
         for source in sources {
             let mut left = limit + 1;
-            postings::scan(connection, source.list, source.after.max(after), |id| {
+            postings::scan(connection, List::to(source.to), source.after.max(after), |id| {
                 if id > source.upto {
                     return Ok(ControlFlow::Break(()));
                 }

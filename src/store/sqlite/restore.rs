@@ -1,6 +1,6 @@
 //! Reads at start what the store keeps in memory.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{Connection, Row as SqlRow};
 
@@ -8,20 +8,26 @@ use super::{
     OpenError, Options,
     index::Index,
     indexing::{InboxRow, PendingCursor},
-    ops::{CursorStep, InboxCursor, NameId, Row},
     postings,
     reader::{COLUMNS, StoredRow},
     runs,
-    state::State,
 };
 use crate::{
     model::{MessageId, Recipient, Timestamp, TokenDigest, UserName},
-    store::{SessionRecord, rooms::Span},
+    store::{
+        CommitLog, SessionRecord,
+        front::{
+            Front,
+            ops::{CursorStep, InboxCursor, NameId, Row},
+            rooms::Span,
+        },
+    },
 };
 
 /// What was read from the file at start.
 pub(super) struct Restored {
-    pub(super) state: State,
+    pub(super) front: Front,
+    pub(super) log: Arc<CommitLog>,
     pub(super) sessions: Vec<SessionRecord>,
     pub(super) index: Index,
 }
@@ -38,45 +44,46 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     let (indexed, folded): (i64, i64) =
         connection
             .query_row("SELECT indexed, folded FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut state = State::new(options.inbox_limit, MessageId(indexed.cast_unsigned()));
-    restore_names(connection, &mut state)?;
+    let log = Arc::default();
+    let mut front = Front::new(options.inbox_limit, MessageId(indexed.cast_unsigned()), Arc::clone(&log));
+    restore_names(connection, &mut front)?;
     let runs = runs::after(connection, postings::merged(connection)?)?.len();
-    let mut index = Index::new(restore_inboxes(connection, &state)?, folded, runs, options);
-    restore_cursors(connection, &mut state, &mut index)?;
-    restore_stays(connection, &mut state)?;
-    restore_tail(connection, indexed, &mut state, &mut index)?;
-    state.skip_used_numbers();
-    let sessions = restore_sessions(connection, &state)?;
-    Ok(Restored { state, sessions, index })
+    let mut index = Index::new(restore_inboxes(connection, &front)?, folded, runs, options);
+    restore_cursors(connection, &mut front, &mut index)?;
+    restore_stays(connection, &mut front)?;
+    restore_tail(connection, indexed, &mut front, &mut index)?;
+    front.skip_used_numbers();
+    let sessions = restore_sessions(connection, &front)?;
+    Ok(Restored { front, log, sessions, index })
 }
 
-fn restore_names(connection: &Connection, state: &mut State) -> Result<(), OpenError> {
+fn restore_names(connection: &Connection, front: &mut Front) -> Result<(), OpenError> {
     let mut names = connection.prepare("SELECT id, name FROM names ORDER BY id")?;
     let mut rows = names.query([])?;
     while let Some(row) = rows.next()? {
         let name = Recipient::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
         let name = name.ok_or_else(|| corrupt("a user or room has an invalid name"))?;
-        if state.restore_name(name).0 != row.get::<_, u32>(0)? {
+        if front.restore_name(name).0 != row.get::<_, u32>(0)? {
             return Err(corrupt("the numbers of names have a gap"));
         }
     }
     Ok(())
 }
 
-fn known_name(state: &State, id: u32) -> Result<NameId, OpenError> {
+fn known_name(front: &Front, id: u32) -> Result<NameId, OpenError> {
     let id = NameId(id);
-    state.name(id).map(|_| id).ok_or_else(|| corrupt("a row refers to a name that does not exist"))
+    front.name(id).map(|_| id).ok_or_else(|| corrupt("a row refers to a name that does not exist"))
 }
 
-fn known_user(state: &State, id: u32) -> Result<UserName, OpenError> {
-    state.user(NameId(id)).cloned().ok_or_else(|| corrupt("a row refers to a user that does not exist"))
+fn known_user(front: &Front, id: u32) -> Result<UserName, OpenError> {
+    front.user(NameId(id)).cloned().ok_or_else(|| corrupt("a row refers to a user that does not exist"))
 }
 
 fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
-fn restore_inboxes(connection: &Connection, state: &State) -> Result<HashMap<NameId, InboxRow>, OpenError> {
+fn restore_inboxes(connection: &Connection, front: &Front) -> Result<HashMap<NameId, InboxRow>, OpenError> {
     let mut inboxes = HashMap::new();
     let mut select = connection.prepare("SELECT user, upto, taken, received, last FROM inboxes")?;
     let mut rows = select.query([])?;
@@ -87,42 +94,42 @@ fn restore_inboxes(connection: &Connection, state: &State) -> Result<HashMap<Nam
             received: number(row, 3)?,
             last: number(row, 4)?,
         };
-        inboxes.insert(known_name(state, row.get(0)?)?, inbox);
+        inboxes.insert(known_name(front, row.get(0)?)?, inbox);
     }
     Ok(inboxes)
 }
 
-fn restore_cursors(connection: &Connection, state: &mut State, index: &mut Index) -> Result<(), OpenError> {
+fn restore_cursors(connection: &Connection, front: &mut Front, index: &mut Index) -> Result<(), OpenError> {
     let mut current = index.inboxes().clone();
     let mut select =
         connection.prepare("SELECT seq, user, upto, taken, at FROM cursors WHERE seq > ?1 ORDER BY seq")?;
     let mut rows = select.query([index.cursor_seq])?;
     while let Some(row) = rows.next()? {
         index.cursor_seq = row.get(0)?;
-        let user = known_name(state, row.get(1)?)?;
+        let user = known_name(front, row.get(1)?)?;
         let passed = CursorStep { user, upto: MessageId(number(row, 2)?), at: Timestamp(row.get(4)?) };
         let pending = PendingCursor { passed, taken: number(row, 3)? };
         let inbox = current.entry(user).or_default();
         (inbox.upto, inbox.taken) = (passed.upto.0, pending.taken);
         index.gather_cursor(pending);
-        state.restore_passed(passed);
+        front.restore_passed(passed);
     }
     for (user, inbox) in current {
         let cursor = InboxCursor { upto: MessageId(inbox.upto), taken: inbox.taken, place: 0 };
-        state.restore_inbox(user, cursor, inbox.received, MessageId(inbox.last));
+        front.restore_inbox(user, cursor, inbox.received, MessageId(inbox.last));
     }
     Ok(())
 }
 
-fn restore_stays(connection: &Connection, state: &mut State) -> Result<(), OpenError> {
+fn restore_stays(connection: &Connection, front: &mut Front) -> Result<(), OpenError> {
     let mut select = connection.prepare("SELECT room, user, began, until FROM stays ORDER BY began")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let room = state.name(NameId(row.get(0)?)).and_then(Recipient::room).cloned();
+        let room = front.name(NameId(row.get(0)?)).and_then(Recipient::room).cloned();
         let room = room.ok_or_else(|| corrupt("a row refers to a room that does not exist"))?;
-        let user = known_user(state, row.get(1)?)?;
+        let user = known_user(front, row.get(1)?)?;
         let until = row.get::<_, Option<i64>>(3)?.map(|until| MessageId(until.cast_unsigned()));
-        state.rooms.restore(&user, &room, Span { from: MessageId(number(row, 2)?), until });
+        front.rooms.restore(&user, &room, Span { from: MessageId(number(row, 2)?), until });
     }
     Ok(())
 }
@@ -130,7 +137,7 @@ fn restore_stays(connection: &Connection, state: &mut State) -> Result<(), OpenE
 fn restore_tail(
     connection: &Connection,
     indexed: i64,
-    state: &mut State,
+    front: &mut Front,
     index: &mut Index,
 ) -> Result<(), OpenError> {
     let mut select =
@@ -138,8 +145,8 @@ fn restore_tail(
     let mut rows = select.query([indexed])?;
     while let Some(row) = rows.next()? {
         let row = StoredRow::read(row)?;
-        known_name(state, row.sender.0)?;
-        known_name(state, row.recipient.0)?;
+        known_name(front, row.sender.0)?;
+        known_name(front, row.recipient.0)?;
         let row = Row {
             id: row.id,
             at: row.at,
@@ -148,15 +155,15 @@ fn restore_tail(
             text: row.text,
             key: row.key.map(Into::into),
             place: 0,
-            to_room: state.user(row.recipient).is_none(),
+            to_room: front.user(row.recipient).is_none(),
         };
         index.gather(&row);
-        state.restore_row(row);
+        front.restore_row(row);
     }
     Ok(())
 }
 
-fn restore_sessions(connection: &Connection, state: &State) -> Result<Vec<SessionRecord>, OpenError> {
+fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<SessionRecord>, OpenError> {
     let mut sessions = Vec::new();
     let mut select =
         connection.prepare("SELECT digest, user, created, used, number FROM sessions ORDER BY created")?;
@@ -164,7 +171,7 @@ fn restore_sessions(connection: &Connection, state: &State) -> Result<Vec<Sessio
     while let Some(row) = rows.next()? {
         sessions.push(SessionRecord {
             digest: TokenDigest(row.get(0)?),
-            user: known_user(state, row.get(1)?)?,
+            user: known_user(front, row.get(1)?)?,
             created: Timestamp(row.get(2)?),
             used: Timestamp(row.get(3)?),
             number: row.get(4)?,

@@ -7,10 +7,10 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Shared, blocks, list::List, ops::NameId, postings};
+use super::{Shared, blocks, list::List, postings};
 use crate::{
     model::{MessageId, Timestamp, UserName},
-    store::rooms::Span,
+    store::front::{ops::NameId, rooms::Span},
 };
 
 /// Most messages, and most cursor steps, that one step looks at: it takes one or two milliseconds.
@@ -185,10 +185,10 @@ impl<F: Fn(NameId) -> MessageId> ReadPositions<'_, F> {
     fn room(&mut self, recipient: NameId) -> Option<&[Reader]> {
         let ReadPositions { shared, read_upto, rooms } = self;
         let stays = rooms.entry(recipient).or_insert_with(|| {
-            let state = shared.lock();
-            let all = state.rooms.all_stays(state.name(recipient)?.room()?);
+            let front = &shared.lock().front;
+            let all = front.rooms.all_stays(front.name(recipient)?.room()?);
             let reader = |(user, stay): (&UserName, Span)| {
-                let user = state.name_id(user);
+                let user = front.name_id(user);
                 Reader { user, stay, upto: user.map_or(MessageId(0), &*read_upto) }
             };
             Some(all.map(reader).collect())

@@ -11,15 +11,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::{sync::oneshot, task};
 
-use super::{
-    Shared, Sqlite,
-    ops::{NameId, Op},
-    options::Durable,
-    plan::{HistoryPlan, InboxPlan},
-    postings, reader,
-    state::State,
-    tail,
-};
+use super::{Shared, Sqlite, options::Durable, postings, queue::Queued, reader, state::State};
 use crate::{
     model::{
         At, BoxFuture, MAX_REPLY, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position,
@@ -28,6 +20,10 @@ use crate::{
     store::{
         CommitLog, Membership, Messages, Observer, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
         Sessions, Store,
+        front::{
+            ops::{NameId, Op},
+            plan::{HistoryPlan, InboxPlan},
+        },
     },
 };
 
@@ -71,8 +67,8 @@ impl Sqlite {
         let (text, key): (String, String) = (message.text.into(), message.key.unwrap_or_default().into());
         let read = self.read("a key", move |connection, shared| {
             let (sender, recipient) = {
-                let state = shared.lock();
-                (state.name_id(&from), state.name_id(&to))
+                let front = &shared.lock().front;
+                (front.name_id(&from), front.name_id(&to))
             };
             let Some(sender) = sender else {
                 return Ok(None);
@@ -81,11 +77,7 @@ impl Sqlite {
                 return Ok(None);
             };
             // The file may be ahead of what is synced; a message that is still in the tail has its position there.
-            let state = shared.lock();
-            if let tail::Found::Row(row) = state.tail.find(known.id) {
-                known.position = state.unsettled(row.place);
-            }
-            drop(state);
+            known.position = shared.lock().front.message_position(known.id);
             Ok(Some(known.outcome(recipient, &text)))
         });
         MaybeReady::Late(Box::pin(async move {
@@ -98,7 +90,7 @@ impl Sqlite {
 
     /// Queues an op; the receipt is ready at once.
     fn write(&self, state: &mut State, op: Op) -> Receipt<()> {
-        MaybeReady::Ready(At::new(Ok(()), self.shared.enqueue(state, op)))
+        MaybeReady::Ready(At::new(Ok(()), self.shared.enqueue(state, Queued::Op(op))))
     }
 }
 
@@ -107,14 +99,15 @@ impl Messages for Sqlite {
         // Allocate before taking the lock, to hold it for a shorter time.
         let text = message.text.into();
         let mut state = self.shared.lock();
-        if let Some(repeated) = state.repeated(&message) {
+        if let Some(repeated) = state.front.repeated(&message) {
             return MaybeReady::Ready(repeated);
         }
         let admitted = if state.read_only {
             Err(At::refused(Refusal::ReadOnly))
         } else {
             let full = At::new(Err(Refusal::InboxFull), state.queue.head());
-            state.admit(&message, text).ok_or(full)
+            let place = state.next_place();
+            state.front.admit(&message, text, place).ok_or(full)
         };
         let row = match admitted {
             Ok(row) => row,
@@ -129,11 +122,11 @@ impl Messages for Sqlite {
         };
         let stored = Stored { id: row.id, at: row.at, duplicate: false };
         if message.key.is_none() {
-            let position = self.shared.enqueue(&mut state, Op::Message(row));
+            let position = self.shared.enqueue(&mut state, Queued::Op(Op::Message(row)));
             return MaybeReady::Ready(At::new(Ok(stored), position));
         }
         let (resolve, resolved) = oneshot::channel();
-        let position = self.shared.enqueue(&mut state, Op::Keyed(row, resolve));
+        let position = self.shared.enqueue(&mut state, Queued::Keyed(row, resolve));
         MaybeReady::Late(Box::pin(async move {
             // The writer drops the sender without an answer if the message was not stored; the position has failed
             // then, with the reason.
@@ -145,7 +138,7 @@ impl Messages for Sqlite {
         if message.key.is_none() {
             return MaybeReady::Ready(At::start(Ok(None)));
         }
-        let repeated = self.shared.lock().repeated(&message);
+        let repeated = self.shared.lock().front.repeated(&message);
         match repeated {
             Some(repeated) => MaybeReady::Ready(repeated.map_ok(Some)),
             None => {
@@ -155,11 +148,18 @@ impl Messages for Sqlite {
     }
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
-        let plan = self.shared.lock().plan_inbox(user, after, limit, MAX_REPLY);
-        let InboxPlan { user: id, sources, indexed, tail, more, cursor, after, position } = plan;
-        if sources.is_empty() {
-            return MaybeReady::Ready(At::new(Ok(Page { messages: tail, more, cursor }), position));
+        let plan = self.shared.lock().front.plan_inbox(user, after, limit, MAX_REPLY);
+        if plan.sources.is_empty() {
+            return MaybeReady::Ready(At::new(Ok(plan.page), plan.position));
         }
+        let InboxPlan {
+            user: id,
+            sources,
+            indexed,
+            after,
+            page: Page { messages: tail, more, cursor },
+            position,
+        } = plan;
         MaybeReady::Late(Box::pin(async move {
             let user = id.unwrap_or(NameId(u32::MAX));
             let found = self.read("an inbox", move |connection, shared| {
@@ -192,18 +192,16 @@ impl Messages for Sqlite {
         before: Option<MessageId>,
         limit: usize,
     ) -> Reading<'a, Page> {
-        let plan = self.shared.lock().plan_history(user, with, before, limit, MAX_REPLY);
-        let HistoryPlan { list, stays, before, tail: mut newest, position } = plan;
+        let plan = self.shared.lock().front.plan_history(user, with, before, limit, MAX_REPLY);
+        let HistoryPlan { indexed, stays, before, mut newest, mut more, position } = plan;
         MaybeReady::Late(Box::pin(async move {
             let cursor = MessageId(0);
-            let mut more = newest.len() > limit;
-            newest.truncate(limit);
             let bytes: usize = newest.iter().map(|message| message.text.len()).sum();
-            if let Some(list) = list.filter(|_| !more) {
+            if let Some(conversation) = indexed.filter(|_| !more) {
                 let room = limit - newest.len();
                 let found = self.read("a conversation", move |connection, shared| {
                     let stays = stays.as_deref();
-                    let found = reader::history(connection, list, stays, before, room, bytes)?;
+                    let found = reader::history(connection, conversation.into(), stays, before, room, bytes)?;
                     Ok((shared.messages(found.rows)?, found.more))
                 });
                 match found.await {
@@ -220,14 +218,9 @@ impl Messages for Sqlite {
     }
 
     fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> {
-        let state = self.shared.lock();
-        if let tail::Found::Row(row) = state.tail.find(id) {
-            return MaybeReady::Ready(At::new(Ok(state.message(row)), state.unsettled(row.place)));
+        if let Some(message) = self.shared.lock().front.message(id) {
+            return MaybeReady::Ready(message.map(Ok));
         }
-        if id > state.tail.indexed() {
-            return MaybeReady::Ready(At::start(Ok(None)));
-        }
-        drop(state);
         MaybeReady::Late(Box::pin(async move {
             let read = self.read("a message", move |connection, shared| {
                 shared.messages(reader::message(connection, id)?.into_iter().collect())
@@ -238,20 +231,17 @@ impl Messages for Sqlite {
 
     fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
         Box::pin(async move {
-            let Some(id) = self.shared.lock().name_id(user) else {
+            let Some(id) = self.shared.lock().front.name_id(user) else {
                 return Vec::new();
             };
             // Look in the tail before the file: a message that leaves the tail meanwhile is already in the index.
-            let (mut partners, mut part) = (BTreeSet::new(), Some(MessageId(0)));
-            while let Some(after) = part {
-                part = self.shared.lock().partners_after(after, id, &mut partners);
-                task::yield_now().await;
-            }
+            let lately = self.shared.lock().front.acquaintances(id);
             let read = self.read("partners", move |connection, _| postings::partners(connection, id));
-            partners.extend(read.await.unwrap_or_default());
-            let state = self.shared.lock();
-            let mut all = state.rooms.room_mates(user);
-            all.extend(partners.into_iter().filter_map(|id| state.user(id).cloned()));
+            let partners = read.await.unwrap_or_default();
+            let front = &self.shared.lock().front;
+            let mut all: BTreeSet<_> =
+                partners.into_iter().filter_map(|id| front.user(id).cloned()).collect();
+            all.extend(lately);
             all.remove(user);
             all.into_iter().collect()
         })
@@ -265,51 +255,50 @@ impl Messages for Sqlite {
 impl Rooms for Sqlite {
     fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
         let mut state = self.shared.lock();
-        match state.join(user, room) {
+        let place = state.next_place();
+        match state.front.join(user, room, place) {
             Some(op) => self.write(&mut state, op),
-            None => MaybeReady::Ready(At::new(Ok(()), state.rooms_position())),
+            None => MaybeReady::Ready(At::new(Ok(()), state.front.rooms_position())),
         }
     }
 
     fn leave(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
         let mut state = self.shared.lock();
-        match state.leave(user, room) {
+        let place = state.next_place();
+        match state.front.leave(user, room, place) {
             Some(op) => self.write(&mut state, op),
-            None => MaybeReady::Ready(At::new(Ok(()), state.rooms_position())),
+            None => MaybeReady::Ready(At::new(Ok(()), state.front.rooms_position())),
         }
     }
 
     fn membership(&self, user: &UserName, room: &RoomName) -> At<Membership> {
-        let state = self.shared.lock();
-        At::new(state.rooms.membership(user, room), state.rooms_position())
+        self.shared.lock().front.membership(user, room)
     }
 
     fn count_rooms(&self, user: &UserName) -> usize {
-        self.shared.lock().rooms.count(user)
+        self.shared.lock().front.rooms.count(user)
     }
 
     fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
-        let state = self.shared.lock();
-        At::new(state.rooms.list(user), state.rooms_position())
+        self.shared.lock().front.list_rooms(user)
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {
-        let state = self.shared.lock();
-        At::new(state.rooms.members(room, at), state.rooms_position())
+        self.shared.lock().front.members(room, at)
     }
 }
 
 impl Sessions for Sqlite {
     fn open_session(&self, session: SessionRecord) -> Receipt<()> {
         let mut state = self.shared.lock();
-        let user = state.intern_user(&session.user);
-        self.write(&mut state, Op::OpenSession(user, session))
+        let opened = state.front.open_session(session);
+        self.write(&mut state, opened)
     }
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
         let mut state = self.shared.lock();
         // A use that is lost makes a session expire an hour early at most.
-        let _ = self.shared.enqueue(&mut state, Op::TouchSession(*digest, used));
+        let _ = self.shared.enqueue(&mut state, Queued::Op(Op::TouchSession(*digest, used)));
     }
 
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {

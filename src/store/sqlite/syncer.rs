@@ -3,7 +3,7 @@
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
-use super::{Shared, background::Background, ops::Batch};
+use super::{Shared, background::Background, queue::Batch};
 use crate::model::MessageId;
 
 /// Fewest ops in a commit whose sync is handed to the background thread. With fewer, handing it over costs more than it
@@ -119,13 +119,13 @@ mod tests {
         model::Position,
         store::{
             Settlement,
-            sqlite::{Options, Sqlite, ops::Op},
+            sqlite::{Options, Sqlite, queue::Queued},
         },
     };
 
     /// A batch that is just large enough for the background thread.
     fn written(first: u64) -> Unsynced {
-        let ops = (0..AHEAD).map(|_| Op::Nothing).collect();
+        let ops = (0..AHEAD).map(|_| Queued::Nothing).collect();
         Unsynced { batch: Batch { ops, names: Vec::new(), first }, indexed: None }
     }
 

@@ -12,13 +12,17 @@ use super::{
     index::{Index, IndexWork},
     indexing::PendingCursor,
     insert::{insert_messages, write_small},
-    ops::{Batch, NameId, Op, Row},
-    postings, reader,
+    postings,
+    queue::{Batch, Queued},
+    reader,
     retention::{self, Retention},
     schema::Cause,
     syncer::{Failed, Syncer, Trim, Unsynced},
 };
-use crate::model::{At, MessageId, Position, Recipient, Refusal, Stored};
+use crate::{
+    model::{At, MessageId, Position, Recipient, Refusal, Stored},
+    store::front::ops::{NameId, Op, Row},
+};
 use rusqlite::{Connection, params};
 
 /// Fewest queued ops that are committed while a sync is running. A smaller batch waits for the sync and grows meanwhile:
@@ -130,7 +134,7 @@ impl Writer {
             self.refuse_messages(batch);
             return;
         }
-        let all: Vec<&Op> = batch.ops.iter().collect();
+        let all: Vec<&Op> = batch.ops.iter().filter_map(Queued::op).collect();
         match self.write(&all, IndexWork::Step) {
             Ok(indexed) => {
                 if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
@@ -152,10 +156,10 @@ impl Writer {
     }
 
     /// Looks up the keys of all keyed messages of a batch, and sends their outcomes. A message with a new key becomes
-    /// [`Op::Message`], a duplicate [`Op::Nothing`].
+    /// [`Op::Message`], a duplicate [`Queued::Nothing`].
     fn look_up_keys(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
         for index in 0..batch.ops.len() {
-            let (Op::Keyed(row, _), place) = (&batch.ops[index], batch.place(index)) else {
+            let (Queued::Keyed(row, _), place) = (&batch.ops[index], batch.place(index)) else {
                 continue;
             };
             let key = row.key.as_deref().unwrap_or_default();
@@ -170,20 +174,21 @@ impl Writer {
             let mut state = self.shared.lock();
             // The tail takes precedence: an earlier message of this batch may have confirmed the key since this one was
             // admitted, and only the tail has the position of a message that is in the file but not synced.
-            let known = state.known(row.sender, key).or(known);
+            let known = state.front.known(row.sender, key).or(known);
             match known {
-                None => state.tail.confirm(row),
+                None => state.front.confirm(row),
                 Some(_) => state.withdraw(row),
             }
             drop(state);
-            let Op::Keyed(row, resolve) = std::mem::replace(&mut batch.ops[index], Op::Nothing) else {
+            let Queued::Keyed(row, resolve) = std::mem::replace(&mut batch.ops[index], Queued::Nothing)
+            else {
                 continue;
             };
             let outcome = if let Some(known) = known {
                 known.outcome(Some(row.recipient), &row.text)
             } else {
                 let stored = Stored { id: row.id, at: row.at, duplicate: false };
-                batch.ops[index] = Op::Message(row);
+                batch.ops[index] = Queued::Op(Op::Message(row));
                 At::new(Ok(stored), Position::at(place))
             };
             // An error means that the connection is gone: nobody waits for the outcome.
@@ -193,8 +198,8 @@ impl Writer {
     }
 
     /// Refuses a message whose key names a message that cannot be read: whether it is the same one is unknown.
-    fn refuse_keyed(&self, op: &mut Op) {
-        if let Op::Keyed(row, resolve) = std::mem::replace(op, Op::Nothing) {
+    fn refuse_keyed(&self, queued: &mut Queued) {
+        if let Queued::Keyed(row, resolve) = std::mem::replace(queued, Queued::Nothing) {
             self.shared.lock().withdraw(&row);
             // An error means that the connection is gone.
             resolve.send(At::refused(Refusal::Internal)).ok();
@@ -308,17 +313,14 @@ impl Writer {
             self.break_down(earlier.followed_by(batch), &error);
             return;
         }
-        let first = batch.ops.iter().find_map(|op| match op {
-            Op::Message(row) | Op::Keyed(row, _) => Some(row.id),
-            _ => None,
-        });
-        let is_refused = |op: &Op| match op {
-            Op::Message(_) | Op::Keyed(..) => true,
+        let first = batch.ops.iter().find_map(Queued::row).map(|row| row.id);
+        let is_refused = |queued: &Queued| match queued {
             // A cursor may have passed one of these messages, which was shown to nobody: its reply is refused, too.
-            Op::Cursor(moved) => first.is_some_and(|first: MessageId| moved.after.upto >= first),
-            _ => false,
+            Queued::Op(Op::Cursor(moved)) => first.is_some_and(|first: MessageId| moved.after.upto >= first),
+            _ => queued.row().is_some(),
         };
-        let small: Vec<&Op> = batch.ops.iter().filter(|op| !is_refused(op)).collect();
+        let small = batch.ops.iter().filter(|queued| !is_refused(queued));
+        let small: Vec<&Op> = small.filter_map(Queued::op).collect();
         let mut written = self.write(&small, IndexWork::Nothing);
         if written.is_err() && self.shared.folder.release_reserve() {
             written = self.write(&small, IndexWork::Nothing);
@@ -330,11 +332,11 @@ impl Writer {
             },
             Err(error) if Cause::of(&error) == Cause::Full => {
                 // A session that cannot be stored lasts until the process ends; it is no failure.
-                if small.iter().any(|op| matches!(op, Op::OpenSession(..))) {
+                if batch.ops.iter().any(Queued::opens_session) {
                     self.shared.folder.warn_of_short_sessions();
                 }
-                let kept = |op: &Op| matches!(op, Op::OpenSession(..) | Op::TouchSession(..) | Op::Nothing);
-                self.settle(&batch, |op| (!kept(op)).then_some(Refusal::Storage));
+                let kept = |queued: &Queued| queued.promises_nothing() || queued.opens_session();
+                self.settle(&batch, |queued| (!kept(queued)).then_some(Refusal::Storage));
             }
             Err(error) => self.break_down(batch, &error),
         }
@@ -356,34 +358,31 @@ impl Writer {
     ///
     /// When nothing was tried ([`Refusal::ReadOnly`]), a new session counts as stored: it lasts until the process ends.
     fn give_up(&self, batch: &Batch, refusal: Refusal) {
-        let kept = |op: &Op| {
-            matches!(op, Op::TouchSession(..) | Op::Nothing)
-                || (refusal == Refusal::ReadOnly && matches!(op, Op::OpenSession(..)))
+        let kept = |queued: &Queued| {
+            queued.promises_nothing() || (refusal == Refusal::ReadOnly && queued.opens_session())
         };
-        self.settle(batch, |op| (!kept(op)).then_some(refusal));
+        self.settle(batch, |queued| (!kept(queued)).then_some(refusal));
     }
 
     /// Reports each op as durable or, if `refusal` returns one, as failed.
     ///
     /// Failed ops are undone before that, newest first: nobody may find one after its failure is known.
-    fn settle(&self, batch: &Batch, refusal: impl Fn(&Op) -> Option<Refusal>) {
+    fn settle(&self, batch: &Batch, refusal: impl Fn(&Queued) -> Option<Refusal>) {
         let mut state = self.shared.lock();
-        for op in batch.ops.iter().rev().filter(|op| refusal(op).is_some()) {
-            match op {
-                Op::Message(row) | Op::Keyed(row, _) => state.withdraw(row),
-                Op::Cursor(cursor) => state.restore_cursor(cursor),
-                Op::Join(stay) => state.take_back(*stay, false),
-                Op::Leave(stay, _) => state.take_back(*stay, true),
-                Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) | Op::Nothing => {}
+        for queued in batch.ops.iter().rev().filter(|queued| refusal(queued).is_some()) {
+            match queued {
+                Queued::Op(op) => state.undo(op),
+                Queued::Keyed(row, _) => state.withdraw(row),
+                Queued::Nothing => {}
             }
         }
         drop(state);
-        for (index, op) in batch.ops.iter().enumerate() {
-            match refusal(op) {
+        for (index, queued) in batch.ops.iter().enumerate() {
+            match refusal(queued) {
                 None => self.shared.log.advance(batch.place(index)),
                 Some(refusal) => self.shared.log.fail(batch.place(index), refusal),
             }
         }
-        self.shared.report(batch.ops.iter().filter(|op| refusal(op).is_none()));
+        self.shared.report(batch.ops.iter().filter(|queued| refusal(queued).is_none()));
     }
 }

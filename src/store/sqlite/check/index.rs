@@ -8,13 +8,12 @@ use super::{
     super::{
         blocks,
         list::{List, Partner},
-        ops::NameId,
         runs::{self, Lists},
         varint,
     },
     Check, Report,
 };
-use crate::model::MessageId;
+use crate::{model::MessageId, store::front::ops::NameId};
 
 /// Pairs of users in a run, from two sources that must agree: its conversations and its lists of partners.
 #[derive(Default)]

@@ -8,20 +8,20 @@ use crate::model::{MessageId, RoomName, UserName};
 
 /// A stay in a room, as an interval of message numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Number of the first message that can belong to it.
-    pub(super) from: MessageId,
+    pub(crate) from: MessageId,
     /// Number of the first message after it; `None` while the stay lasts.
-    pub(super) until: Option<MessageId>,
+    pub(crate) until: Option<MessageId>,
 }
 
 impl Span {
-    pub(super) fn contains(self, id: MessageId) -> bool {
+    pub(crate) fn contains(self, id: MessageId) -> bool {
         self.from <= id && self.until.is_none_or(|until| id < until)
     }
 
     /// Whether a message after `id` can belong to it.
-    pub(super) fn extends_past(self, id: MessageId) -> bool {
+    pub(crate) fn extends_past(self, id: MessageId) -> bool {
         self.until.is_none_or(|until| until.0 > id.0 + 1)
     }
 }
@@ -59,12 +59,12 @@ struct Room {
 
 /// All rooms, and who is or was in them.
 #[derive(Default)]
-pub(super) struct Rooms {
+pub(crate) struct Rooms {
     by_name: BTreeMap<RoomName, Room>,
     /// The rooms that each user is or was in.
     of_user: HashMap<UserName, BTreeSet<RoomName>, RandomState>,
     /// Place in the log of the latest change; 0 if there was none.
-    pub(super) place: u64,
+    pub(crate) place: u64,
 }
 
 fn is_open(stays: &[Span]) -> bool {
@@ -72,7 +72,7 @@ fn is_open(stays: &[Span]) -> bool {
 }
 
 impl Rooms {
-    pub(super) fn membership(&self, user: &UserName, room: &RoomName) -> Membership {
+    pub(crate) fn membership(&self, user: &UserName, room: &RoomName) -> Membership {
         match self.by_name.get(room).map(|room| room.stays.get(user)) {
             None => Membership::NoRoom,
             Some(None) => Membership::Never,
@@ -82,12 +82,12 @@ impl Rooms {
     }
 
     /// Begins a stay with message `from`, the next one. The user must not be in the room.
-    pub(super) fn join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    pub(crate) fn join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         self.restore(user, room, Span { from, until: None });
     }
 
     /// Adds a stay. To be called in the order in which the stays of a user in a room began.
-    pub(super) fn restore(&mut self, user: &UserName, room: &RoomName, span: Span) {
+    pub(crate) fn restore(&mut self, user: &UserName, room: &RoomName, span: Span) {
         let entry = self.by_name.entry(room.clone()).or_default();
         entry.members += usize::from(span.until.is_none());
         entry.stays.entry(user.clone()).or_default().push(span);
@@ -97,7 +97,7 @@ impl Rooms {
     /// Ends a stay before message `until`, the next one.
     ///
     /// Returns the first message of the stay; `None` if the user is not in the room.
-    pub(super) fn leave(&mut self, user: &UserName, room: &RoomName, until: MessageId) -> Option<MessageId> {
+    pub(crate) fn leave(&mut self, user: &UserName, room: &RoomName, until: MessageId) -> Option<MessageId> {
         let room = self.by_name.get_mut(room)?;
         let span = room.stays.get_mut(user)?.last_mut().filter(|span| span.until.is_none())?;
         span.until = Some(until);
@@ -106,13 +106,13 @@ impl Rooms {
     }
 
     /// The greatest message number at which a stay begins or ends; `None` if there are no stays.
-    pub(super) fn last_bound(&self) -> Option<MessageId> {
+    pub(crate) fn last_bound(&self) -> Option<MessageId> {
         let stays = self.by_name.values().flat_map(|room| room.stays.values().flatten());
         stays.map(|span| span.until.unwrap_or(span.from)).max()
     }
 
     /// Undoes a join that was not stored: removes the stay that began with `from`, and the room if nobody was ever in it.
-    pub(super) fn undo_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    pub(crate) fn undo_join(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
@@ -135,7 +135,7 @@ impl Rooms {
     }
 
     /// Undoes a leave that was not stored: the stay that began with `from` lasts again.
-    pub(super) fn undo_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
+    pub(crate) fn undo_leave(&mut self, user: &UserName, room: &RoomName, from: MessageId) {
         let Some(entry) = self.by_name.get_mut(room) else {
             return;
         };
@@ -147,12 +147,12 @@ impl Rooms {
     }
 
     /// The user's stays in a room, oldest first.
-    pub(super) fn stays(&self, user: &UserName, room: &RoomName) -> &[Span] {
+    pub(crate) fn stays(&self, user: &UserName, room: &RoomName) -> &[Span] {
         self.by_name.get(room).and_then(|room| room.stays.get(user)).map_or(&[], Vec::as_slice)
     }
 
     /// All stays of the user to which a message after `id` can belong.
-    pub(super) fn stays_past<'a>(
+    pub(crate) fn stays_past<'a>(
         &'a self,
         user: &'a UserName,
         id: MessageId,
@@ -165,18 +165,18 @@ impl Rooms {
     }
 
     /// Whether the user is in any room, or was.
-    pub(super) fn knows(&self, user: &UserName) -> bool {
+    pub(crate) fn knows(&self, user: &UserName) -> bool {
         self.of_user.contains_key(user)
     }
 
     /// Number of rooms that the user is in.
-    pub(super) fn count(&self, user: &UserName) -> usize {
+    pub(crate) fn count(&self, user: &UserName) -> usize {
         let rooms = self.of_user.get(user).into_iter().flatten();
         rooms.filter(|room| is_open(self.stays(user, room))).count()
     }
 
     /// All rooms, sorted by name, as the user sees them.
-    pub(super) fn list(&self, user: &UserName) -> Vec<RoomEntry> {
+    pub(crate) fn list(&self, user: &UserName) -> Vec<RoomEntry> {
         let entry = |(name, room): (&RoomName, &Room)| RoomEntry {
             room: name.clone(),
             members: room.members,
@@ -186,7 +186,7 @@ impl Rooms {
     }
 
     /// Users who are in the room or, if `at` is given, who were in it when that message came; sorted by name.
-    pub(super) fn members(&self, room: &RoomName, at: Option<MessageId>) -> Vec<UserName> {
+    pub(crate) fn members(&self, room: &RoomName, at: Option<MessageId>) -> Vec<UserName> {
         let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         let is_member = |stays: &[Span]| match at {
             None => is_open(stays),
@@ -196,13 +196,13 @@ impl Rooms {
     }
 
     /// All stays of all users in a room.
-    pub(super) fn all_stays(&self, room: &RoomName) -> impl Iterator<Item = (&UserName, Span)> {
+    pub(crate) fn all_stays(&self, room: &RoomName) -> impl Iterator<Item = (&UserName, Span)> {
         let all = self.by_name.get(room).into_iter().flat_map(|room| &room.stays);
         all.flat_map(|(user, stays)| stays.iter().map(move |span| (user, *span)))
     }
 
     /// Users who are in a room with the user, and the user if in any room.
-    pub(super) fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {
+    pub(crate) fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {
         let rooms = self.of_user.get(user).into_iter().flatten();
         let joined = rooms.filter(|room| is_open(self.stays(user, room)));
         joined.flat_map(|room| self.members(room, None)).collect()

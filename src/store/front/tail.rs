@@ -1,4 +1,4 @@
-//! The tail: messages that are not in the file's index yet. (The memtable of the LSM tree; see [the store](super).)
+//! The tail: messages that are not in an index. (The memtable of the LSM tree of the store on disk.)
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -31,8 +31,8 @@ pub(super) struct Tail {
     slots: VecDeque<Slot>,
     /// Number of the first slot; all messages before it are indexed.
     begin: MessageId,
-    /// Keys of confirmed messages, by sender.
-    keys: HashMap<(NameId, Arc<str>), MessageId>,
+    /// Keys of confirmed messages, by sender. No map is empty.
+    keys: HashMap<NameId, HashMap<Arc<str>, MessageId>>,
 }
 
 impl Tail {
@@ -73,23 +73,9 @@ impl Tail {
         }
     }
 
-    /// Returns the confirmed messages in the first `most` slots after `id`, and the id of the last of these slots; `None` if
-    /// no slot follows it.
-    pub(super) fn rows_after(
-        &self,
-        id: MessageId,
-        most: usize,
-    ) -> (impl Iterator<Item = &Row>, Option<MessageId>) {
-        let begin = self.index(MessageId(id.0 + 1)).unwrap_or(0).min(self.slots.len());
-        let end = self.slots.len().min(begin + most);
-        let rows =
-            self.slots.range(begin..end).filter(|slot| !slot.pending).filter_map(|slot| slot.row.as_ref());
-        (rows, (end < self.slots.len()).then_some(MessageId(self.begin.0 + end as u64 - 1)))
-    }
-
     /// Returns the confirmed message that the sender's key names.
     pub(super) fn known(&self, sender: NameId, key: &str) -> Option<&Row> {
-        match self.find(*self.keys.get(&(sender, key.into()))?) {
+        match self.find(*self.keys.get(&sender)?.get(key)?) {
             Found::Row(row) => Some(row),
             Found::Nothing | Found::Pending => None,
         }
@@ -124,7 +110,20 @@ impl Tail {
 
     fn remember_key(&mut self, row: &Row) {
         if let Some(key) = &row.key {
-            self.keys.insert((row.sender, key.clone()), row.id);
+            self.keys.entry(row.sender).or_default().insert(key.clone(), row.id);
+        }
+    }
+
+    /// Forgets the key of a message, unless it names another one.
+    fn forget_key(&mut self, row: &Row) {
+        let (Some(key), Some(keys)) = (&row.key, self.keys.get_mut(&row.sender)) else {
+            return;
+        };
+        if keys.get(key) == Some(&row.id) {
+            keys.remove(key);
+        }
+        if keys.is_empty() {
+            self.keys.remove(&row.sender);
         }
     }
 
@@ -133,50 +132,16 @@ impl Tail {
         if let Some(slot) = self.slot_mut(row.id) {
             *slot = Slot { row: None, pending: false };
         }
-        if let Some(key) = &row.key {
-            let entry = (row.sender, key.clone());
-            if self.keys.get(&entry) == Some(&row.id) {
-                self.keys.remove(&entry);
-            }
-        }
+        self.forget_key(row);
     }
 
     /// Removes the first slot, if there is one. Returns its message, unless that was refused.
     pub(super) fn pop(&mut self) -> Option<Row> {
         let slot = self.slots.pop_front()?;
         self.begin.0 += 1;
-        if let Some(row) = &slot.row
-            && let Some(key) = &row.key
-        {
-            self.keys.remove(&(row.sender, key.clone()));
+        if let Some(row) = &slot.row {
+            self.forget_key(row);
         }
         slot.row
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Timestamp;
-
-    #[test]
-    fn the_tail_is_read_in_parts_and_nothing_is_left_out() {
-        let mut tail = Tail::new(MessageId(7));
-        let (sender, recipient) = (NameId(0), NameId(1));
-        for id in 8..=32 {
-            let (id, at, place) = (MessageId(id), Timestamp(0), 0);
-            let text = "a".into();
-            tail.push(Row { id, at, sender, recipient, text, key: None, place, to_room: false }, id.0 == 9);
-        }
-        let (mut part, mut seen, mut parts) = (Some(MessageId(0)), Vec::new(), 0);
-        while let Some(after) = part {
-            let (rows, next) = tail.rows_after(after, 10);
-            let ids: Vec<_> = rows.map(|row| row.id.0).collect();
-            assert!(ids.len() <= 10, "{ids:?}");
-            seen.extend(ids);
-            (part, parts) = (next, parts + 1);
-        }
-        let confirmed: Vec<_> = (8..=32).filter(|id| *id != 9).collect();
-        assert_eq!((seen, parts), (confirmed, 3));
     }
 }

@@ -1,0 +1,195 @@
+//! Plans for reads: the part of a page that is in memory, and where in the index the rest is.
+
+use std::collections::VecDeque;
+
+use super::{Front, ops::NameId, rooms::Span, tail::Found};
+use crate::model::{Message, MessageId, Page, Position, Recipient, UserName};
+
+/// Plan for reading a page of an inbox.
+pub(crate) struct InboxPlan {
+    pub(crate) user: Option<NameId>,
+    /// Indexed messages that may be on the page: those to the user, and those to rooms during the user's stays.
+    pub(crate) sources: Vec<Source>,
+    /// The last message that was indexed when the plan was made.
+    pub(crate) indexed: MessageId,
+    /// The page without indexed messages, which come before all others.
+    pub(crate) page: Page,
+    /// Messages up to this one are not on the page.
+    pub(crate) after: MessageId,
+    pub(crate) position: Position,
+}
+
+/// Indexed messages that belong to a page: those to one user or room, in a range of numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    pub(crate) to: NameId,
+    /// Lower bound, not included.
+    pub(crate) after: MessageId,
+    /// Upper bound, included.
+    pub(crate) upto: MessageId,
+    /// They are sent to a room; the reader must skip those that the user has sent.
+    pub(crate) is_room: bool,
+}
+
+/// Messages in a room, or between two users.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Conversation {
+    Room(NameId),
+    Between(NameId, NameId),
+}
+
+/// Plan for reading a page of a conversation.
+pub(crate) struct HistoryPlan {
+    /// The conversation whose indexed messages may be on the page; `None` if none can be.
+    pub(crate) indexed: Option<Conversation>,
+    /// The user's stays in a room, which limit the messages on the page; `None` between two users.
+    pub(crate) stays: Option<Vec<Span>>,
+    /// Upper bound of indexed messages, not included.
+    pub(crate) before: MessageId,
+    /// Messages of the tail, newest first; they follow all indexed ones.
+    pub(crate) newest: Vec<Message>,
+    /// The tail has older ones, for which the page has no room.
+    pub(crate) more: bool,
+    pub(crate) position: Position,
+}
+
+impl Front {
+    /// Plans a read of the oldest messages of an inbox after `after`.
+    pub(crate) fn plan_inbox(
+        &self,
+        user: &UserName,
+        after: MessageId,
+        limit: usize,
+        max_bytes: usize,
+    ) -> InboxPlan {
+        let indexed = self.tail.indexed();
+        let id = self.name_id(user);
+        let cursor = id.map(|id| self.inbox(id).cursor);
+        let lower = cursor.map_or(after, |cursor| cursor.upto.max(after));
+        let mut plan = InboxPlan {
+            user: id,
+            sources: Vec::new(),
+            indexed,
+            page: Page {
+                messages: Vec::new(),
+                more: false,
+                cursor: cursor.map_or(MessageId(0), |cursor| cursor.upto),
+            },
+            position: cursor.map_or(Position::START, |cursor| self.unsettled(cursor.place)),
+            after: lower,
+        };
+        let mut waiting = Vec::new();
+        if let Some(id) = id {
+            let inbox = self.inbox(id);
+            if inbox.last_indexed > lower {
+                plan.sources.push(Source { to: id, after: lower, upto: indexed, is_room: false });
+            }
+            waiting.extend(inbox.tail_after(lower).take(limit + 1));
+        }
+        let direct = waiting.len();
+        for (room, span) in self.rooms.stays_past(user, lower) {
+            let Some(room) = self.name_id(room) else {
+                continue;
+            };
+            let inbox = self.inbox(room);
+            let after = lower.max(MessageId(span.from.0 - 1));
+            let upto = span.until.map_or(indexed, |until| indexed.min(MessageId(until.0 - 1)));
+            if inbox.last_indexed > after && after < upto {
+                plan.sources.push(Source { to: room, after, upto, is_room: true });
+            }
+            let others = |message: &MessageId| match self.tail.find(*message) {
+                Found::Row(row) => Some(row.sender) != id,
+                Found::Nothing | Found::Pending => true,
+            };
+            let within = inbox.tail_after(after).take_while(|message| span.contains(*message));
+            waiting.extend(within.filter(others).take(limit + 1));
+        }
+        if waiting.len() > direct {
+            waiting.sort_unstable();
+        }
+        if self.rooms.knows(user) {
+            plan.position = plan.position.and(self.rooms_position());
+        }
+        self.fill_from_tail(&mut plan, &waiting, limit, max_bytes);
+        plan
+    }
+
+    fn fill_from_tail(&self, plan: &mut InboxPlan, waiting: &[MessageId], limit: usize, max_bytes: usize) {
+        let mut bytes = 0;
+        for id in waiting {
+            match self.tail.find(*id) {
+                Found::Nothing => {}
+                // Later messages must wait until the writer has decided about this one: acknowledging them would move
+                // the cursor past it.
+                Found::Pending => break,
+                Found::Row(_) if plan.page.messages.len() == limit || bytes > max_bytes => {
+                    plan.page.more = true;
+                    break;
+                }
+                Found::Row(row) => {
+                    plan.position = plan.position.and(self.unsettled(row.place));
+                    bytes += row.text.len();
+                    plan.page.messages.extend(self.named(row));
+                }
+            }
+        }
+    }
+
+    /// Plans a read of the newest messages of a conversation before `before`.
+    pub(crate) fn plan_history(
+        &self,
+        user: &UserName,
+        with: &Recipient,
+        before: Option<MessageId>,
+        limit: usize,
+        max_bytes: usize,
+    ) -> HistoryPlan {
+        let before = before.unwrap_or(MessageId(u64::MAX));
+        let indexed_before = before.min(MessageId(self.tail.indexed().0 + 1));
+        let stays = with.room().map(|room| self.rooms.stays(user, room).to_vec());
+        let conversation = match (self.name_id(user), self.name_id(with)) {
+            (_, Some(room)) if stays.is_some() => Some(Conversation::Room(room)),
+            (Some(user), Some(other)) => Some(Conversation::Between(user, other)),
+            _ => None,
+        };
+        let mut plan = HistoryPlan {
+            indexed: conversation.filter(|_| indexed_before > MessageId(1)),
+            position: if stays.is_some() { self.rooms_position() } else { Position::START },
+            stays,
+            before: indexed_before,
+            newest: Vec::new(),
+            more: false,
+        };
+        let ids = match conversation {
+            Some(Conversation::Room(room)) => Some(&self.inbox(room).tail),
+            Some(Conversation::Between(user, other)) => self.conversations.between(user, other),
+            None => None,
+        };
+        let always = [Span { from: MessageId(0), until: None }];
+        let spans = plan.stays.as_deref().unwrap_or(&always);
+        let newest =
+            ids.into_iter().flat_map(|ids| spans.iter().rev().flat_map(|span| within(ids, *span, before)));
+        let mut bytes = 0;
+        for id in newest {
+            let Found::Row(row) = self.tail.find(id) else {
+                continue;
+            };
+            if plan.newest.len() == limit || bytes > max_bytes {
+                plan.more = true;
+                break;
+            }
+            plan.position = plan.position.and(self.unsettled(row.place));
+            bytes += row.text.len();
+            plan.newest.extend(self.named(row));
+        }
+        plan
+    }
+}
+
+/// The numbers of a span before `before`, newest first.
+fn within(ids: &VecDeque<MessageId>, span: Span, before: MessageId) -> impl Iterator<Item = MessageId> {
+    let end = span.until.map_or(before, |until| until.min(before));
+    let end = ids.partition_point(|id| *id < end);
+    let begin = ids.partition_point(|id| *id < span.from).min(end);
+    ids.range(begin..end).rev().copied()
+}

@@ -1,0 +1,50 @@
+//! Filling a front from a file at start.
+
+use super::{
+    Front, Inbox,
+    ops::{CursorStep, InboxCursor, NameId, Row},
+};
+use crate::model::{MessageId, Recipient};
+
+impl Front {
+    /// Adds a name and assigns the next number to it. Numbers begin with 0 and have no gaps.
+    pub(crate) fn restore_name(&mut self, name: Recipient) -> NameId {
+        let id = NameId::at(self.by_id.len());
+        self.names.insert((*name).into(), id);
+        self.by_id.push(name);
+        self.inboxes.push(Inbox::default());
+        id
+    }
+
+    /// Restores an inbox, without the messages that are not indexed. To be called before the tail is restored.
+    pub(crate) fn restore_inbox(
+        &mut self,
+        user: NameId,
+        cursor: InboxCursor,
+        received: u64,
+        last: MessageId,
+    ) {
+        self.inboxes[user.index()] = Inbox::restored(cursor, received, last);
+    }
+
+    /// Restores a cursor step that is in the file and not indexed.
+    pub(crate) fn restore_passed(&mut self, passed: CursorStep) {
+        self.passed.push(passed);
+    }
+
+    /// Restores a message that is in the file and not indexed. To be called in the order of their numbers.
+    pub(crate) fn restore_row(&mut self, row: Row) {
+        self.count_in(&row);
+        self.tail.restore(row);
+    }
+
+    /// Makes the next message number greater than every number that a cursor or a stay refers to. To be called last.
+    ///
+    /// The message with such a number may not be in the file: it was refused, but by then the number was taken. If another
+    /// message got it now, it would count as acknowledged, or as sent while somebody was, or was not, in a room.
+    pub(crate) fn skip_used_numbers(&mut self) {
+        let cursors = self.inboxes.iter().map(|inbox| MessageId(inbox.cursor.upto.0 + 1));
+        let next = cursors.max().max(self.rooms.last_bound());
+        self.tail.skip_to(next.unwrap_or(MessageId(0)));
+    }
+}
