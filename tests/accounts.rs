@@ -222,7 +222,7 @@ async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     // It happens once: what comes later stays.
     assert_eq!(second.ask("join #lab").await, JOINED);
     assert_eq!(messi.ask("send lineker later").await, SENT);
-    service.begin_anew(&file.users()).await;
+    service.retire_previous_owners(&file.users()).await;
     assert!(second.ask("members #lab").await.contains("lineker"));
     assert_eq!(texts(&second.ask("inbox").await), ["later"]);
     drop((messi, lineker, second, service));

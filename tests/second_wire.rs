@@ -14,7 +14,7 @@ use chat_service::{
     model::{At, Closing, MaybeReady, Outcome, Refusal, Secret, Timestamp},
     server::{Lines, Server, serve_over},
     store::Memory,
-    wire::{Answer, Dispatcher, Language, Reply, Unasked},
+    wire::{Answer, Dispatcher, Language, PushedEvents, Reply},
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines as ReadLines, split};
 
@@ -132,13 +132,17 @@ impl Dispatcher for Irker {
         })
     }
 
-    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked<Self>> {
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Option<PushedEvents<Self>> {
         let Pushed { events, more, too_slow, .. } = self.subscription.poll(&self.chat, cx);
         let events = events.map(|events| {
             let text = events.iter().fold(String::new(), |text, event| text + &self.render(event));
             (!text.is_empty()).then_some(text)
         });
-        Some(Unasked { events: events.transpose(), more, close: too_slow.then_some(Closing::SlowConsumer) })
+        Some(PushedEvents {
+            events: events.transpose(),
+            more,
+            close: too_slow.then_some(Closing::SlowConsumer),
+        })
     }
 
     fn from(&self) -> IpAddr {

@@ -56,7 +56,7 @@ fn fill(folder: &Path, total: u64, unread: u64) {
             acknowledge(&runtime, &store, to_name, stored.id);
             waiting[to] = 0;
         }
-        if store.congestion().is_some() {
+        if store.backpressure().is_some() {
             runtime.block_on(store.log().durable(outcome)).expect("stored");
         }
     }
@@ -192,7 +192,7 @@ fn converse(folder: &Path, total: u64) {
         let MaybeReady::Ready(outcome) = store.append(message) else {
             panic!("late");
         };
-        if store.congestion().is_some() {
+        if store.backpressure().is_some() {
             runtime.block_on(store.log().durable(outcome)).expect("stored");
         }
     }

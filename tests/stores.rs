@@ -48,10 +48,10 @@ async fn a_key_names_one_message_of_its_sender() {
             assert_eq!(subject.append("messi", "lineker", "a", Some("k")).await, Err(Refusal::KeyReused));
             let (from, to) = (name("messi"), to("henderson"));
             let message = NewMessage { from: &from, to: &to, text: "a", key: Some("k"), at: Timestamp(0) };
-            let found = subject.settle(subject.store.find_repeated(message)).await;
+            let found = subject.settle(subject.store.find_by_key(message)).await;
             assert_eq!(found, Ok(Some(Stored { duplicate: true, ..first })), "{}", subject.kind);
             let new = NewMessage { key: Some("new"), ..message };
-            assert_eq!(subject.settle(subject.store.find_repeated(new)).await, Ok(None));
+            assert_eq!(subject.settle(subject.store.find_by_key(new)).await, Ok(None));
             subject.reopen();
         }
         let other = subject.append("lineker", "henderson", "a", Some("k")).await.expect("stored");
@@ -262,7 +262,7 @@ async fn a_room_is_read_by_those_who_were_in_it() {
                 *subject.store.members(&lab, Some(MessageId(both[0]))).peek(),
                 [henderson.clone(), messi.clone()]
             );
-            let mut known = subject.store.acquaintances(&henderson).await;
+            let mut known = subject.store.contacts(&henderson).await;
             known.sort_unstable();
             assert_eq!(known, std::slice::from_ref(&messi), "{kind}");
             assert_eq!(subject.store.count_rooms(&messi), 1);

@@ -92,7 +92,7 @@ async fn every_version_is_opened_with_all_that_is_in_it() {
             assert_eq!(history.messages.len(), 10, "version {version}");
             let acked = store.acknowledged_at(&name("messi"), MessageId(9)).await;
             assert_eq!(*acked.peek(), Ok(Some(Timestamp(2000))), "version {version}");
-            let mut known = store.acquaintances(&lineker).await;
+            let mut known = store.contacts(&lineker).await;
             known.sort_unstable();
             assert_eq!(known, [name("henderson"), name("messi")], "version {version}");
             for i in [0, 25] {

@@ -51,7 +51,7 @@ pub(crate) fn fill(folder: &Path, total: u64, users: u64) -> Result<()> {
             let _ = runtime.block_on(moved.into_future());
             *waiting = UNREAD;
         }
-        if store.congestion().is_some() {
+        if store.backpressure().is_some() {
             runtime.block_on(store.log().durable(outcome)).map_err(|_| "not stored")?;
         }
     }

@@ -14,7 +14,7 @@ use super::prompt::{self, Times};
 use crate::{
     config::Files,
     model::{Secret, UserName},
-    protocol::json::is_hidden,
+    protocol::json::is_terminal_unsafe,
     store::{self, NameUsage, OpenError},
     users::{
         self, Password, User, Users, UsersFileError,
@@ -85,7 +85,7 @@ impl Candidate<'_> {
             return Err(EditError::Exists { file: file.display().to_string(), username }.into());
         }
         for text in [self.name, self.country] {
-            if text.contains(is_hidden) {
+            if text.contains(is_terminal_unsafe) {
                 return Err(UserError::Hidden(text.to_owned()));
             }
         }
@@ -217,7 +217,7 @@ fn kept(password: &Password) -> &'static str {
 fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_hidden(c) {
+        if is_terminal_unsafe(c) {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);

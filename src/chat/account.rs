@@ -236,7 +236,7 @@ impl Chat {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        self.begin_anew(&loaded.users).await;
+        self.retire_previous_owners(&loaded.users).await;
         Ok(self.replace_users(loaded.users))
     }
 
@@ -265,7 +265,7 @@ impl Chat {
 
     /// Clears what the previous owner of a reused name has left: ends sessions, leaves rooms, moves the cursor past the messages.
     /// Has no effect if that was done before.
-    pub async fn begin_anew(&self, users: &Users) {
+    pub async fn retire_previous_owners(&self, users: &Users) {
         for user in users.iter().filter(|user| user.messages_after > 0) {
             if let Err(refusal) = self.clear_name(&user.username, MessageId(user.messages_after)).await {
                 tracing::error!(user = %user.username, ?refusal, "cannot clear what the previous owner of the name has left");

@@ -6,21 +6,21 @@ use super::{Chat, Notifier, Session, presence::GRACE};
 use crate::model::UserName;
 
 /// Counts a user's connection until it is dropped.
-struct Arrival {
+struct ConnectionCount {
     chat: Arc<Chat>,
     user: UserName,
 }
 
-impl Arrival {
+impl ConnectionCount {
     fn new(chat: &Arc<Chat>, session: &Session) -> Self {
         let user = session.user().username.clone();
         chat.presences.arrive(&user);
         chat.presence_changed(&user);
-        Arrival { chat: chat.clone(), user }
+        ConnectionCount { chat: chat.clone(), user }
     }
 }
 
-impl Drop for Arrival {
+impl Drop for ConnectionCount {
     fn drop(&mut self) {
         self.chat.miss(self.user.clone());
     }
@@ -31,7 +31,7 @@ pub struct Binding {
     session: Arc<Session>,
     notifier: Option<Arc<Notifier>>,
     /// Dropped after the session has forgotten the connection.
-    _arrival: Arrival,
+    _counted: ConnectionCount,
 }
 
 impl Binding {
@@ -39,11 +39,11 @@ impl Binding {
     #[must_use]
     pub fn new(chat: &Arc<Chat>, session: Arc<Session>, notifier: Option<Arc<Notifier>>) -> Self {
         session.connect();
-        let arrival = Arrival::new(chat, &session);
+        let counted = ConnectionCount::new(chat, &session);
         if let Some(notifier) = &notifier {
             session.add_notifier(notifier);
         }
-        Binding { session, notifier, _arrival: arrival }
+        Binding { session, notifier, _counted: counted }
     }
 
     /// The session.
@@ -74,13 +74,13 @@ impl Drop for Binding {
 pub(super) struct Watching {
     session: Arc<Session>,
     notifier: Arc<Notifier>,
-    arrival: Arrival,
+    counted: ConnectionCount,
 }
 
 impl Watching {
     /// Puts everything that happens to the session's user into `notifier` from now on.
     pub(super) fn new(chat: &Arc<Chat>, session: Arc<Session>, notifier: Arc<Notifier>) -> Self {
-        let arrival = Arrival::new(chat, &session);
+        let counted = ConnectionCount::new(chat, &session);
         session.add_notifier(&notifier);
         let user = &session.user().username;
         chat.watchers.add(user, &notifier);
@@ -88,7 +88,7 @@ impl Watching {
         for entry in chat.store.rooms(user).peek().iter().filter(|entry| entry.joined) {
             chat.watchers.join(user, &entry.room);
         }
-        Watching { session, notifier, arrival }
+        Watching { session, notifier, counted }
     }
 
     /// The session in which it watches.
@@ -99,7 +99,7 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        let Arrival { chat, user } = &self.arrival;
+        let ConnectionCount { chat, user } = &self.counted;
         chat.watchers.remove(user, &self.notifier);
         self.session.remove_notifier(&self.notifier);
     }
@@ -109,7 +109,7 @@ impl Chat {
     /// Notifies watchers of a user's presence, if it has changed.
     pub(super) fn presence_changed(self: &Arc<Self>, user: &UserName) {
         let active = self.sessions.is_active(user, self.now());
-        if !self.presences.is_news(user, active) || self.watchers.is_empty() {
+        if !self.presences.take_change(user, active) || self.watchers.is_empty() {
             return;
         }
         let (chat, user) = (self.clone(), user.clone());

@@ -78,7 +78,7 @@ impl Chat {
         let refused = refused.map_ok(|_| Stored { id: MessageId(0), at: caller.now, duplicate: false });
         // A repeated message gets its first outcome, whatever has changed since.
         match Recipient::parse(to) {
-            Some(to) if key.is_some() => self.store.find_repeated(message(&to)).map(move |found| {
+            Some(to) if key.is_some() => self.store.find_by_key(message(&to)).map(move |found| {
                 found.and_then(|found| match found {
                     Ok(Some(stored)) => At::start(Ok(stored)),
                     Ok(None) => refused,

@@ -192,14 +192,14 @@ impl Chat {
 
     /// The position that must be settled before more should be asked for; `None` if there is room.
     #[must_use]
-    pub fn congestion(&self) -> Option<Position> {
-        self.store.congestion()
+    pub fn backpressure(&self) -> Option<Position> {
+        self.store.backpressure()
     }
 
     /// What an OK promises: `fsync`, `os` or `none`.
     #[must_use]
-    pub fn promise(&self) -> &'static str {
-        self.store.promise()
+    pub fn durability_level(&self) -> &'static str {
+        self.store.durability_level()
     }
 
     /// Most messages that may wait in one inbox, those to rooms not counted.

@@ -100,8 +100,8 @@ impl PresenceTable {
         }
     }
 
-    /// Whether the presence has changed since this was last called.
-    pub(super) fn is_news(&self, user: &UserName, active: bool) -> bool {
+    /// Returns whether the presence has changed since the last call for this user.
+    pub(super) fn take_change(&self, user: &UserName, active: bool) -> bool {
         let mut all = self.lock();
         let entry = all.entry(user.clone()).or_default();
         let now = (active, entry.is_connected(active));

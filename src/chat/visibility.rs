@@ -55,7 +55,7 @@ impl Chat {
     /// Users who may know of the user's presence: those who are in a room with the user, or have exchanged a message with them
     /// since both have their names.
     pub(super) async fn contacts(&self, user: &UserName) -> Vec<UserName> {
-        let contacts = self.store.acquaintances(user).await;
+        let contacts = self.store.contacts(user).await;
         let since = |name: &UserName| self.users.get(name).map_or(0, |user| user.messages_after);
         let own = since(user);
         if own == 0 && contacts.iter().all(|other| since(other) == 0) {

@@ -22,7 +22,7 @@ use rustix::{
 use self::{
     connection::Connection,
     input::Input,
-    session::{Said, Session},
+    session::{ServerObject, Session},
 };
 use crate::config::ClientArgs;
 
@@ -81,7 +81,7 @@ pub fn run(args: &ClientArgs) -> Ended {
     let prompt = if input.is_terminal() { Prompt::Due } else { Prompt::Never };
     let screen = Screen { output: io::stdout().lock(), prompt, raw: args.raw, failed: None };
     let farewell = Timespec { tv_sec: args.farewell.into(), tv_nsec: 0 };
-    let mut talk = Talk { session, input, screen, farewell };
+    let mut talk = Interaction { session, input, screen, farewell };
     let ended = talk.run().unwrap_or_else(stop);
     if prompt != Prompt::Never && ended == Ended::Lost {
         // Drops what was being typed: it was for the server, and the shell would read it.
@@ -103,7 +103,7 @@ enum Stop {
 }
 
 /// The client's loop.
-struct Talk<W> {
+struct Interaction<W> {
     session: Session,
     input: Input,
     screen: Screen<W>,
@@ -111,7 +111,7 @@ struct Talk<W> {
     farewell: Timespec,
 }
 
-impl<W: Write> Talk<W> {
+impl<W: Write> Interaction<W> {
     fn run(&mut self) -> Result<Ended, Stop> {
         let ended = self.run_all()?;
         match self.screen.failed.take() {
@@ -130,7 +130,7 @@ impl<W: Write> Talk<W> {
             let Some(line) = self.next_line()? else {
                 self.screen.leave_prompt();
                 if self.session.watches() {
-                    self.see_off()?;
+                    self.drain()?;
                 }
                 break;
             };
@@ -169,13 +169,13 @@ impl<W: Write> Talk<W> {
             }
             // After the last command the server may close the connection.
             if server && !self.input.has_ended() {
-                self.hear()?;
+                self.poll_event()?;
             }
         }
     }
 
     /// Waits for an event, and shows it.
-    fn hear(&mut self) -> Result<(), Stop> {
+    fn poll_event(&mut self) -> Result<(), Stop> {
         let received = self.session.receive();
         let any = self.tell()?;
         if let Err(error) = received {
@@ -191,7 +191,7 @@ impl<W: Write> Talk<W> {
     /// Shows the events that have come. Returns whether there were any.
     fn tell(&mut self) -> Result<bool, Stop> {
         let mut any = false;
-        while let Some(said) = self.session.hear().map_err(Stop::Server)? {
+        while let Some(said) = self.session.poll_event().map_err(Stop::Server)? {
             self.screen.leave_prompt();
             self.screen.show(&said);
             any = true;
@@ -203,7 +203,7 @@ impl<W: Write> Talk<W> {
     }
 
     /// Shows what comes after the last command, until the server closes the connection.
-    fn see_off(&mut self) -> Result<(), Stop> {
+    fn drain(&mut self) -> Result<(), Stop> {
         self.session.finish().map_err(Stop::Server)?;
         while self.screen.failed.is_none() {
             let mut server = [PollFd::new(&self.session, PollFlags::IN)];
@@ -275,7 +275,7 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    fn show(&mut self, said: &Said) {
+    fn show(&mut self, said: &ServerObject) {
         self.write(&format!("{}\n", if self.raw { &said.json } else { &said.text }));
     }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
 use serde_json::value::RawValue;
 
-use crate::protocol::{json::is_hidden, request::Arguments, spec::Spec};
+use crate::protocol::{json::is_terminal_unsafe, request::Arguments, spec::Spec};
 
 /// The fields of a reply, each as JSON.
 pub(super) struct Reply<'a> {
@@ -64,12 +64,12 @@ impl<'a> Reply<'a> {
 
 /// The text with characters escaped on which a terminal acts. Our server sends none of them, but this may be another one.
 fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
+    if !text.contains(is_terminal_unsafe) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_hidden(c) {
+        if is_terminal_unsafe(c) {
             write!(shown, "\\u{:04x}", u32::from(c)).expect("a String takes every character");
         } else {
             shown.push(c);

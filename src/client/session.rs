@@ -24,7 +24,7 @@ pub(super) struct Session {
 }
 
 /// An object from the server: a reply or an event.
-pub(super) struct Said {
+pub(super) struct ServerObject {
     /// The JSON.
     pub(super) json: String,
     /// A line for people.
@@ -53,7 +53,11 @@ impl Session {
     }
 
     /// Sends a line and waits for its reply; `None` if the line is blank. Passes events that come before the reply to `tell`.
-    pub(super) fn ask(&mut self, line: &[u8], mut tell: impl FnMut(&Said)) -> io::Result<Option<Said>> {
+    pub(super) fn ask(
+        &mut self,
+        line: &[u8],
+        mut tell: impl FnMut(&ServerObject),
+    ) -> io::Result<Option<ServerObject>> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         // A line that cannot be parsed is sent as it is, and the server refuses it.
@@ -76,7 +80,7 @@ impl Session {
         loop {
             // If the line could not be sent, the server may have sent the reason.
             let mut said = match self.connection.object() {
-                Ok(json) => Said::new(json, command, &arguments),
+                Ok(json) => ServerObject::new(json, command, &arguments),
                 Err(error) => return sent.and(Err(error)),
             };
             if said.goodbye {
@@ -85,7 +89,7 @@ impl Session {
             if !say::Reply::parse(&said.json).is_event() {
                 let own = given.is_none_or(|given| Some(given) == self.token);
                 if let (Some(command), false) = (command, said.refused) {
-                    self.heed(&mut said, command.client, own && arguments.number(0).is_none());
+                    self.apply(&mut said, command.client, own && arguments.number(0).is_none());
                 }
                 return Ok(Some(said));
             }
@@ -94,9 +98,9 @@ impl Session {
     }
 
     /// The next event, if all of it has come.
-    pub(super) fn hear(&mut self) -> io::Result<Option<Said>> {
+    pub(super) fn poll_event(&mut self) -> io::Result<Option<ServerObject>> {
         let json = self.connection.take_object()?;
-        Ok(json.map(|json| Said::new(json, None, &Arguments::default())))
+        Ok(json.map(|json| ServerObject::new(json, None, &Arguments::default())))
     }
 
     /// Waits until something comes, which may be a part of an object.
@@ -115,7 +119,7 @@ impl Session {
     }
 
     /// Applies the effect of a command. A login gives a token, and the end of this session (not of another one) takes it.
-    fn heed(&mut self, said: &mut Said, effect: ClientEffect, this_session: bool) {
+    fn apply(&mut self, said: &mut ServerObject, effect: ClientEffect, this_session: bool) {
         match effect {
             ClientEffect::GivesToken => {
                 self.token =
@@ -136,7 +140,7 @@ impl AsFd for Session {
     }
 }
 
-impl Said {
+impl ServerObject {
     fn new(json: String, command: Option<&Spec>, arguments: &Arguments<'_>) -> Self {
         let parsed = say::Reply::parse(&json);
         let refused = parsed.refused();
@@ -149,7 +153,7 @@ impl Said {
                         && parsed.text("message").is_some_and(|text| text == text::closing(*reason))
                 });
         let text = parsed.say(command, arguments);
-        Said { json, text, refused, goodbye, last: false }
+        ServerObject { json, text, refused, goodbye, last: false }
     }
 }
 

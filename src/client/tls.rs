@@ -139,7 +139,7 @@ impl Verifier {
 }
 
 /// An expired certificate is not trusted on first use, and neither is one that an authority has signed for another server.
-fn is_vouched_for(error: &Error) -> bool {
+fn forbids_pinning(error: &Error) -> bool {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
         Revoked,
@@ -181,7 +181,7 @@ impl ServerCertVerifier for Verifier {
             }
             Trust::First(authorities) => match authorities.as_deref().map(by) {
                 Some(Ok(verified)) => Ok(verified),
-                Some(Err(error)) if is_vouched_for(&error) => Err(error),
+                Some(Err(error)) if forbids_pinning(&error) => Err(error),
                 None | Some(Err(_)) => {
                     *self.lock() = Some(shown);
                     Ok(ServerCertVerified::assertion())

@@ -67,7 +67,7 @@ pub fn string_len(text: &str) -> usize {
         .chars()
         .map(|c| match c {
             '"' | '\\' | '\n' | '\r' | '\t' => 2,
-            c if is_hidden(c) => 6,
+            c if is_terminal_unsafe(c) => 6,
             c => c.len_utf8(),
         })
         .sum();
@@ -76,7 +76,7 @@ pub fn string_len(text: &str) -> usize {
 
 /// Whether a character acts on a terminal or changes how others are shown. Such characters are always escaped.
 #[must_use]
-pub fn is_hidden(c: char) -> bool {
+pub fn is_terminal_unsafe(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -106,7 +106,7 @@ impl Formatter for Wire {
         let mut raw = 0;
         // Every hidden character is DEL or has a first byte of its own above ASCII: plain ASCII is one write.
         if !fragment.is_ascii() || memchr::memchr(0x7f, fragment.as_bytes()).is_some() {
-            for (at, c) in fragment.char_indices().filter(|&(_, c)| is_hidden(c)) {
+            for (at, c) in fragment.char_indices().filter(|&(_, c)| is_terminal_unsafe(c)) {
                 out.write_all(&fragment.as_bytes()[raw..at])?;
                 write!(out, "\\u{:04x}", u32::from(c))?;
                 raw = at + c.len_utf8();
@@ -169,7 +169,7 @@ mod tests {
         #[test]
         fn every_string_comes_back_and_none_hides(text in any::<String>()) {
             let shown = json(&text);
-            prop_assert!(!shown.chars().any(is_hidden));
+            prop_assert!(!shown.chars().any(is_terminal_unsafe));
             prop_assert_eq!(string_len(&text), shown.len());
             prop_assert_eq!(&serde_json::from_str::<String>(&shown).expect("JSON"), &text);
             let mut out = Vec::new();

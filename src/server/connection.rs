@@ -102,7 +102,7 @@ enum Ending {
     /// The peer is gone, or the server aborts.
     Lost,
     /// The server closes it, and has told the peer why.
-    Told(Closing),
+    ByServer(Closing),
 }
 
 impl Ending {
@@ -110,7 +110,7 @@ impl Ending {
         match self {
             Ending::Finished => "end of input",
             Ending::Lost => "lost",
-            Ending::Told(closing) => closing.reason(),
+            Ending::ByServer(closing) => closing.reason(),
         }
     }
 }
@@ -198,7 +198,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             let mut progress = self.exchange.poll_waiting(cx);
             progress |= self.exchange.output.poll_late(cx);
             progress |= self.transport.resume(&mut self.exchange.sink(&self.entry.server.chat));
-            self.exchange.poll_unasked(cx);
+            self.exchange.poll_pushed(cx);
             match self.poll_write(cx) {
                 Ok(has_room) => progress |= has_room,
                 Err(ending) => return Poll::Ready(ending),
@@ -255,7 +255,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
     /// Whether the queue of writes is so long that nothing more should be asked for. The task is woken when it has room.
     fn is_congested(&mut self, cx: &mut Context<'_>) -> bool {
         let chat = &self.entry.server.chat;
-        let (Some(position), log) = (chat.congestion(), chat.log()) else {
+        let (Some(position), log) = (chat.backpressure(), chat.log()) else {
             return false;
         };
         // A waker is left once for each place, however often the task is woken for other things meanwhile.
@@ -282,7 +282,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             return None;
         }
         if let Some(reason) = self.exchange.closing {
-            return Some(Ending::Told(reason));
+            return Some(Ending::ByServer(reason));
         }
         let said_all = self.exchange.peer.has_quit() || self.transport.is_exhausted();
         (said_all && self.exchange.waiting.is_none()).then_some(Ending::Finished)
@@ -315,7 +315,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             let stall = self.stall.get_or_insert_with(|| Box::new(Stall::begin(limits)));
             if stall.poll_too_slow(cx).is_ready() {
                 tracing::warn!(from = %self.exchange.peer.from(), "reads too slowly, cut off");
-                return Err(Ending::Told(Closing::SlowConsumer));
+                return Err(Ending::ByServer(Closing::SlowConsumer));
             }
         }
         Ok(wrote && was_full)
@@ -324,13 +324,13 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
     async fn end(mut self, ending: Ending) {
         let (from, reason) = (self.exchange.peer.from(), ending.reason());
         tracing::debug!(%from, reason, "connection ended");
-        if let Ending::Told(closing) = ending
+        if let Ending::ByServer(closing) = ending
             && let Some(limit) = Limit::of(closing)
         {
             self.entry.server.chat.counts().count(limit);
         }
         match ending {
-            Ending::Told(closing) => self.part(closing).await,
+            Ending::ByServer(closing) => self.part(closing).await,
             // An encrypted stream must be closed, so that the peer can tell its end from a cut.
             Ending::Finished => drop(timeout(LAST_WORD, poll_fn(|cx| self.transport.poll_close(cx))).await),
             Ending::Lost => {}

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     chat::Chat,
     model::{BoxFuture, Closing, MaybeReady, Timestamp},
-    wire::{Answer, Dispatcher, Unasked},
+    wire::{Answer, Dispatcher, PushedEvents},
 };
 
 /// Requests and replies of one connection.
@@ -87,9 +87,9 @@ impl<D: Dispatcher> Exchange<D> {
     }
 
     /// Appends what the peer is sent without having asked, as long as there is room.
-    pub(super) fn poll_unasked(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn poll_pushed(&mut self, cx: &mut Context<'_>) {
         while self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full() {
-            let Some(Unasked { events, more, close }) = self.peer.poll_unasked(cx) else {
+            let Some(PushedEvents { events, more, close }) = self.peer.poll_pushed(cx) else {
                 break;
             };
             if let Some(events) = events {

@@ -5,7 +5,6 @@
 
 mod addresses;
 mod banner;
-mod confine;
 mod connection;
 mod deadlines;
 mod exchange;
@@ -15,6 +14,7 @@ mod listener;
 mod output;
 mod registry;
 mod reload;
+mod sandbox;
 mod slow_consumer;
 mod start;
 mod tls;

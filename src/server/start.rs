@@ -17,9 +17,10 @@ use super::{
     Limits, ListenError, Server, SlowConsumer, TlsError,
     addresses::Addresses,
     banner::Banner,
-    confine::{Confinement, confine, keep_memory_private},
     file_watch::folders,
-    reload, run, tls,
+    reload, run,
+    sandbox::{Confinement, confine, keep_memory_private},
+    tls,
 };
 use crate::{
     chat::{self, Chat, Clock, Rate, Tries},
@@ -90,7 +91,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 
     let runtime = runtime(args.network_threads)?;
     let ended: Result<(), StartError> = runtime.block_on(async {
-        chat.begin_anew(&chat.users().all()).await;
+        chat.retire_previous_owners(&chat.users().all()).await;
         let endpoints = addresses.listen(args)?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let encrypted = endpoints.iter().find_map(|endpoint| Some((endpoint, endpoint.tls.clone()?)));

@@ -81,7 +81,7 @@ impl Messages for Memory {
         done(Ok(Stored { id: row.id, at: row.at, duplicate: false }))
     }
 
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+    fn find_by_key(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
         let repeated = self.lock().repeated(&message);
         repeated.map_or(done(Ok(None)), |repeated| MaybeReady::Ready(repeated.map_ok(Some)))
     }
@@ -107,9 +107,9 @@ impl Messages for Memory {
         done(Ok(message.and_then(|message| message.peek().clone())))
     }
 
-    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+    fn contacts<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
         let front = self.lock();
-        let all = front.name_id(user).map(|user| front.acquaintances(user));
+        let all = front.name_id(user).map(|user| front.contacts(user));
         Box::pin(ready(all.into_iter().flatten().collect()))
     }
 
@@ -208,11 +208,11 @@ impl Store for Memory {
         &self.log
     }
 
-    fn congestion(&self) -> Option<Position> {
+    fn backpressure(&self) -> Option<Position> {
         None
     }
 
-    fn promise(&self) -> &'static str {
+    fn durability_level(&self) -> &'static str {
         "none"
     }
 

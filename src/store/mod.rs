@@ -114,7 +114,7 @@ pub trait Messages {
 
     /// Outcome that [`append`](Messages::append) would have if the message's key was used before; `None` if it was not, or if
     /// there is no key. Stores nothing.
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>>;
+    fn find_by_key(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>>;
 
     /// Reads the oldest messages of a user's inbox after number `after`, at most `limit`. They stay in the inbox.
     ///
@@ -136,7 +136,7 @@ pub trait Messages {
     fn message(&self, id: MessageId) -> Reading<'_, Option<Message>>;
 
     /// Users with whom the user is in a room or has ever exchanged a message, by name.
-    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>>;
+    fn contacts<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>>;
 
     /// Most messages that may wait in one inbox, those to rooms not counted.
     fn inbox_limit(&self) -> usize;
@@ -220,10 +220,10 @@ pub trait Store: Messages + Cursors + Rooms + Sessions + Send + Sync + 'static {
     fn log(&self) -> &Arc<CommitLog>;
 
     /// The position that must be settled before more should be asked for; `None` if the queue of writes has room.
-    fn congestion(&self) -> Option<Position>;
+    fn backpressure(&self) -> Option<Position>;
 
     /// What an OK promises: `fsync`, `os` or `none`.
-    fn promise(&self) -> &'static str;
+    fn durability_level(&self) -> &'static str;
 
     /// Describes the store and what it promises, in one line for the banner.
     fn describe(&self) -> String;

@@ -58,7 +58,7 @@ pub enum Answer<D: Dispatcher> {
 pub type Body<D> = <<D as Dispatcher>::Language as Language>::Body;
 
 /// What a dispatcher sends without having been asked.
-pub struct Unasked<D: Dispatcher> {
+pub struct PushedEvents<D: Dispatcher> {
     /// Events, to be written when their position is durable.
     pub events: Option<At<Body<D>>>,
     /// There may be more: poll again.
@@ -85,7 +85,7 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
 
     /// What there is to send without having been asked. The task is woken when there is more. `None` if there is never anything
     /// on this connection as it is now.
-    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked<Self>>;
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Option<PushedEvents<Self>>;
 
     /// Address of the peer.
     fn from(&self) -> IpAddr;

@@ -133,8 +133,8 @@ impl Store for Planted {
         if self.fault == Fault::Early { &self.log } else { self.store.log() }
     }
 
-    fn congestion(&self) -> Option<Position> {
-        self.store.congestion()
+    fn backpressure(&self) -> Option<Position> {
+        self.store.backpressure()
     }
 
     forward!(@ store facts);

@@ -43,20 +43,20 @@ macro_rules! forward {
         }
     };
     (@ $inner:tt reads) => {
-        fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-            self.$inner.find_repeated(message)
+        fn find_by_key(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+            self.$inner.find_by_key(message)
         }
         fn history<'a>(
             &'a self, user: &'a UserName, with: &'a Recipient, before: Option<MessageId>, limit: usize,
         ) -> Reading<'a, Page> { self.$inner.history(user, with, before, limit) }
         fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> { self.$inner.message(id) }
-        fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
-            self.$inner.acquaintances(user)
+        fn contacts<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+            self.$inner.contacts(user)
         }
         fn inbox_limit(&self) -> usize { self.$inner.inbox_limit() }
     };
     (@ $inner:tt facts) => {
-        fn promise(&self) -> &'static str { self.$inner.promise() }
+        fn durability_level(&self) -> &'static str { self.$inner.durability_level() }
         fn describe(&self) -> String { format!("not {}", self.$inner.describe()) }
         fn close(&self) { self.$inner.close(); }
     };

@@ -198,7 +198,7 @@ impl Store for Held {
         &self.log
     }
 
-    fn congestion(&self) -> Option<Position> {
+    fn backpressure(&self) -> Option<Position> {
         let position = Position::at(self.congested.load(Ordering::Relaxed));
         (self.log.settlement(position) == Settlement::Open).then_some(position)
     }

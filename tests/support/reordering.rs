@@ -110,8 +110,8 @@ impl Store for Reordering {
         self.0.log()
     }
 
-    fn congestion(&self) -> Option<Position> {
-        self.0.congestion()
+    fn backpressure(&self) -> Option<Position> {
+        self.0.backpressure()
     }
 
     forward!(@ 0 facts);

@@ -211,8 +211,8 @@ impl Messages for Shared {
         )
     }
 
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
-        self.view().find_repeated(message)
+    fn find_by_key(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+        self.view().find_by_key(message)
     }
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
@@ -233,8 +233,8 @@ impl Messages for Shared {
         self.view().message(id)
     }
 
-    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
-        self.view().acquaintances(user)
+    fn contacts<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+        self.view().contacts(user)
     }
 
     fn inbox_limit(&self) -> usize {
@@ -316,11 +316,11 @@ impl Store for Shared {
         &self.handles[0].commits
     }
 
-    fn congestion(&self) -> Option<Position> {
+    fn backpressure(&self) -> Option<Position> {
         None
     }
 
-    fn promise(&self) -> &'static str {
+    fn durability_level(&self) -> &'static str {
         "none"
     }
 

@@ -334,7 +334,7 @@ impl Front {
     }
 
     /// Users with whom the user is in a room or has a conversation in the tail.
-    pub(crate) fn acquaintances(&self, user: NameId) -> BTreeSet<UserName> {
+    pub(crate) fn contacts(&self, user: NameId) -> BTreeSet<UserName> {
         let Some(name) = self.user(user) else {
             return BTreeSet::new();
         };

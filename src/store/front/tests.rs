@@ -68,7 +68,7 @@ fn the_history_of_two_users_has_both_directions_and_nobody_else() {
     assert_eq!(history(&front, "ann", "ann", None, 9, 99), (vec![5], false));
     assert_eq!(history(&front, "ann", "nobody", None, 9, 99), (vec![], false));
     let ann = front.name_id("ann").expect("known");
-    assert_eq!(front.acquaintances(ann).iter().map(ToString::to_string).collect::<Vec<_>>(), ["bob", "eve"]);
+    assert_eq!(front.contacts(ann).iter().map(ToString::to_string).collect::<Vec<_>>(), ["bob", "eve"]);
 }
 
 #[test]

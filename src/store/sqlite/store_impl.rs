@@ -134,7 +134,7 @@ impl Messages for Sqlite {
         }))
     }
 
-    fn find_repeated(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
+    fn find_by_key(&self, message: NewMessage<'_>) -> Receipt<Option<Stored>> {
         if message.key.is_none() {
             return MaybeReady::Ready(At::start(Ok(None)));
         }
@@ -229,13 +229,13 @@ impl Messages for Sqlite {
         }))
     }
 
-    fn acquaintances<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
+    fn contacts<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
         Box::pin(async move {
             let Some(id) = self.shared.lock().front.name_id(user) else {
                 return Vec::new();
             };
             // Look in the tail before the file: a message that leaves the tail meanwhile is already in the index.
-            let lately = self.shared.lock().front.acquaintances(id);
+            let lately = self.shared.lock().front.contacts(id);
             let read = self.read("partners", move |connection, _| postings::partners(connection, id));
             let partners = read.await.unwrap_or_default();
             let front = &self.shared.lock().front;
@@ -320,12 +320,12 @@ impl Store for Sqlite {
         &self.shared.log
     }
 
-    fn congestion(&self) -> Option<Position> {
+    fn backpressure(&self) -> Option<Position> {
         let place = self.shared.congested.load(Ordering::Relaxed);
         (place > 0).then_some(Position::at(place))
     }
 
-    fn promise(&self) -> &'static str {
+    fn durability_level(&self) -> &'static str {
         match self.durable {
             Durable::Fsync => "fsync",
             Durable::Os => "os",

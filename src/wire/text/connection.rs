@@ -18,7 +18,7 @@ pub(super) fn hello(call: &Call<'_>) -> Handled {
         status: Status::Ok,
         protocol: 2,
         server: concat!("chat-service/", env!("CARGO_PKG_VERSION")).into(),
-        durability: call.chat.promise().into(),
+        durability: call.chat.durability_level().into(),
         limits,
         commands: SPECS.iter().map(|spec| spec.name.into()).collect(),
     });

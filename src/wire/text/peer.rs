@@ -7,7 +7,7 @@ use crate::{
     chat::{Binding, Chat, Pushed, Session, Subscription},
     model::{At, Closing, Refusal, Timestamp, Token, TokenText},
     protocol::{request::Request, spec::Access},
-    wire::{Answer, Dispatcher, Reply, Unasked},
+    wire::{Answer, Dispatcher, PushedEvents, Reply},
 };
 
 /// The peer of a connection that speaks the line protocol.
@@ -72,7 +72,7 @@ impl Dispatcher for Peer {
         reply
     }
 
-    fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Option<Unasked<Self>> {
+    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Option<PushedEvents<Self>> {
         let subscription = self.subscription.as_mut()?;
         let Pushed { events, more, session_ended, too_slow } = subscription.poll(&self.chat, cx);
         let is_over = |own: &Binding| !own.session().is_live(self.chat.now());
@@ -81,7 +81,11 @@ impl Dispatcher for Peer {
             subscription.unwatch();
         }
         let events = events.map(|events| events::render(events, &self.chat.users().now()));
-        Some(Unasked { events: events.transpose(), more, close: too_slow.then_some(Closing::SlowConsumer) })
+        Some(PushedEvents {
+            events: events.transpose(),
+            more,
+            close: too_slow.then_some(Closing::SlowConsumer),
+        })
     }
 
     fn from(&self) -> IpAddr {

@@ -98,7 +98,7 @@ fn what_fails_is_as_if_it_had_not_been_asked_for() {
     assert_eq!(front.rooms.membership(&henderson, &lab), Membership::NoRoom);
     assert_eq!((front.inbox(id).waiting(), front.inbox(id).cursor.upto), (0, MessageId(0)));
     assert_eq!(front.passed_at(id, MessageId(1)), None);
-    assert!(front.acquaintances(id).is_empty(), "nobody has written");
+    assert!(front.contacts(id).is_empty(), "nobody has written");
     let next = admit(&mut state, "henderson", None);
     assert_eq!(next.id, MessageId(3), "a number is never given twice");
 }
