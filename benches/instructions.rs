@@ -1,4 +1,4 @@
-//! How many instructions the work of a request takes, compared with what is recorded: `cargo bench --bench instructions`.
+//! How many instructions the work of a request takes, compared with what is recorded: `cargo bench --profile counts --bench instructions`.
 //!
 //! Counts are the same where times are not. valgrind counts those of this program, which does the work of one case a
 //! number of times. It counts twice, with two numbers: the difference is free of what the program does besides.
@@ -31,8 +31,7 @@ const WIDE_ALLOWANCE: f64 = 25.0;
 /// The first argument of a run that is counted.
 const WORK: &str = "work";
 
-const HEAD: &str =
-    "# Instructions of one time. Written by UPDATE_INSTRUCTIONS=1 cargo bench --bench instructions\n\n";
+const HEAD: &str = "# Instructions of one time. Written by UPDATE_INSTRUCTIONS=1 cargo bench --profile counts --bench instructions\n\n";
 
 /// What is recorded.
 #[derive(Serialize, Deserialize)]
@@ -106,7 +105,10 @@ fn check() -> Result<(), String> {
     if failures.is_empty() {
         return Ok(());
     }
-    failures.push("If that is meant: UPDATE_INSTRUCTIONS=1 cargo bench --bench instructions".to_owned());
+    failures.push(
+        "If that is meant: UPDATE_INSTRUCTIONS=1 cargo bench --profile counts --bench instructions"
+            .to_owned(),
+    );
     Err(failures.join("\n"))
 }
 

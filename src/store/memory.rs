@@ -73,8 +73,10 @@ impl Messages for Memory {
         let Some(row) = front.admit(&message, text, NO_PLACE) else {
             return done(Err(Refusal::InboxFull));
         };
-        // All keys are in the tail, and it has just been asked.
-        front.confirm(&row);
+        if message.key.is_some() {
+            // All keys are in the tail, and it has just been asked.
+            front.confirm(&row);
+        }
         if self.observer_wants_messages() {
             self.report(Change::Stored { to: message.to.clone() });
         }

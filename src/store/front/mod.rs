@@ -355,10 +355,9 @@ impl Front {
     /// Returns the removed rows, so that the caller can drop them after it has released the lock.
     pub(crate) fn trim(&mut self, most: usize) -> Vec<Row> {
         let mut dropped = Vec::new();
-        while self.tail.indexed() < self.in_index && !self.tail.is_empty() && dropped.len() < most {
-            let Some(row) = self.tail.pop() else {
-                continue;
-            };
+        while dropped.len() < most
+            && let Some(row) = self.tail.pop(self.in_index)
+        {
             self.inboxes[row.recipient.index()].drop_oldest(row.id);
             self.conversations.remove(&row);
             dropped.push(row);

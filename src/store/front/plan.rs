@@ -78,15 +78,19 @@ impl Front {
             position: cursor.map_or(Position::START, |cursor| self.unsettled(cursor.place)),
             after: lower,
         };
-        let mut waiting = Vec::new();
-        if let Some(id) = id {
-            let inbox = self.inbox(id);
-            if inbox.last_indexed > lower {
-                plan.sources.push(Source { to: id, after: lower, upto: indexed, is_room: false });
-            }
-            waiting.extend(inbox.tail_after(lower).take(limit + 1));
+        let inbox = id.map(|id| self.inbox(id));
+        if let Some((id, inbox)) = id.zip(inbox)
+            && inbox.last_indexed > lower
+        {
+            plan.sources.push(Source { to: id, after: lower, upto: indexed, is_room: false });
         }
-        let direct = waiting.len();
+        let direct = inbox.into_iter().flat_map(|inbox| inbox.tail_after(lower));
+        if !self.rooms.knows(user) {
+            self.fill_from_tail(&mut plan, direct, limit, max_bytes);
+            return plan;
+        }
+        plan.position = plan.position.and(self.rooms_position());
+        let mut waiting: Vec<_> = direct.take(limit + 1).collect();
         for (room, span) in self.rooms.stays_past(user, lower) {
             let Some(room) = self.name_id(room) else {
                 continue;
@@ -104,20 +108,22 @@ impl Front {
             let within = inbox.tail_after(after).take_while(|message| span.contains(*message));
             waiting.extend(within.filter(others).take(limit + 1));
         }
-        if waiting.len() > direct {
-            waiting.sort_unstable();
-        }
-        if self.rooms.knows(user) {
-            plan.position = plan.position.and(self.rooms_position());
-        }
-        self.fill_from_tail(&mut plan, &waiting, limit, max_bytes);
+        waiting.sort_unstable();
+        self.fill_from_tail(&mut plan, waiting.into_iter(), limit, max_bytes);
         plan
     }
 
-    fn fill_from_tail(&self, plan: &mut InboxPlan, waiting: &[MessageId], limit: usize, max_bytes: usize) {
+    /// Adds messages of the tail to a page until it is full.
+    fn fill_from_tail(
+        &self,
+        plan: &mut InboxPlan,
+        waiting: impl Iterator<Item = MessageId>,
+        limit: usize,
+        max_bytes: usize,
+    ) {
         let mut bytes = 0;
         for id in waiting {
-            match self.tail.find(*id) {
+            match self.tail.find(id) {
                 Found::Nothing => {}
                 // Later messages must wait until the writer has decided about this one: acknowledging them would move
                 // the cursor past it.
