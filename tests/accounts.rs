@@ -1,4 +1,4 @@
-//! What changes who may log in while the server runs: new passwords, people who come and go, hashes that are renewed.
+//! Changes of users while the server runs: new passwords, added and removed users, renewed hashes.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -73,7 +73,7 @@ async fn a_new_password_holds_in_the_file_and_ends_the_other_sessions() {
     assert_eq!(texts(&henderson.ask("inbox").await), ["hi"]);
     assert!(other.ask("auth messi surabaya").await.contains("bad_credentials"));
     assert!(other.ask(format!("auth messi {NEW}")).await.contains("tokenid"));
-    // What is in the file is what is in memory: reading it again ends nobody's session.
+    // The file and the memory have the same content, so reading the file again ends no session.
     let change = server.server.chat().reload_users().await.expect("a users file");
     assert_eq!(change, Change::default());
     assert_eq!(messi.ask("inbox").await, EMPTY);
@@ -103,7 +103,7 @@ async fn a_password_that_is_not_changed_stays() {
     ] {
         assert_eq!(ask(&mut messi, line).await["code"], code, "{line}");
     }
-    // Nor if it cannot be written.
+    // The password also stays if the file cannot be written.
     file.write("[users.messi\n");
     assert_eq!(ask(&mut messi, &format!("passwd surabaya {NEW}")).await["code"], "internal");
     assert!(messi.ask("auth messi surabaya").await.contains("tokenid"));
@@ -147,7 +147,7 @@ async fn people_come_and_go_while_the_server_runs() {
     assert!(messi.ask("send lineker hi").await.contains("User Tidak Ditemukan"));
     assert_eq!(messi.ask("send kane hi").await, SENT);
     assert!(henderson.ask("whoami").await.contains("Mister Henderson"));
-    // Somebody else's password: their sessions end, and nobody else's.
+    // When another user's password changes, only the sessions of that user end.
     let hash = users::hash(&chat_service::model::Secret::new(NEW.into()));
     let (head, tail) = without_lineker.split_once("[users.henderson]").expect("there");
     let line = tail.lines().find(|line| line.starts_with("password")).expect("there");
@@ -170,7 +170,7 @@ async fn a_weak_hash_is_renewed_at_the_next_login() {
     let file = File::new();
     let server = file.start(Limits::default()).await;
     let mut messi = server.log_in("messi").await;
-    // The next login waits in the same queue, behind the renewal.
+    // The hash is renewed in the background, after the login.
     let service = server.server.chat().clone();
     while service.users().get("messi").expect("there").password.is_weak() {
         tokio::task::yield_now().await;
@@ -219,7 +219,7 @@ async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{page}");
     assert_eq!(page["more"], false);
     assert_eq!(ask(&mut messi, "history lineker").await["messages"].as_array().map(Vec::len), Some(3));
-    // It happens once: what comes later stays.
+    // The previous owner is retired once: later messages and memberships stay.
     assert_eq!(second.ask("join #lab").await, JOINED);
     assert_eq!(messi.ask("send lineker later").await, SENT);
     service.retire_previous_owners(&file.users()).await;

@@ -1,4 +1,4 @@
-//! How much a connection may hold back before it is not read any further, and what waiting for the store leaves behind.
+//! How much unsent output stops the reading of a connection, and how many wakers a wait for the store leaves.
 
 use chat_service::{
     chat,
@@ -27,7 +27,7 @@ async fn replies_behind_a_late_one_count_against_the_limit() {
     henderson.reply().await;
     store.set_late();
     let before = store.writes();
-    // The first reply is late, the second has more than 256 KiB: nothing after it is looked at.
+    // The first reply is late, and the second has more than 256 KiB, so no later request is processed.
     henderson.send("send messi a\nfetch\nsend messi b\nsend messi c\n").await;
     settle().await;
     assert_eq!(store.writes(), before + 1);
@@ -55,7 +55,7 @@ async fn whoever_waits_for_the_store_leaves_one_waker() {
     store.congest();
     let user = UserName::parse("messi").expect("a name");
     for _ in 0..50 {
-        // Woken for something else, it finds the store's queue still full.
+        // The connection is woken for another reason and finds the store's queue still full.
         server.chat().look_again(&user);
         settle().await;
     }

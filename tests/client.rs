@@ -1,4 +1,4 @@
-//! `chat-client` as people and scripts use it.
+//! `chat-client` as users and scripts run it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -84,12 +84,12 @@ fn the_json_form_works_too() {
     server.stop();
 }
 
-/// Waits until the client ends the connection.
+/// Waits until the client closes the connection.
 fn stay(mut stream: &TcpStream) {
     stream.read_to_end(&mut Vec::new()).expect("its end");
 }
 
-/// A server that says what the test wants: reads one line for each reply, does something else, then closes.
+/// A server for one client: reads one line for each reply, calls `then`, and closes the connection.
 fn script(
     replies: &'static [&'static str],
     then: impl FnOnce(&TcpStream) + Send + 'static,
@@ -147,7 +147,7 @@ fn the_token_goes_into_every_request_that_takes_one_and_has_none() {
 fn a_server_that_is_lost_is_status_3() {
     let goodbye = "{\"status\": \"ERROR\", \"message\": \"server is shutting down\"}\r\n\r\n";
     let ok = "{\"status\": \"OK\", \"messages\": {}}\r\n\r\n";
-    // Gone without a word, gone with one, gone in the middle of one; something else altogether.
+    // The server closes after a reply, after a goodbye, and in the middle of a reply; the last one speaks another protocol.
     let cases: [(&'static [&'static str], &str, &str); 4] = [
         (Box::leak(Box::new([ok])), "inbox\ninbox\n", "{}\n"),
         (Box::leak(Box::new([goodbye])), "inbox\n", "Error, server is shutting down\n"),
@@ -213,7 +213,7 @@ fn events_that_come_before_a_reply_are_shown_and_are_no_reply() {
     serving.join().expect("no panic");
 }
 
-/// What every `watch` begins with, and what is shown of it.
+/// Input that begins a watch.
 const WATCH: &str = "auth messi surabaya\nhello 2\nwatch\n";
 
 fn watch(client: Command) -> Conversation {
@@ -320,7 +320,7 @@ fn a_watch_that_is_not_seen_off_is_status_3() {
     check(&format!("{closing}\r\n\r\n"), &format!("{closing}\n"), 3);
 }
 
-/// A run of the client with a server that answers one line and then is silent for longer than the client waits.
+/// Runs the client with a server that replies to one line and then is silent for longer than the client waits.
 fn beside_a_silent_server(line: &str, reply: &'static [&'static str]) -> Output {
     let (over, ended) = sync_channel::<()>(0);
     let (port, serving) = script(reply, move |_| assert!(ended.recv().is_err()));

@@ -1,6 +1,6 @@
-//! Anything at all through the codec and the parser: an answer, never a panic.
+//! The codec and the parser handle any bytes without a panic.
 //!
-//! Half a million inputs with `CHAT_TEST_LONG=1`, a tenth of that without.
+//! The test runs 500,000 inputs with `CHAT_TEST_LONG=1`, and 50,000 without.
 
 use chat_service::{
     model::MAX_LINE,
@@ -21,7 +21,7 @@ const SEEDS: &[&str] = &[
     "{\"a\\u00e9\\ud83d\\udc4b\": [1, -2e3, true, null, {\"b\": {}}]}\n",
 ];
 
-/// What may happen to a seed.
+/// A change of a seed.
 #[derive(Debug, Clone)]
 enum Mutation {
     Replace(usize, u8),
@@ -69,7 +69,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Every line, and what the parser says of it.
+/// Splits and parses all lines; returns the lines and the number of bytes that are left.
 fn parse_all(bytes: &[u8], ended: bool) -> (Vec<Vec<u8>>, usize) {
     let mut lines = Lines::new(bytes, ended);
     let mut cut = Vec::new();
@@ -93,7 +93,7 @@ fn no_bytes_make_the_codec_panic() {
     let config = Config {
         cases: if long { 500_000 } else { 50_000 },
         failure_persistence: None,
-        // Always the same inputs, unless many are asked for.
+        // Without `CHAT_TEST_LONG`, the inputs are the same in every run.
         rng_algorithm: RngAlgorithm::ChaCha,
         ..Config::default()
     };
@@ -107,7 +107,7 @@ fn no_bytes_make_the_codec_panic() {
         .run(&(input, any::<usize>()), |(bytes, at)| {
             let (whole, rest) = parse_all(&bytes, true);
             prop_assert_eq!(rest, 0);
-            // Where the bytes are cut makes no difference.
+            // The position at which the bytes are cut makes no difference.
             let at = at % (bytes.len() + 1);
             let (mut parts, left) = parse_all(&bytes[..at], false);
             parts.extend(parse_all(&bytes[at - left..], true).0);

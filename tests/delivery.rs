@@ -1,4 +1,4 @@
-//! Messages leave an inbox when their reply was written, and not before.
+//! A message leaves an inbox when the reply that contains it is written, and not before.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ async fn two_devices_that_read_at_once_get_each_message_exactly_once() {
         devices.push(tokio::spawn(async move {
             let mut got = Vec::new();
             while got.last().is_none_or(|text| text != "enough") {
-                // Three requests under way at a time.
+                // Three requests are in flight at a time.
                 device.send("inbox\ninbox\ninbox\n").await;
                 for _ in 0..3 {
                     got.extend(texts(&device.reply().await));
@@ -39,7 +39,7 @@ async fn two_devices_that_read_at_once_get_each_message_exactly_once() {
     }
     let mut got = Vec::new();
     for device in devices {
-        // One of them gets the first, so send another until both have one.
+        // Each `enough` reaches one of the devices, so more are sent until both have one.
         while !device.is_finished() {
             assert_eq!(messi.ask("send henderson enough").await, SENT);
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Several devices of one user: no gap between what is in the inbox and what comes, however things interleave.
+//! Several devices of one user: there is no gap between stored messages and events, in any interleaving.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Setup, device::Device, random::Random, reordering::Reordering};
 
-/// A watch from its beginning to its end.
+/// The messages that one watch has received.
 #[derive(Default)]
 struct Watch {
     seen: Vec<u64>,
@@ -25,7 +25,7 @@ impl Watch {
     }
 }
 
-/// What messi's inbox must be: whether each message that was ever in it has left it.
+/// Expected inbox of messi: for each message that was ever in it, whether it has left it.
 #[derive(Default)]
 struct Inbox(BTreeMap<u64, bool>);
 
@@ -60,8 +60,8 @@ fn stores(folder: &tempfile::TempDir) -> Vec<Arc<dyn Store>> {
     ]
 }
 
-/// Several devices of one user come, go, watch and acknowledge while others send to the user and to a room. 400 runs with
-/// `CHAT_TEST_LONG=1`.
+/// Several devices of one user connect, disconnect, watch and acknowledge while others send to the user and to a room.
+/// 400 runs with `CHAT_TEST_LONG=1`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_device_sees_every_message_once_and_in_order() {
     let runs = if std::env::var_os("CHAT_TEST_LONG").is_some() { 400 } else { 12 };
@@ -90,7 +90,7 @@ async fn interleave(store: Arc<dyn Store>, mut random: Random) {
             joined = !joined;
             control.ok(if joined { "join #lab" } else { "leave #lab" }).await;
         }
-        // Sends that are under way while devices do what they do.
+        // These sends are in flight while the devices act.
         let mut under_way = Vec::new();
         for (index, sender) in senders.iter_mut().enumerate() {
             for _ in 0..random.index(4) {
@@ -159,13 +159,13 @@ async fn interleave(store: Arc<dyn Store>, mut random: Random) {
                 inbox.0.insert(id, false);
             }
         }
-        // What got a smaller number than one that was acknowledged was in the inbox before it.
+        // A message with a smaller number than an acknowledged one was in the inbox before it.
         inbox.acknowledge(acknowledged);
     }
     settle(&described, &mut senders[0], &mut control, devices, inbox).await;
 }
 
-/// Whether everybody who watches has got everything, and the inbox is what it should be.
+/// Asserts that every watch has received every message, and that the inbox is as expected.
 async fn settle(
     described: &str,
     sender: &mut Device,
@@ -173,7 +173,7 @@ async fn settle(
     mut devices: Vec<Option<(Device, Option<Watch>)>>,
     mut inbox: Inbox,
 ) {
-    // In order, so whoever has the last one has them all.
+    // Events come in order, so a device that has received the last message has received all of them.
     let last = sender.ok("send messi last").await["id"].as_u64().expect("a number");
     inbox.0.insert(last, false);
     for (device, watch) in devices.iter_mut().flatten() {
@@ -211,7 +211,7 @@ async fn who_leaves_right_after_a_message_is_still_told_of_it() {
     sender.ok("join #lab").await;
     for i in 0..20 {
         watcher.ok("join #lab").await;
-        // Left before the message was stored, or after it.
+        // The watcher leaves before or after the message is stored.
         sender.peer.send(format!("send #lab {i}\n")).await;
         if i % 2 == 0 {
             tokio::task::yield_now().await;

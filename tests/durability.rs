@@ -1,4 +1,4 @@
-//! No byte leaves that tells of something not yet durable: with a store that commits when the test says so.
+//! The server sends nothing that is not durable yet: verified with a store that commits when the test says so.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,7 +53,7 @@ async fn a_read_waits_for_what_it_shows() {
     assert_eq!(messi.reply().await, SENT);
     assert_eq!(texts(&messi.reply().await), ["a"]);
     assert_eq!(messi.reply().await, USERS);
-    // That the inbox is empty now is not durable yet.
+    // The cursor that the first `inbox` has moved is not durable yet.
     messi.send("inbox\n").await;
     quiet(&mut messi).await;
     store.commit();
@@ -89,7 +89,7 @@ async fn an_inbox_reply_that_failed_takes_nothing_out() {
     quiet(&mut messi).await;
     store.commit();
     assert_eq!(messi.reply().await, SENT);
-    // This store keeps what it said had failed; what counts is that the reply moved no cursor.
+    // This store keeps failed writes; the test only shows that the failed reply has moved no cursor.
     assert_eq!(texts(&messi.reply().await), ["a", "b"]);
 }
 
@@ -120,7 +120,7 @@ async fn waiting_for_our_own_disk_is_not_reading_too_slowly() {
     messi.send("send messi a\n".repeat(3000)).await;
     sleep(Duration::from_mins(2)).await;
     quiet(&mut messi).await;
-    // No more than 1,024 replies wait at a time; the first write was the login.
+    // At most 1,024 replies wait at a time; the first write was the login.
     assert_eq!(store.writes(), 1 + 1024);
     let mut answered = 0;
     while answered < 3000 {

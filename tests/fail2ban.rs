@@ -1,10 +1,10 @@
-//! The fail2ban filter that the project ships, on lines that the server has really logged.
+//! The fail2ban filter of this project, run on the log of a server.
 
 use std::{fs, io::Write, process::Command};
 
 use crate::support::program::Program;
 
-/// What fail2ban counts in a log.
+/// Returns the number of matches that fail2ban finds in a log.
 fn banned(log: &str) -> usize {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(log.as_bytes()).expect("written");
@@ -15,7 +15,7 @@ fn banned(log: &str) -> usize {
     matched.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{told}"))
 }
 
-/// `CHAT_TEST_FAIL2BAN=1`, since not everybody has it.
+/// Runs only with `CHAT_TEST_FAIL2BAN=1`, because it needs fail2ban.
 #[test]
 fn every_failed_login_is_found_and_nothing_else() {
     if std::env::var_os("CHAT_TEST_FAIL2BAN").is_none() {
@@ -24,7 +24,7 @@ fn every_failed_login_is_found_and_nothing_else() {
     for format in ["text", "json"] {
         let args = ["--log-format", format, "--log-level", "trace", "--login-tries", "3"];
         let server = Program::start(&args);
-        // Five tries fail, and one is refused before it is looked at; what people write cannot be made to look like one.
+        // Six tries fail, and one is refused before it is verified. Text from clients cannot imitate a log line.
         server.talk(
             "auth messi wrong\nauth nobody wrong\nauth messi wrong\nauth messi wrong\nauth messi wrong\n",
         );

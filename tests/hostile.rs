@@ -1,4 +1,4 @@
-//! Peers that mean harm or are broken: a clear error or a clean close, memory flat, others unhurt.
+//! A hostile or broken client gets a clear error or a clean close, costs little memory, and does not affect other clients.
 
 use std::{
     io::{ErrorKind, Write},
@@ -16,7 +16,7 @@ use crate::support::{
 
 const TOO_LONG: &str = "{\"status\": \"ERROR\", \"message\": \"line too long\"}\r\n\r\n";
 
-/// Somebody else is still served.
+/// Asserts that another client is still served.
 fn others_are_unhurt(server: &Program) {
     let answers = server.talk("auth messi surabaya\nsend messi haloo\ninbox\nlogout\n");
     assert!(answers.contains(SENT) && answers.contains("haloo"), "{answers}");
@@ -27,7 +27,7 @@ fn a_line_of_four_mebibytes_is_refused_and_the_refusal_arrives() {
     let server = Program::start(&[]);
     others_are_unhurt(&server);
     let before = server.memory_kib("VmHWM");
-    // The whole line is sent before anything is read: a reset would lose the answer.
+    // The whole line is sent before anything is read, because a reset would lose the reply.
     assert_eq!(server.talk(vec![b'x'; 4 << 20]), TOO_LONG);
     assert_eq!(
         server.talk(format!("haloo\n{}\ninbox\n", "x".repeat(4 << 20))).matches("\r\n\r\n").count(),
@@ -56,7 +56,7 @@ fn a_thousand_silent_connections_cost_little() {
     others_are_unhurt(&server);
     let before = server.memory_kib("VmRSS");
     let silent: Vec<_> = (0..1000).map(|_| server.connect()).collect();
-    // Accepted in order: whoever is served now comes after them.
+    // Connections are accepted in order, so a client that is served now was accepted after them.
     others_are_unhurt(&server);
     let grown = server.memory_kib("VmRSS").saturating_sub(before);
     assert!(grown <= 4000, "{grown} KiB");
@@ -74,7 +74,7 @@ fn who_sends_and_never_reads_is_not_read_any_more() {
     flood.set_nonblocking(true).expect("set");
     let lines = "showuseractive\n".repeat(4096);
     let (began, mut blocked) = (std::time::Instant::now(), 0);
-    // It has stopped reading when nothing was taken for a while, or when it was cut off for that.
+    // The server has stopped reading when it takes nothing for a while, or when it disconnects the client for that.
     while blocked < 100 {
         match flood.write(lines.as_bytes()) {
             Ok(_) => blocked = 0,
@@ -151,7 +151,7 @@ async fn who_takes_a_little_now_and_then_is_cut_off_after_thirty_seconds() {
     let sending = tokio::spawn(async move {
         peer.send("showuseractive\n".repeat(1000)).await;
         let mut chunk = [0; 512];
-        // Half a kibibyte a second.
+        // The client reads half a kibibyte a second.
         while let Ok(n @ 1..) = peer.stream.read(&mut chunk).await {
             taken += n;
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -205,7 +205,7 @@ fn a_server_without_file_descriptors_survives_and_recovers() {
     let mut old = server.connect();
     old.write_all(b"auth messi surabaya\n").expect("taken");
     read_reply(&mut old);
-    // Those that it cannot accept wait in the listener's queue, which is 128 long on some systems.
+    // Connections that the server cannot accept wait in the listener's queue, which is 128 long on some systems.
     let many: Vec<_> = (0..150).map(|_| server.connect()).collect();
     old.write_all(b"send messi haloo\n").expect("taken");
     assert_eq!(read_reply(&mut old), SENT, "an old connection is served");
@@ -219,17 +219,17 @@ fn a_server_without_file_descriptors_survives_and_recovers() {
 async fn who_reads_slowly_but_steadily_over_a_socket_is_not_cut_off() {
     let server = TestServer::start().await;
     let mut stream = server.connect().await.stream;
-    // While a blocking task runs, the simulated clock moves only as the test moves it: the kernel takes real time.
+    // While a blocking task runs, the paused clock does not advance by itself, because the kernel needs real time.
     let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
     let clock = tokio::task::spawn_blocking(move || held.recv());
     let lines = b"x\n".repeat(2000);
     let mut chunk = [0; 2000];
-    // About 20 KiB/s for longer than the 10 seconds in which somebody who takes nothing is cut off.
+    // About 20 KiB/s for longer than the 10 seconds after which a client that reads nothing is disconnected.
     for _ in 0..140 {
         while stream.try_write(&lines).is_ok() {}
         stream.read_exact(&mut chunk).await.expect("still served");
         assert!(!String::from_utf8_lossy(&chunk).contains("too slowly"), "cut off");
-        // The runtime looks for input and output once in 61 turns.
+        // The runtime polls input and output once in 61 turns.
         for _ in 0..122 {
             tokio::task::yield_now().await;
         }

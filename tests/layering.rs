@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// From the top down. Modules side by side do not import one another.
+/// Layers from top to bottom. Modules of the same layer do not import one another.
 const LAYERS: [&[&str]; 8] = [
     &["server", "client", "admin"],
     &["wire"],
@@ -14,11 +14,11 @@ const LAYERS: [&[&str]; 8] = [
     &["config"],
 ];
 
-/// What these modules import, whatever is below them.
+/// All modules that these modules may import.
 const ONLY: [(&str, &[&str]); 6] = [
-    // The client must not carry the server.
+    // The client must not contain the server.
     ("client", &["protocol", "model", "config", "fingerprint", "files"]),
-    // What a chat server does knows no bytes.
+    // The rules of the chat server do not depend on a wire.
     ("chat", &["users", "store", "model", "config"]),
     ("store", &["files", "model", "config"]),
     ("users", &["files", "model", "config"]),
@@ -30,7 +30,7 @@ fn layer(module: &str) -> usize {
     LAYERS.iter().position(|layer| layer.contains(&module)).unwrap_or_else(|| panic!("{module} has no layer"))
 }
 
-/// Every `crate::module` that the text names, in `use` lines, groups and paths.
+/// Returns each module that the text names as `crate::module`, in `use` lines, groups and paths.
 fn imports(text: &str) -> Vec<String> {
     let text: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let mut modules = Vec::new();
@@ -104,7 +104,7 @@ fn the_test_sees_every_form_of_import() {
     assert_eq!(imports(text), ["store", "users", "protocol", "config"]);
 }
 
-/// A reply is opened in one place, where its position is waited for. (The log opens values that are durable.)
+/// A reply is opened in one place, after a wait for its position. (The log opens values that are durable.)
 #[test]
 fn only_the_gate_opens_what_waits_for_the_disk() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -119,7 +119,7 @@ fn only_the_gate_opens_what_waits_for_the_disk() {
     assert_eq!(places, ["model/at.rs", "server/output.rs", "store/commit_log.rs"]);
 }
 
-/// Dialects are known to one language and to nothing else.
+/// Only the line protocol, in `wire/text`, knows dialects.
 #[test]
 fn nothing_but_the_line_protocol_knows_dialects() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

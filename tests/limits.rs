@@ -1,4 +1,4 @@
-//! What a peer may cost: deadlines, connections, requests, tries to log in.
+//! Limits of clients: deadlines, connections, requests, login tries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::support::{
     program::{Program, without_tokens},
 };
 
-/// Deadlines are looked at once a second.
+/// Interval at which deadlines are checked.
 const TICK: Duration = Duration::from_secs(1);
 
 fn error(text: &str) -> String {
     format!("{{\"status\": \"ERROR\", \"message\": \"{text}\"}}")
 }
 
-/// Waits until the server ends the connection with a word; how long that took.
+/// Waits until the server closes the connection with this message; returns how long that took.
 async fn ended(peer: &mut Peer<DuplexStream>, word: &str) -> Duration {
     let began = Instant::now();
     while peer.stalled().await {
@@ -39,7 +39,7 @@ fn about(took: Duration, expected: Duration) {
     assert!(took >= expected && took <= expected + 2 * TICK, "{took:?}, not {expected:?}");
 }
 
-/// The limits that were reached, and how often.
+/// Returns the limits that were reached, and how often.
 fn counted(server: &Server) -> Vec<(Limit, u64)> {
     let counts = server.chat().counts();
     let all = Limit::ALL.iter().map(|limit| (*limit, counts.of(*limit)));
@@ -56,7 +56,7 @@ async fn who_does_not_log_in_is_ended_after_a_minute() {
     let (mut silent, _) = duplex(&server, 1 << 16);
     let took = ended(&mut silent, &error("not logged in in time")).await;
     about(took, Duration::from_mins(1));
-    // Talking does not put it off.
+    // Requests do not extend the deadline.
     let (mut talks, _) = duplex(&server, 1 << 16);
     let began = Instant::now();
     for _ in 0..5 {
@@ -65,7 +65,7 @@ async fn who_does_not_log_in_is_ended_after_a_minute() {
     }
     ended(&mut talks, &error("not logged in in time")).await;
     about(began.elapsed(), Duration::from_mins(1));
-    // A token is a login.
+    // A request with a token counts as a login.
     let (mut first, _) = duplex(&server, 1 << 16);
     let token = first.log_in("messi").await;
     let (mut with_token, _) = duplex(&server, 1 << 16);
@@ -84,7 +84,7 @@ async fn a_line_is_to_be_finished_within_ten_seconds() {
     let began = Instant::now();
     slow.send("se").await;
     sleep(Duration::from_secs(5)).await;
-    // A byte now and then does not put it off.
+    // Another byte does not extend the deadline.
     slow.send("n").await;
     ended(&mut slow, &error("line not finished in time")).await;
     about(began.elapsed(), Duration::from_secs(10));
@@ -180,7 +180,7 @@ async fn guessing_ends_before_it_costs_a_hash_and_the_owner_still_gets_in() {
     assert_eq!(log_in(another, "auth messi wrong").await, limited);
     assert_eq!(log_in(owner, "auth messi surabaya").await, logged_in);
     assert_eq!(counted(&server), [(Limit::LoginTries, 3)]);
-    // One of an account's tries is forgotten each minute.
+    // One failed try of an account is forgotten each minute.
     clock.advance(Duration::from_millis(59_999));
     let limited = limited.replace("60", "1");
     assert_eq!(log_in(thief, "auth messi surabaya").await, limited);
@@ -197,13 +197,13 @@ async fn so_many_connections_and_no_more() {
         open.push(server.log_in("messi").await);
     }
     let mut refused = server.connect().await;
-    // What was sent meanwhile does not eat the word.
+    // The error arrives although requests were sent meanwhile.
     refused.send("ping\n".repeat(100)).await;
     assert_eq!(refused.reply().await, error("too many connections"));
     assert_eq!(refused.try_reply().await, None);
     assert_eq!(counted(&server.server), [(Limit::ConnectionsPerAddress, 1)]);
     drop(open.pop());
-    // One that has gone makes room, as soon as the server has seen it go.
+    // A closed connection makes room as soon as the server has noticed its end.
     loop {
         let mut again = server.connect().await;
         again.send("ping\n").await;
@@ -234,7 +234,7 @@ async fn so_many_logins_wait_for_their_turn() {
     let chat_limits = chat::Limits { logins_waiting: 1, ..chat::Limits::default() };
     let server = Setup { chat_limits, ..Setup::default() }.server();
     let mut peers: Vec<_> = (0..20).map(|_| duplex(&server, 1 << 16).0).collect();
-    // A wrong password takes a full hash: it outlasts the other nineteen, which this thread serves in one go.
+    // A wrong password takes a full hash, which lasts longer than this thread needs to serve the other nineteen.
     for peer in &mut peers {
         peer.send("auth messi wrong\n").await;
     }
@@ -258,7 +258,7 @@ fn limits_are_settings() {
     server.stop();
 }
 
-/// Whether the system asks now and then if the peer of that connection is still there: `/proc/net/tcp` has its timers.
+/// The system uses keepalive to detect that a silent client is gone: `/proc/net/tcp` shows the timers.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_system_looks_whether_a_silent_peer_is_still_there() {

@@ -1,4 +1,4 @@
-//! Sessions from outside: who is logged in, and for how long.
+//! Sessions as clients see them: logins, and how long they last.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ async fn logging_in_keeps_nobody_waiting() {
         guesser.send("auth messi wrong\n").await;
         guessers.push(guesser);
     }
-    // 20 hashes take 20 times what one takes; a send takes none of it.
+    // 20 hashes take 20 times as long as one; a send does not wait for them.
     let began = Instant::now();
     messi.ask("send messi a").await;
     let send = began.elapsed();
@@ -96,7 +96,7 @@ fn a_failed_login_takes_the_work_of_a_full_hash_whoever_it_names() {
     let right = Secret::new("surabaya".into());
     let users =
         [None, Some(hashed(hash(&right).as_str())), Some(hashed(CHEAP_HASH)), Some(Password::Plain(right))];
-    // The least of some tries, in time of this thread, is what the work takes; the rest is other programs.
+    // The shortest thread time of several tries is that of the work; other programs only make a try longer.
     let (mut least, mut memory) = ([Duration::MAX; 4], Memory::default());
     for _ in 0..12 {
         for (user, least) in users.iter().zip(&mut least) {
@@ -107,7 +107,7 @@ fn a_failed_login_takes_the_work_of_a_full_hash_whoever_it_names() {
     }
     for other in &least[1..] {
         let ratio = other.as_secs_f64() / least[0].as_secs_f64();
-        // Without the work it would be a thousandth, with the work done twice it would be 2.
+        // Without the work the ratio would be a thousandth; with the work done twice it would be 2.
         assert!((0.6..1.7).contains(&ratio), "{least:?}");
     }
 }
@@ -122,11 +122,11 @@ async fn logins_of_peers_that_are_gone_cost_nobody_else_anything() {
     for _ in 0..200 {
         let mut peer = server.connect().await;
         peer.send("auth messi wrong\n").await;
-        // So that closing it resets the connection.
+        // With this option, closing the socket resets the connection.
         rustix::net::sockopt::set_socket_linger(&peer.stream, Some(Duration::ZERO)).expect("set");
         gone.push(peer);
     }
-    // All of them have been read when a later connection is answered.
+    // All of them have been read when a later connection gets a reply.
     server.connect().await.ask("haloo").await;
     drop(gone);
     let began = Instant::now();

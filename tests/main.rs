@@ -1,4 +1,5 @@
-//! All integration tests but those that measure (`tests/abuse`): one binary, real sockets on free ports, no sleeps, no order.
+//! All integration tests except `tests/abuse`, in one binary. They use sockets on free ports, do not sleep in real time, and run
+//! in any order.
 
 mod accounts;
 mod backpressure;

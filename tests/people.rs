@@ -1,4 +1,4 @@
-//! `chat-server user`, as an operator meets it.
+//! `chat-server user` as an operator uses it.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::support::{
     users_toml,
 };
 
-/// A folder with a users file of many forms.
+/// A folder with a users file. The entries of [`TEXT`] have many forms.
 struct Folder(tempfile::TempDir);
 
 const TEXT: &str = "# About all.\n[users.ann]  # the boss\nname = \"Ann\"\npassword = 'in the clear'  # soon better\n\
@@ -43,7 +43,7 @@ impl Folder {
         fs::read_to_string(self.users()).expect("readable")
     }
 
-    /// Runs `chat-server user` on it: standard output, standard error, exit status.
+    /// Runs `chat-server user` in the folder; returns standard output, standard error and exit status.
     fn user(&self, args: &[&str], input: &str) -> (String, String, Option<i32>) {
         let mut command = chat_server();
         command.arg("user").args(args).current_dir(self.0.path());
@@ -227,7 +227,7 @@ fn many_at_once_all_land() {
 #[test]
 fn a_disk_that_is_full_leaves_the_old_file() {
     let folder = Folder::new(&users_toml());
-    // A file may have one block of 512 bytes; with and without the signal that says so.
+    // A file may have one block of 512 bytes. The signal for a file that is too large is ignored, then not ignored.
     for (trap, code) in [("trap '' XFSZ; ", Some(1)), ("", None)] {
         let mut shell = Command::new("sh");
         let line = format!("{trap}ulimit -f 1; exec \"$0\" user add ann");
@@ -238,7 +238,7 @@ fn a_disk_that_is_full_leaves_the_old_file() {
         assert_eq!(folder.text(), users_toml());
         assert_eq!(folder.0.path().join("users.toml.new").exists(), code.is_none());
     }
-    // What the one that was killed has left is no hindrance.
+    // The file that the killed process has left is no obstacle.
     folder.done(&["add", "ann"], "correct horse\n");
     assert!(!folder.0.path().join("users.toml.new").exists());
 }
@@ -259,7 +259,7 @@ fn the_list_shows_how_passwords_are_kept_and_no_password() {
          henderson\tJordan Henderson\tInggris\tweak hash\nlineker\tGary Lineker\tInggris\tweak hash\n\
          messi\tLionel Messi\tArgentina\tweak hash\n"
     );
-    // Said before the subcommand, it is the same file.
+    // `--users` before the subcommand names the same file.
     let mut command = chat_server();
     command.arg("--users").arg(folder.users()).args(["user", "list"]);
     assert_eq!(said(&run(command, "")), (out, Some(0)));
@@ -321,17 +321,17 @@ fn a_name_that_was_used_is_given_away_knowingly() {
     let folder = Folder::new(&users_toml());
     let (users, data) = (folder.users(), folder.0.path().join("chat-data"));
     let (of_users, of_data) = (users.to_str().expect("UTF-8"), data.to_str().expect("UTF-8"));
-    // Without limits it leaves the weak hashes as they are.
+    // With `--no-limits`, the server does not renew weak hashes.
     let server = Program::start(&["--users", of_users, "--data", of_data, "--no-limits"]);
     let answers =
         server.talk("auth messi surabaya\nsend henderson a\nsend messi b\njoin #lab\nsend #lab c\n");
     assert_eq!(answers.matches(SENT).count(), 3, "{answers}");
     server.talk("auth henderson surabaya\nsend henderson d\nsend messi e\n");
-    // While the server runs, and nothing is indexed.
+    // The server is running, and no message is indexed yet.
     folder.done(&["remove", "messi"], "");
     folder.done(&["remove", "lineker"], "");
     let err = folder.refused(&["add", "messi"], "correct horse\n");
-    // Those who were logged in are logged out within a second, by the server.
+    // The server ends the sessions of a removed user within a second, so the number of logins may vary.
     assert!(err.contains("4 messages from and to it, 1 rooms and "), "{err}");
     assert!(err.contains(" logins\n  remedy: "), "{err}");
     assert!(err.contains("user add messi --reclaim ") && err.contains("user add messi --fresh "), "{err}");
@@ -341,7 +341,7 @@ fn a_name_that_was_used_is_given_away_knowingly() {
     assert!(out.contains("with the 4 messages that there are"), "{out}");
     assert!(!folder.text().contains("messages_after"));
     server.stop();
-    // And while it does not; of lineker there is nothing.
+    // The server is stopped. Nothing is stored for lineker.
     folder.done(&["remove", "messi"], "");
     let out = folder.done(&["add", "messi", "--fresh"], "correct horse\n");
     assert!(out.contains("without the messages up to number 5"), "{out}");
@@ -353,16 +353,16 @@ fn a_name_that_was_used_is_given_away_knowingly() {
     server.stop();
 }
 
-/// What a terminal shows and how the program ends, when each of these lines is typed at a prompt that hides it.
+/// Types each line at a prompt that hides it; returns what the terminal and the program show, and the exit status.
 fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i32>) {
     use rustix::termios::{LocalModes, tcgetattr};
     let (mut terminal, theirs) = terminal();
-    // As a login does: what asks for a password opens the terminal of its session.
+    // The program asks for a password on the terminal of its session, so it gets a session of its own, as at a login.
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_chat-server"), "user"]).args(args);
     command.current_dir(folder.0.path()).stdin(theirs.try_clone().expect("another"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    // Whoever waits for a prompt after the program's end must not wait for ever.
+    // The test closes its copies of the program's side, so that a read after the program's end fails instead of blocking.
     drop((command, theirs));
     let mut shown = Vec::new();
     for (i, line) in lines.iter().enumerate() {
@@ -379,7 +379,7 @@ fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i3
         terminal.write_all(format!("{line}\r").as_bytes()).expect("typed");
     }
     let code = child.wait().expect("it ends").code();
-    // Fails at its end: nobody has the other side open.
+    // The read fails at its end, because no process has the other side open.
     terminal.read_to_end(&mut shown).ok();
     for pipe in
         [&mut child.stdout.take().expect("piped") as &mut dyn Read, &mut child.stderr.take().expect("piped")]

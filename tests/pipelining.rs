@@ -1,4 +1,4 @@
-//! Many lines at once: every line is one request, whoever else is sending.
+//! Pipelined lines: every line is one request, whatever other clients send.
 
 use crate::support::{SENT, TestServer, lines};
 
@@ -26,7 +26,7 @@ async fn pipelined_lines_of_two_clients_never_mix() {
         let mut peer = server.log_in(name).await;
         senders.push(tokio::spawn(async move {
             let lines = lines((0..2000).map(|i| format!("send lineker {name} {i}\r\n")));
-            // Pieces that never end where a line does, and a chance for the other after each.
+            // Most pieces end in the middle of a line, and the other client can run after each piece.
             for piece in lines.as_bytes().chunks(piece) {
                 peer.send(piece).await;
                 tokio::task::yield_now().await;
@@ -40,14 +40,14 @@ async fn pipelined_lines_of_two_clients_never_mix() {
         sender.await.expect("no panic");
     }
     let mut got = server.log_in("lineker").await.drain_inbox().await;
-    // Stable: each sender's messages stay in their order.
+    // The sort is stable, so the messages of each sender stay in order.
     got.sort_by_key(|text| text.starts_with("messi"));
     let texts = |name: &'static str| (0..2000).map(move |i| format!("{name} {i}"));
     assert_eq!(got, texts("henderson").chain(texts("messi")).collect::<Vec<_>>());
     server.stop().await;
 }
 
-// What the first server of this protocol got wrong: four tests, each after the fault.
+// Four tests cover faults of the first server of this protocol. Two of them follow.
 
 #[tokio::test]
 async fn a_line_that_ends_in_lf_alone_is_answered() {
@@ -71,5 +71,5 @@ async fn two_lines_in_one_packet_are_two_messages_and_no_token_gets_into_them() 
     server.stop().await;
 }
 
-// The third, an inbox emptied before its reply was written, is in `delivery`; the fourth, passwords in the log, in
-// `programs`.
+// The third, about an inbox that is emptied before its reply is written, is in `delivery`; the fourth, about passwords in the
+// log, is in `programs`.

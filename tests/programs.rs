@@ -1,4 +1,4 @@
-//! `chat-server` as an operator meets it: start, signals, logs, errors.
+//! `chat-server` as an operator uses it: start, signals, logs, errors.
 
 use std::{
     io::{Read, Write},
@@ -47,10 +47,10 @@ fn settings_come_from_the_environment_too() {
 
 #[test]
 fn it_serves_on_as_many_threads_as_it_is_told() {
-    // One is the program's own.
+    // A single thread is the main thread, which has another name.
     for (threads, others) in [("1", 0), ("3", 3)] {
         let server = Program::start(&["--network-threads", threads, "--store", "memory"]);
-        // A thread gives itself its name when it first runs.
+        // A thread sets its name when it first runs.
         let began = Instant::now();
         while server.threads("network") != others {
             assert!(began.elapsed() < SOON, "{} threads", server.threads("network"));
@@ -80,7 +80,7 @@ fn a_signal_answers_what_has_arrived_and_says_goodbye() {
         let mut busy = server.connect();
         busy.write_all(b"auth messi surabaya\n").expect("taken");
         read_reply(&mut busy);
-        // A login that is being checked, and all that comes after it.
+        // The first request is a login whose password is being verified; all others come after it.
         busy.write_all(format!("auth messi wrong\n{}half a line", "send messi a\n".repeat(3000)).as_bytes())
             .expect("taken");
         let began = Instant::now();
@@ -121,11 +121,11 @@ fn a_second_signal_ends_the_server_at_once() {
     let lines = "haloo\n".repeat(10_000);
     while flood.write(lines.as_bytes()).is_ok() {}
     let mut idle = server.connect();
-    // One that is not accepted yet would get no goodbye.
+    // A connection that is not accepted yet would get no goodbye.
     idle.write_all(b"ping\n").expect("taken");
     read_reply(&mut idle);
     server.signal("TERM");
-    // The first one has arrived when it says goodbye.
+    // The goodbye shows that the first signal has arrived.
     idle.read_exact(&mut [0; 10]).expect("a goodbye");
     server.signal("INT");
     let (code, log) = server.wait();

@@ -1,6 +1,6 @@
-//! What the README and the other pages say, held against the programs.
+//! Compares the README and the other pages with the programs.
 //!
-//! With `CHAT_TEST_NC=1` the lines that show `nc` are run by a shell with the real one; without, over a socket.
+//! With `CHAT_TEST_NC=1`, a shell runs the lines that show `nc`. Otherwise, their input is sent over a socket.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a page")
 }
 
-/// The commands of the README's console blocks, each with what it shows.
+/// Returns the commands of the README's console blocks, each with its output.
 fn console(text: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for block in text.split("```console\n").skip(1) {
@@ -47,7 +47,7 @@ fn push_line(text: &mut String, line: &str) {
     text.extend([line, "\n"]);
 }
 
-/// What `printf 'TEXT'` prints.
+/// Returns what `printf 'TEXT'` prints.
 fn printf(text: &str) -> String {
     let text = text.strip_prefix("printf '").and_then(|rest| rest.strip_suffix('\'')).expect("printf '…'");
     text.replace("\\n", "\n")
@@ -71,7 +71,7 @@ fn client(server: &Program) -> Command {
     client
 }
 
-/// What the client shows on a terminal where these lines are typed.
+/// Returns what the client shows when these lines are typed on a terminal.
 fn type_in(server: &Program, lines: &str) -> String {
     let (mut keyboard, theirs) = terminal();
     let mut child = client(server).stdin(theirs).stdout(Stdio::piped()).spawn().expect("it starts");
@@ -83,7 +83,7 @@ fn type_in(server: &Program, lines: &str) -> String {
     shown
 }
 
-/// What was typed after the prompts of a session, and what the session shows without that.
+/// Splits a session into what was typed after the prompts, and what the session shows without that.
 fn typed(session: &str) -> (String, String) {
     let (mut lines, mut shown) = (String::new(), String::new());
     for line in session.lines() {
@@ -113,7 +113,7 @@ fn the_sessions_of_the_readme_go_as_it_says() {
         } else if line == "cargo run -q --release --bin chat-client" {
             seen[2] += 1;
             let (lines, shown) = typed(&expected);
-            // The last prompt, and the line break that ends it.
+            // The output ends with the last prompt and a line break.
             let got = type_in(&server, &lines);
             (got.strip_suffix("Command :\n").expect("a prompt at the end").to_owned(), shown)
         } else {
@@ -138,13 +138,13 @@ fn every_command_is_in_the_readme_and_on_the_protocol_page() {
     }
 }
 
-/// What the protocol page calls a parameter: its field, with a `?` if it may be left out.
+/// Returns the protocol page's notation for a parameter: its field, with a `?` if it may be left out.
 fn json_field(parameter: &Parameter) -> String {
     let is_optional = matches!(parameter.form, Form::Optional | Form::FieldOnly);
     format!("`{}`{}", parameter.field, if is_optional { "?" } else { "" })
 }
 
-/// The second cell of a command's row on the protocol page, in parts; what stands in brackets is a value.
+/// Returns the parts of the second cell of a command's row on the protocol page, without the value in brackets.
 fn json_fields(protocol: &str, usage: &str) -> Vec<String> {
     let row = protocol.split_once(&format!("\n| `{usage}` |")).map(|(_, rest)| rest);
     let row = row.unwrap_or_else(|| panic!("not on the protocol page: {usage}"));

@@ -1,4 +1,4 @@
-//! The server program beside files that change, and what it cannot open.
+//! The server program while its files change, and files that it cannot open.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use crate::support::{
     program::{Program, chat_server, read_reply, run},
 };
 
-/// A users file, a server that uses it, and somebody who is logged in.
+/// A users file, a server that uses it, and a client that is logged in.
 struct Setting {
     folder: tempfile::TempDir,
     server: Program,
@@ -26,7 +26,7 @@ impl Setting {
         let folder = tempfile::tempdir().expect("a folder");
         let users = folder.path().join("users.toml");
         fs::write(&users, include_str!("../users.toml")).expect("written");
-        // Those who ask until something changes ask often.
+        // Tests that wait for a change send many requests, so the server runs without limits.
         let server = Program::start(&["--users", users.to_str().expect("UTF-8"), "--no-limits"]);
         let mut messi = server.connect();
         messi.write_all(b"auth messi surabaya\n").expect("taken");
@@ -43,7 +43,7 @@ impl Setting {
         read_reply(&mut self.messi)
     }
 
-    /// Asks until the answer is another one; how long that took.
+    /// Repeats a request until its reply changes; returns how long that took.
     fn changes(&mut self, line: &str) -> Duration {
         let (began, first) = (Instant::now(), self.ask(line));
         while self.ask(line) == first {
@@ -64,7 +64,7 @@ impl Setting {
 #[test]
 fn a_change_of_the_users_file_is_taken_over_within_a_second() {
     let mut setting = Setting::new();
-    // The machine may be busy with other tests: one of three in time shows that it can be.
+    // Other tests may keep the machine busy, so it is enough if one of three changes is in time.
     let took = ["kane", "saka", "rice"].map(|name| {
         let line = format!("send {name} hi");
         assert!(setting.ask(&line).contains("User Tidak Ditemukan"));
@@ -89,7 +89,7 @@ fn a_broken_file_is_reported_and_the_old_users_stay() {
     let whole = fs::read_to_string(setting.users()).expect("read");
     fs::write(setting.users(), "[users.messi]\nname = \"M\"\npassword = \"canary\n").expect("written");
     setting.server.signal("HUP");
-    // The next change comes after it.
+    // The next change of the file is made after the reload.
     setting.server.wait_for_log("users file cannot be used: the old users stay");
     assert!(setting.ask("send henderson still here").contains("Message Sent"));
     fs::write(setting.users(), whole).expect("written");
@@ -100,7 +100,7 @@ fn a_broken_file_is_reported_and_the_old_users_stay() {
     assert!(!log.contains("canary"), "{log}");
 }
 
-/// Replaces a file as an editor does.
+/// Makes `link` a link to `target` by a rename, as an editor replaces a file.
 fn point(link: &Path, target: &Path) {
     let fresh = link.with_extension("fresh");
     symlink(target, &fresh).expect("a link");
@@ -111,7 +111,7 @@ fn point(link: &Path, target: &Path) {
 fn the_server_opens_nothing_outside_its_folders() {
     let mut setting = Setting::new();
     if !setting.server.banner.contains("confined: to ") {
-        // This kernel has no Landlock; the start has said so.
+        // This kernel has no Landlock, and the server says so at its start.
         assert!(setting.server.banner.contains("confined: no: "), "{}", setting.server.banner);
         return;
     }
@@ -122,7 +122,7 @@ fn the_server_opens_nothing_outside_its_folders() {
     fs::rename(setting.users(), &inside).expect("renamed");
     point(&setting.users(), &other);
     setting.server.wait_for_log("Permission denied");
-    // What is inside can be linked to.
+    // A link to a file inside the folder is allowed.
     point(&setting.users(), &inside);
     setting.add("kane");
     setting.changes("send kane hi");

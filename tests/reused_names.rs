@@ -1,4 +1,4 @@
-//! Somebody who was given the name of somebody else knows nothing of what was before.
+//! A user with a reused name cannot see anything of the name's previous owner.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ fn append(store: &Memory, from: &str, to: &str) {
     let _ = store.append(NewMessage { from: &from, to: &to, text: "old", key: None, at: Timestamp(0) });
 }
 
-/// A server on which messi is somebody else since message 3.
+/// A server on which the name messi has a new owner since message 3.
 async fn server() -> Arc<Server> {
     let store = Arc::new(Memory::new(10_000));
     append(&store, "henderson", "messi");
@@ -38,9 +38,9 @@ async fn log_in(server: &Arc<Server>, user: &str) -> Peer<DuplexStream> {
     peer
 }
 
-/// The next events up to the answer of a `ping`.
+/// Waits, and returns the events before the reply to a `ping`.
 async fn events(peer: &mut Peer<DuplexStream>) -> Vec<Value> {
-    // Longer than the grace of somebody who comes back.
+    // Longer than the grace period of presence.
     sleep(Duration::from_secs(10)).await;
     peer.send("ping\n").await;
     let mut events = Vec::new();
@@ -75,12 +75,12 @@ async fn old_partners_hear_nothing_and_nothing_is_heard_of_them() {
     let mut messi = log_in(&server, "messi").await;
     messi.ask("watch").await;
     assert_eq!(events(&mut henderson).await, [Value::Null; 0], "who has the name comes");
-    // That lineker has taken out what the other messi sent is nothing to this one.
+    // lineker reads a message of the previous messi; the new messi gets no event for that.
     let mut lineker = log_in(&server, "lineker").await;
     lineker.ask("inbox").await;
     drop(lineker);
     assert_eq!(events(&mut messi).await, [Value::Null; 0]);
-    // Since they have written to each other they know each other.
+    // After a message between them, they get each other's presence.
     messi.ask("send henderson hi").await;
     drop(messi);
     let last = events(&mut henderson).await.pop().expect("an event");

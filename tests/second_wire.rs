@@ -1,6 +1,6 @@
-//! A second wire over the use cases of `chat` alone: a toy of IRC, to hold the promise that a wire copies no rule.
+//! A second wire over the use cases of `chat` alone, a small subset of IRC: it shows that a wire repeats no rule.
 //!
-//! It knows `PASS`, `JOIN`, `PART` and `PRIVMSG`, and shows messages, joins and parts as they come.
+//! It knows `PASS`, `JOIN`, `PART` and `PRIVMSG`, and shows messages, joins and parts when they happen.
 
 use std::{
     fmt::Write as _,
@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines a
 
 use crate::support::{Setup, held::Held};
 
-/// Replies are lines of text.
+/// A language whose replies are lines of text.
 #[derive(Clone, Copy, Default)]
 struct Irc;
 
@@ -166,7 +166,7 @@ impl Dispatcher for Irker {
     }
 }
 
-/// The other end of a connection.
+/// The client's end of a connection.
 struct Client {
     lines: ReadLines<BufReader<tokio::io::ReadHalf<DuplexStream>>>,
     out: tokio::io::WriteHalf<DuplexStream>,
@@ -254,7 +254,7 @@ async fn a_second_wire_is_behind_the_same_gate() {
     assert_eq!(line.await, "FAIL * STORAGE");
 }
 
-/// Polls once.
+/// Polls a future once.
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     std::future::poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx))).await
 }

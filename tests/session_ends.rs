@@ -1,4 +1,4 @@
-//! Nobody is told that a session has ended before its end is durable: after a crash it would be live again.
+//! A client is told that a session has ended only when the end is durable, because a crash would undo any other end.
 
 use std::{fs, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::support::{Peer, Setup, duplex, held::Held, quiet, settle, users_toml}
 
 const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
 
-/// Logs in; the token.
+/// Logs in and returns the token.
 async fn log_in(store: &Held, peer: &mut Peer<DuplexStream>, user: &str) -> String {
     peer.send(format!("auth {user} surabaya\n")).await;
     loop {
@@ -43,14 +43,14 @@ async fn a_session_that_makes_room_lives_until_its_end_is_durable() {
     for _ in 1..100 {
         log_in(&store, &mut peer, "messi").await;
     }
-    // One more, whose commit fails: the first goes on, and nobody was told otherwise.
+    // The commit of one more login fails. The first session stays live, and no client is told otherwise.
     peer.send("auth messi surabaya\n").await;
     settle().await;
     assert!(other.ask(format!("whoami {first}")).await.contains("\"messi\""));
     store.fail(Refusal::ReadOnly);
     assert!(peer.reply().await.contains("storage has failed"));
     assert!(other.ask(format!("whoami {first}")).await.contains("\"messi\""));
-    // The longest unused is another now.
+    // The first session was just used, so another one is now the longest unused.
     let second = log_in(&store, &mut peer, "messi").await;
     assert!(other.ask(format!("whoami {first}")).await.contains("\"messi\""));
     assert!(other.ask(format!("whoami {second}")).await.contains("\"messi\""));
@@ -58,8 +58,8 @@ async fn a_session_that_makes_room_lives_until_its_end_is_durable() {
     assert_eq!(sessions.matches("\"session\":").count(), 100, "{sessions}");
 }
 
-/// Of a server whose users file has just lost messi: a connection on which messi is logged in, another one, which has asked
-/// for messi's inbox, and the token.
+/// Starts a server, logs messi in, and removes messi from the users file. Returns messi's connection, another one, which has
+/// asked for messi's inbox, and the token.
 async fn without_messi(store: &Arc<Held>) -> (Peer<DuplexStream>, Peer<DuplexStream>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("users.toml");
@@ -111,7 +111,7 @@ async fn a_list_of_people_rests_on_their_logins() {
     settle().await;
     messi.send("showuseractive\n").await;
     quiet(&mut messi).await;
-    // The login failed: henderson is not listed, and the list does not fail for ever.
+    // henderson's login fails, so this list fails, and the next one does not contain henderson.
     store.fail(Refusal::Uncertain);
     assert!(messi.reply().await.contains("storage failed"));
     let list = r#"{"status": "OK", "messages": {"users": [{"username": "messi"}]}}"#;

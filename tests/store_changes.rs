@@ -1,4 +1,4 @@
-//! The second half of the contract of a store: its changes, failing writes, and several handles on one log.
+//! The second half of the contract of a store: its changes, failed writes, and several handles on one log.
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,7 +19,7 @@ use crate::support::{
     subject::{Subject, name, room, to},
 };
 
-/// Keeps all changes.
+/// An observer that keeps all changes.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Change>>);
 
@@ -34,14 +34,14 @@ impl Recorder {
         std::mem::take(&mut self.0.lock().expect("no panic"))
     }
 
-    /// Waits for a number of changes: they may be reported a moment after their receipts are durable.
+    /// Waits for `count` changes and returns them. A change may be reported a moment after its receipt is durable.
     async fn take_of(&self, count: usize, subject: &Subject) -> Vec<Change> {
         let mut changes = Vec::new();
         let began = Instant::now();
         while changes.len() < count {
             changes.extend(self.take());
             assert!(began.elapsed() < SOON, "{}: {changes:?}", subject.kind);
-            // A handle on a shared log applies what it has not seen yet when it is read.
+            // When a store on a shared log is read, its handles apply the records that they have not applied yet.
             let _ = subject.store.cursor(&name("messi"));
             tokio::task::yield_now().await;
         }
@@ -64,7 +64,8 @@ fn record(byte: u8) -> SessionRecord {
     SessionRecord { digest: TokenDigest([byte; 32]), user: name("messi"), created, used, number: 1 }
 }
 
-/// Appends three messages to messi, two of them from henderson, acknowledges two, joins and leaves a room, opens and ends a session.
+/// Appends three messages to messi, two of them from henderson, and acknowledges two; joins a room, appends a message to it,
+/// and leaves it; opens and ends a session.
 async fn write_everything(subject: &Subject) {
     for from in ["henderson", "lineker", "henderson"] {
         subject.append(from, "messi", "text", None).await.expect("stored");
@@ -105,7 +106,7 @@ async fn every_durable_change_is_reported_once_and_in_order() {
         let recorder = Recorder::of(&*subject.store);
         write_everything(&subject).await;
         assert_eq!(recorder.take_of(everything().len(), &subject).await, everything(), "{}", subject.kind);
-        // What changes nothing is not reported.
+        // A write that changes nothing is not reported.
         assert!(!subject.acknowledge("messi", 1, 200).await);
         subject.leave("messi", "#lab").await;
         subject.append("henderson", "messi", "once", Some("k")).await.expect("stored");
@@ -206,7 +207,7 @@ async fn what_one_handle_has_written_is_seen_by_the_other_when_it_has_applied_it
     // The key is found, though the other handle has not applied the first message yet.
     let again = other.log().durable(other.append(message).await).await.expect("stored");
     assert_eq!((again.id, again.duplicate, waiting(&other)), (stored.id, true, 1));
-    // Both have read the inbox, and one of them takes the message out of it.
+    // Both handles acknowledge the message, and only one of them moves the cursor.
     let both = [&one, &other].map(|store| store.acknowledge(&messi, MessageId(0), stored.id, Timestamp(1)));
     let [first, second] = both;
     let (second, first) = (second.await, first.await);
@@ -245,7 +246,7 @@ async fn users_of_two_servers_reach_each_other() {
     assert!(sent.contains("\"id\": 1"), "{sent}");
     messi.ask("send #lab goal!").await;
     catch_up().await;
-    // Presence of messi may come first.
+    // A presence event of messi may come first.
     let mut events = Vec::new();
     while events.len() < 2 {
         let event = henderson.reply().await;
@@ -257,11 +258,11 @@ async fn users_of_two_servers_reach_each_other() {
         events[0].contains("\"to\": \"henderson\"") && events[1].contains("\"to\": \"#lab\""),
         "{events:?}"
     );
-    // What henderson acknowledges on one server is told to the sender on the other.
+    // When henderson acknowledges on one server, the sender is told on the other.
     henderson.ask("ack 2").await;
     catch_up().await;
     while !messi.reply().await.contains("\"event\": \"delivered\", \"id\": 1") {}
-    // A token of one server is good on the other, until the session ends on either.
+    // A token of one server is valid on the other, until the session ends on either.
     let (mut elsewhere, _) = duplex(&servers[0], 1 << 16);
     assert!(elsewhere.ask(&format!("whoami {token}")).await.contains("henderson"));
     elsewhere.ask(&format!("logout {token}")).await;

@@ -1,4 +1,4 @@
-//! The folder of the SQLite store: who has it, and what is wrong with what is in it.
+//! The folder of the SQLite store: its lock, and errors in its content.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ async fn what_cannot_be_trusted_is_refused_and_left_as_it_is() {
     std::fs::remove_file(&database).expect("removed");
     refused("the database is gone");
 
-    // Its version, big-endian, is at byte 60 of the file, its application at 68.
+    // The version is at byte 60 of the file and the application at byte 68, both big-endian.
     let changed = |at: usize, value: u32| {
         let mut bytes = good.clone();
         bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
@@ -132,7 +132,7 @@ async fn what_a_reader_was_shown_is_acknowledged_at_once() {
         };
         assert!(moved.peek().is_ok_and(|moved| moved.moved));
     }
-    // What nobody was shown is counted first.
+    // Messages that no reader was shown are counted before the cursor moves past them.
     let message = NewMessage { from: &messi, to: &to, text: "text", key: None, at: Timestamp(0) };
     for _ in 0..40 {
         let stored = store.append(message).await;

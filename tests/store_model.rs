@@ -1,4 +1,4 @@
-//! Every store beside a model of it.
+//! Compares every store with a model.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use crate::support::{
     subject::{Subject, USERS},
 };
 
-/// A store that is too simple to be wrong.
+/// A naive store, too simple to be wrong.
 #[derive(Default)]
 struct Model {
     next: u64,
@@ -48,7 +48,7 @@ impl Model {
     }
 }
 
-/// Random commands on a store and on the model: they answer alike. 10,000 sequences with `CHAT_TEST_LONG=1`.
+/// Runs random commands on each store and on the model, which must give equal results. 10,000 sequences with `CHAT_TEST_LONG=1`.
 #[tokio::test]
 async fn a_store_and_a_naive_model_answer_alike() {
     let sequences = if std::env::var_os("CHAT_TEST_LONG").is_some() { 10_000 } else { 150 };

@@ -1,7 +1,7 @@
-//! A server with much in its store: it starts as soon, and is as small and as fast, as an empty one.
+//! A server with many stored messages starts as soon as an empty one, and is as small and as fast.
 //!
-//! `CHAT_STORED=10000000 cargo test --release stored -- --nocapture --test-threads=1` is the long form; it prints what it
-//! measured.
+//! `CHAT_STORED=10000000 cargo test --release stored -- --nocapture --test-threads=1` runs the long form, and prints the
+//! measurements.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ fn user(number: u64) -> String {
     format!("u{number}")
 }
 
-/// Stores so many messages, of which each user has so many unread.
+/// Stores `total` messages, of which `unread` per user are not acknowledged.
 fn fill(folder: &Path, total: u64, unread: u64) {
     let options = Options { inbox_limit: usize::MAX, ..Options::default() };
     let store = Sqlite::open(folder, &options).expect("a store");
@@ -50,7 +50,7 @@ fn fill(folder: &Path, total: u64, unread: u64) {
             panic!("refused");
         };
         waiting[to] += 1;
-        // All but the last ones are read, a thousand at a time.
+        // All but the last messages are acknowledged, a thousand at a time.
         if waiting[to] == 1000 && i + 2 * USERS * unread < total {
             let stored = outcome.peek().expect("stored");
             acknowledge(&runtime, &store, to_name, stored.id);
@@ -90,7 +90,7 @@ fn start(folder: &Path) -> Program {
     Program::start_by(chat_server(), &args)
 }
 
-/// Sends of 16 connections with 16 under way each, per second.
+/// Returns the sends per second of 16 connections with 16 requests in flight each.
 fn rate(server: &Program, time: Duration) -> f64 {
     let (count, stop) = (AtomicU32::new(0), AtomicBool::new(false));
     let began = Instant::now();
@@ -143,7 +143,7 @@ fn much_that_is_stored_costs_neither_time_nor_memory() {
     let (full, empty) = (folder.path().join("full"), folder.path().join("empty"));
     fill(&full, total, unread);
 
-    // An empty server, and a full one after it was killed under load.
+    // One server is empty. The other one is full, and is started again after a kill under load.
     let blank = start(&empty);
     let nothing = blank.memory_kib("VmRSS");
     let server = start(&full);
@@ -164,7 +164,7 @@ fn much_that_is_stored_costs_neither_time_nor_memory() {
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios[ratios.len() / 2];
     let busy = server.memory_kib("VmRSS");
-    // With --nocapture.
+    // The test harness does not capture this output.
     writeln!(
         std::io::stdout(),
         "{total} stored, {} unread: first reply {first:?} after a kill; RSS {nothing} KiB empty, {rss} KiB after a \
@@ -177,7 +177,7 @@ fn much_that_is_stored_costs_neither_time_nor_memory() {
     assert!(long.is_none() || ratio > 0.9, "{ratio}");
 }
 
-/// Two who have written to each other a lot.
+/// Stores `total` messages between two users.
 fn converse(folder: &Path, total: u64) {
     let options = Options { inbox_limit: usize::MAX, ..Options::default() };
     let store = Sqlite::open(folder, &options).expect("a store");
@@ -218,7 +218,7 @@ fn a_page_of_history_costs_the_same_however_much_there_is() {
     ask(&mut stream, "auth u0 surabaya\n".to_owned());
     let mut random = Random::new(1);
     for round in 0..500 {
-        // The newest and the oldest page, and any other.
+        // The first round reads the newest page, the second the oldest, and each other round a random one.
         let before = [total + 1, 51, 51 + random.below(total - 50)][round.min(2)];
         let began = Instant::now();
         let reply = ask(&mut stream, format!("history u1 50 {before}\n"));

@@ -1,4 +1,4 @@
-//! One suite for every store: the contract of `store::Store`.
+//! The contract of `store::Store`: one suite for every store.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ async fn a_key_names_one_message_of_its_sender() {
         }
         let other = subject.append("lineker", "henderson", "a", Some("k")).await.expect("stored");
         assert!(!other.duplicate && other.id > first.id, "{}: keys are the sender's own", subject.kind);
-        // Even when the inbox is full, and when the message has left it.
+        // The key is found even when the inbox is full, and when the message has left it.
         subject.append("messi", "henderson", "c", None).await.expect("stored");
         assert_eq!(subject.append("messi", "henderson", "d", Some("l")).await, Err(Refusal::InboxFull));
         assert_eq!(subject.append("messi", "henderson", "d", None).await, Err(Refusal::InboxFull));
@@ -200,7 +200,7 @@ async fn history_is_what_two_wrote_to_each_other_newest_page_first() {
             let kind = subject.kind;
             for (user, with) in [("messi", "henderson"), ("henderson", "messi")] {
                 assert_eq!(subject.history(user, with, None, 1000).await, (between.clone(), false), "{kind}");
-                // Page by page from the end.
+                // The history is read page by page, from the end.
                 let (mut seen, mut before) = (Vec::new(), None);
                 loop {
                     let (page, more) = subject.history(user, with, before, 7).await;
@@ -231,7 +231,7 @@ async fn a_room_is_read_by_those_who_were_in_it() {
         let alone = subject.send("messi", "#lab").await;
         let direct = subject.send("messi", "henderson").await;
         subject.join(&henderson, "#lab").await;
-        // More than the limit of an inbox: a room does not count.
+        // There are more messages than the limit of an inbox, because messages to rooms do not count.
         let mut both = Vec::new();
         for i in 0..7 {
             both.push(subject.send(["messi", "henderson"][i % 2], "#lab").await);
@@ -270,13 +270,13 @@ async fn a_room_is_read_by_those_who_were_in_it() {
                 break;
             }
         }
-        // Page by page, from a place in the middle.
+        // A page of the inbox may begin after any message.
         let page = subject.page("henderson", messis[0], 2).await;
         assert_eq!((numbers(&page), page.more), (messis[1..3].to_vec(), true), "{}", subject.kind);
-        // What waits in the inbox is direct: one of two.
+        // One direct message waits in the inbox, and the limit is two.
         subject.send("messi", "henderson").await;
         assert_eq!(subject.append("messi", "henderson", "x", None).await, Err(Refusal::InboxFull));
-        // Back again: what came while away is not for henderson.
+        // henderson joins again. Messages that were sent to the room in between are not for henderson.
         subject.join(&henderson, "#lab").await;
         let last = subject.send("messi", "#lab").await;
         let waiting = subject.waiting("henderson").await;
@@ -322,7 +322,7 @@ async fn a_number_that_a_stay_or_a_refused_message_had_is_not_given_out_again() 
         for i in 1..7 {
             subject.append("messi", "maradona", &i.to_string(), None).await.expect("stored");
         }
-        // Where the key is not in memory any more, the message gets a number before it turns out to be a repetition.
+        // If the key is not in memory any more, the message gets a number before it is found to be a duplicate.
         let again = subject.append("messi", "maradona", "0", Some("k")).await.expect("answered");
         assert!(again.duplicate, "{}", subject.kind);
         subject.join("henderson", "#lab").await;

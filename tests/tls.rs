@@ -1,4 +1,4 @@
-//! The server and the client over TLS, as programs.
+//! The server program and the client program over TLS.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ impl Folder {
         run(make, "")
     }
 
-    /// Another pair in the place of the first.
+    /// Replaces the certificate and its key; returns the new fingerprint.
     fn replace_certificate(&self) -> Fingerprint {
         let other = tempfile::tempdir_in(self.0.path()).expect("a folder");
         let mut make = chat_server();
@@ -70,7 +70,7 @@ impl Folder {
         Fingerprint::of(&self.certificate())
     }
 
-    /// A server with TLS on a free port, and that port.
+    /// Starts a server with TLS on a free port; returns it with the address of that port.
     fn start(&self, args: &[&str]) -> (Program, SocketAddr) {
         let users = self.path("users.toml");
         let mut all = vec!["--users", users.to_str().expect("UTF-8"), "--tls-port", "0"];
@@ -82,7 +82,7 @@ impl Folder {
         (server, address)
     }
 
-    /// The client, which remembers servers in this folder.
+    /// Runs the client, which keeps known servers in this folder.
     fn client(&self, server: SocketAddr, args: &[&str]) -> Output {
         let mut client = self.client_of(server);
         client.args(args);
@@ -99,7 +99,7 @@ impl Folder {
 
 type Encrypted = StreamOwned<ClientConnection, TcpStream>;
 
-/// Shakes hands with a server whose certificate is trusted whatever it is; which one it shows.
+/// Shakes hands with a server, and accepts only the trusted certificates; returns the encrypted connection.
 fn shake_hands(server: SocketAddr, trusted: &[CertificateDer<'static>]) -> Result<Encrypted, String> {
     let mut roots = RootCertStore::empty();
     for certificate in trusted {
@@ -169,7 +169,7 @@ fn a_server_is_trusted_on_first_use_and_then_only_with_its_certificate() {
     assert_eq!(mode & 0o777, 0o600);
     let second = folder.client(address, &[]);
     assert_eq!((said(&second).1, complained(&second).as_str()), (Some(0), ""));
-    // Another certificate at the same address.
+    // The server has another certificate at the same address.
     let old = folder.fingerprint();
     let new = folder.replace_certificate();
     server.wait_for_log(&format!("certificate reloaded fingerprint={new}"));
@@ -179,7 +179,7 @@ fn a_server_is_trusted_on_first_use_and_then_only_with_its_certificate() {
     assert!(told.contains("HAS CHANGED") && told.contains(&old.to_string()), "{told}");
     assert!(told.contains(&new.to_string()) && told.contains("known/servers"), "{told}");
     assert_eq!(fs::read_to_string(folder.path("known/servers")).expect("there"), known, "untouched");
-    // What it says to do if that is right.
+    // The remedy that the client prints for an expected change.
     fs::write(folder.path("known/servers"), "").expect("written");
     assert_eq!(said(&folder.client(address, &[])).1, Some(0));
     let log = server.stop();
@@ -213,12 +213,12 @@ fn what_is_not_tls_harms_nobody() {
         stream.write_all(garbage).expect("taken");
         stream.shutdown(std::net::Shutdown::Write).expect("shut down");
         let mut rest = Vec::new();
-        // Closed, with an alert or by a reset, and no word of the protocol.
+        // The server closes the connection, with an alert or by a reset, and sends nothing of the line protocol.
         stream.read_to_end(&mut rest).ok();
         assert!(!rest.contains(&b'{'), "{rest:?}");
     }
     assert!(ask(&mut open, "ping").contains("pong"));
-    // Encrypted or not, it is one server.
+    // Encrypted and plain connections reach the same server.
     ask(&mut open, "auth messi surabaya");
     let mut plain = server.connect();
     plain.write_all(b"auth henderson surabaya\nsend messi hi\n").expect("taken");
@@ -237,7 +237,7 @@ fn many_lines_at_once_are_all_answered_and_a_clean_end_counts_as_one() {
     ask(&mut stream, "auth messi surabaya");
     let text = "x".repeat(8_000);
     let lines = lines((0..200).map(|i| format!("send messi {i} {text}\n")));
-    // The last line has no end.
+    // The last line has no line end.
     stream.write_all(format!("{lines}fetch 1000").as_bytes()).expect("taken");
     stream.conn.send_close_notify();
     stream.flush().expect("taken");
@@ -255,7 +255,7 @@ fn a_cut_loses_the_line_that_was_not_finished() {
     let mut stream = shake_hands(address, &[folder.certificate()]).expect("a handshake");
     ask(&mut stream, "auth messi surabaya");
     stream.write_all(b"send messi whole\nsend messi cut in").expect("taken");
-    // Somebody on the way ends the connection, which they can, and says nothing in the name of the client.
+    // An attacker on the network can end the connection, but cannot send a close notification for the client.
     stream.sock.shutdown(std::net::Shutdown::Write).expect("shut down");
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).ok();
@@ -281,7 +281,7 @@ fn a_bad_pair_is_reported_and_the_old_one_kept() {
     assert!(log.contains("is not the key of the certificate"), "{log}");
 }
 
-/// `CHAT_TEST_LONG=1` for a hundred.
+/// 100 reloads with `CHAT_TEST_LONG=1`.
 #[expect(clippy::print_stdout, reason = "a measurement, for --nocapture")]
 #[test]
 fn certificates_are_reloaded_under_handshakes_and_nobody_fails() {
@@ -289,8 +289,8 @@ fn certificates_are_reloaded_under_handshakes_and_nobody_fails() {
     let folder = Folder::new();
     let (server, address) = folder.start(&["--no-limits"]);
     let mut open = shake_hands(address, &[folder.certificate()]).expect("a handshake");
-    // Every certificate that will be shown, beforehand: whoever shakes hands trusts them all.
-    // (Each of another name, or a client would try them all.)
+    // All certificates are made beforehand, so that each handshake can trust them all.
+    // (Each has another name; otherwise a client would try them all.)
     let pair = |i: usize| Folder::with_certificate(&[&format!("host{i}"), "localhost"]);
     let pairs: Vec<_> = (0..reloads).map(pair).collect();
     let trusted: Vec<_> = pairs.iter().chain([&folder]).map(Folder::certificate).collect();
@@ -342,7 +342,7 @@ fn what_is_watched_is_shown_as_it_comes_over_tls_too() {
     let mut watcher = Conversation::begin(folder.client_of(address));
     watcher.tell("auth messi surabaya\nhello 2\nwatch\n");
     (0..3).for_each(|_| drop(watcher.line()));
-    // More than a record of TLS.
+    // The events take more than one TLS record.
     let texts: Vec<_> = (0..20).map(|i| format!("{i} {}", "x".repeat(5000))).collect();
     let sends = lines(texts.iter().map(|text| format!("send messi {text}\n")));
     server.talk(format!("auth messi surabaya\n{sends}"));
@@ -350,7 +350,7 @@ fn what_is_watched_is_shown_as_it_comes_over_tls_too() {
         let event = watcher.line();
         assert!(event.ends_with(&format!("\"msg\": \"{text}\"}}")), "{event}");
     }
-    // What waits is shown at the end, too.
+    // Messages that wait are also shown when the input of the client ends.
     let mut late = Conversation::begin(folder.client_of(address));
     late.tell("auth messi surabaya\nhello 2\nwatch\n");
     late.finish();
@@ -369,7 +369,7 @@ fn who_does_not_shake_hands_is_ended_and_too_many_are_refused() {
     let (server, address) = folder.start(&["--login-deadline", "1", "--max-connections", "1"]);
     let mut silent = TcpStream::connect(address).expect("a connection");
     silent.set_read_timeout(Some(SOON)).expect("set");
-    // It counts as a connection, so that there is no room for another.
+    // It counts as a connection, so there is no room for another one.
     let refused = shake_hands(address, &[folder.certificate()]);
     assert!(refused.is_err(), "refused");
     assert_eq!(silent.read(&mut [0; 16]).ok(), Some(0), "ended without a word");
@@ -389,7 +389,7 @@ fn beyond_this_machine_nothing_is_unencrypted_unless_that_is_asked_for() {
     let folder = Folder::new();
     let told = refused(&["--host", "0.0.0.0"], folder.0.path());
     assert!(told.contains("--tls-port") && told.contains("--insecure-plaintext"), "{told}");
-    // Whoever opens the server has no password that everybody knows.
+    // A server on `0.0.0.0` does not start while a user has the sample password.
     for args in
         [&["--host", "0.0.0.0", "--insecure-plaintext"][..], &["--host", "0.0.0.0", "--tls-port", "0"]]
     {

@@ -1,11 +1,12 @@
 //! Conversations in `tests/transcripts/*.txt` and on the protocol page, each run in several ways.
 //!
-//! - `A> text`: client A sends a line; `A>| text` without its end; `A>. ` ends A's input
+//! - `A> text`: client A sends a line; `A>| text` sends it without its end; `A>.` ends A's input
 //! - `A< {…}`: A's next reply; `A<.`: the server has closed A's connection
 //! - `# text`: a comment
 //!
-//! `<name>` stands for a token, `<@name>` for a time: bound where a reply first shows it, the same from then on.
-//! `<x*N>` stands for N times x, `\xHH` in a request for a byte, `#! inbox-limit N` for a server with that limit. `UPDATE_TRANSCRIPTS=1 cargo test transcripts` writes the replies anew.
+//! `<name>` stands for a token and `<@name>` for a time. The first reply that shows a name binds it; later ones must match.
+//! `<x*N>` stands for N times x, and `\xHH` in a request for a byte. `#! inbox-limit N` sets the server's inbox limit.
+//! `UPDATE_TRANSCRIPTS=1 cargo test transcripts` writes the replies anew.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -48,7 +49,7 @@ fn transcripts() -> Vec<Transcript> {
 }
 
 impl Transcript {
-    /// The conversations of a file: all of a text file, each block of a page.
+    /// Reads the conversations of a file: a text file is one, and each transcript block of a page is one.
     fn read(path: &Path) -> Vec<Self> {
         let text = fs::read_to_string(path).expect("UTF-8");
         let lines: Vec<_> = text.lines().map(str::to_owned).enumerate().collect();
@@ -80,7 +81,7 @@ impl Transcript {
         Transcript { path: path.to_owned(), inbox_limit: limit.unwrap_or(10_000), steps }
     }
 
-    /// A server for it.
+    /// Returns the settings of the server for this transcript.
     fn setup(&self) -> Setup {
         Setup { store: Arc::new(Memory::new(self.inbox_limit)), ..Setup::default() }
     }
@@ -90,12 +91,12 @@ impl Transcript {
     }
 }
 
-/// Which token each name stands for.
+/// The token or time that each name stands for.
 #[derive(Default)]
 struct Names(HashMap<String, String>);
 
 impl Names {
-    /// The bytes to send; `None` if a token in them is not known yet.
+    /// Returns the bytes to send; `None` if a token in them is not known yet.
     fn fill(&self, text: &str) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut rest = text;
@@ -122,7 +123,7 @@ impl Names {
         Some(bytes)
     }
 
-    /// Whether `reply` is as `expected`; binds the names that are new.
+    /// Whether `reply` matches `expected`; binds the names that are new.
     fn accept(&mut self, expected: &str, reply: &str) -> bool {
         let Some((before, rest)) = expected.split_once("\"<") else {
             return expected == reply;
@@ -141,7 +142,7 @@ impl Names {
         is_whole && bound == token && self.accept(after, reply_after)
     }
 
-    /// The reply with names for the tokens.
+    /// Returns the reply with names in place of the tokens.
     fn hide(&self, reply: &str) -> String {
         self.0
             .iter()
@@ -149,14 +150,14 @@ impl Names {
     }
 }
 
-/// How requests are written.
+/// How requests are sent.
 #[derive(Clone, Copy)]
 enum Manner {
-    /// One after the other, with this line end.
+    /// One request after the other, with this line end.
     OneByOne(&'static [u8]),
-    /// All requests of a client that follow each other at once, then their replies.
+    /// All requests in consecutive steps of a client at once, then their replies.
     Pipelined,
-    /// Each request in two parts, cut at this position, the second sent when the first has been digested.
+    /// Each request in two parts, cut at this position. The second is sent when the server has read the first.
     Cut(usize),
 }
 
@@ -208,7 +209,7 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     different
 }
 
-/// Writes a step's bytes, if all tokens in them are known. Steps that write nothing count as written.
+/// Writes the bytes of a step; returns `false` if a token in them is not known. Steps that write nothing count as written.
 async fn write<S: AsyncRead + AsyncWrite + Unpin>(
     peer: &mut Peer<S>,
     step: &Step,
@@ -236,7 +237,7 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
                 && at < bytes.len()
             {
                 peer.send(&bytes[..at]).await;
-                // The clock stands still while anybody has something to do.
+                // The paused clock advances only when no task has anything to do.
                 sleep(Duration::from_millis(1)).await;
                 bytes.drain(..at);
             }
@@ -246,7 +247,7 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Puts the replies that came in the place of those that were expected.
+/// Replaces the expected replies in the file with the actual ones.
 fn rewrite(path: &Path, different: Vec<(usize, String)>) {
     if different.is_empty() {
         return;
@@ -290,7 +291,7 @@ async fn transcripts_cut_at_every_position() {
     }
 }
 
-/// Every position in a line; of very long lines those at their ends, and some between.
+/// Returns every position in a line; of very long lines, those near the start and near the limit, and some between.
 fn cuts(transcript: &Transcript) -> Vec<usize> {
     let sends = transcript.steps.iter().filter_map(|(_, step)| match step {
         // A token is longer than its name.
@@ -301,8 +302,8 @@ fn cuts(transcript: &Transcript) -> Vec<usize> {
     (1..longest).filter(|at| *at < 300 || (16_300..16_480).contains(at) || at % 997 == 0).collect()
 }
 
-/// Codes that no short conversation with a healthy server shows (tests of their own do), and the one that is always a
-/// last word.
+/// Codes that no short conversation with a healthy server shows (other tests cover them), and the one that always ends the
+/// connection.
 const UNHEALTHY: [Refusal; 7] = [
     Refusal::Storage,
     Refusal::Uncertain,
@@ -344,7 +345,7 @@ fn every_command_and_every_code_is_shown_in_both_forms() {
                 _ => {}
             }
         }
-        // What is no JSON has no form.
+        // A request that is not UTF-8 has no JSON form.
         let both = *refusal != Refusal::NotUtf8;
         // Only the JSON form has keys.
         let in_words = forms[0] || *refusal == Refusal::KeyReused;

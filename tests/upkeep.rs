@@ -1,4 +1,4 @@
-//! Backup, check and retention, as an operator uses them.
+//! Backup, check and retention as an operator uses them.
 
 use std::{
     ffi::OsStr,
@@ -20,7 +20,7 @@ use crate::support::{
     program::{Program, chat_server, read_reply, run, said},
 };
 
-/// Runs `chat-server` with these arguments: what it printed, in both places, and its exit status.
+/// Runs `chat-server` with these arguments; returns standard output followed by standard error, and the exit status.
 fn chat(args: &[&str]) -> (String, Option<i32>) {
     let mut command = chat_server();
     command.args(args);
@@ -121,7 +121,7 @@ fn a_folder_without_a_database_is_told() {
     }
 }
 
-/// A store with this folder's content, mostly indexed.
+/// Opens the store in the folder, with options that index most messages.
 fn filled(folder: &Path, retain: Option<Duration>) -> Sqlite {
     let options = Options { index_batch: 8, index_runs: 1, retain, ..Options::default() };
     Sqlite::open(folder, &options).expect("opened")
@@ -138,13 +138,13 @@ async fn acknowledge(store: &Sqlite, user: &str, upto: MessageId) {
     assert!(moved.peek().is_ok_and(|moved| moved.moved), "{moved:?}");
 }
 
-/// Texts in the user's inbox.
+/// Returns the texts in the user's inbox.
 async fn inbox(store: &Sqlite, user: &str) -> Vec<String> {
     let page = store.inbox(&name(user), MessageId(0), 1000).await;
     page.peek().as_ref().expect("readable").messages.iter().map(|message| message.text.to_string()).collect()
 }
 
-/// Appends, and waits until it is stored.
+/// Appends a message and waits until it is durable; returns its number, and whether it is a duplicate.
 async fn append(store: &Sqlite, to: &str, text: &str, key: Option<&str>, at: Timestamp) -> (MessageId, bool) {
     let (from, to) = (name("lineker"), Recipient::parse(to).expect("a name"));
     let outcome = store.append(NewMessage { from: &from, to: &to, text, key, at }).await;
@@ -159,7 +159,7 @@ async fn a_store_that_ends_in_the_midst_of_an_index_batch_is_sound_and_complete(
     let mut sent: Vec<String> = Vec::new();
     for session in 0..12 {
         let store = Sqlite::open(folder.path(), &options).expect("opened");
-        // Another number each time, so that it ends at every step; many lists, so that there are many steps.
+        // The number of messages varies, so that the store ends at every step. Many lists make many steps.
         for i in 0..5 + session % 4 {
             let (text, key) = (format!("text{session}-{i}"), format!("key{session}-{i}"));
             let to = ["messi", "henderson", "maradona"][i % 3];
@@ -168,7 +168,7 @@ async fn a_store_that_ends_in_the_midst_of_an_index_batch_is_sound_and_complete(
                 sent.push(text);
             }
         }
-        // Repeated, it is stored once, wherever the first one is.
+        // A repeated message is stored once, wherever the first one is.
         let repeated = append(&store, "messi", "text0-0", Some("key0-0"), Timestamp(0)).await;
         assert_eq!(repeated, (MessageId(1), true));
         store.close();
@@ -230,7 +230,7 @@ async fn check_tells_what_is_wrong() {
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let store = filled(folder.path(), None);
-        // Two batches are merged, one is in a run, and the last message is in none.
+        // Two batches are merged, one is in a run, and the last message is in neither.
         for i in 0..25 {
             append(&store, "messi", &format!("text{i}"), (i == 3).then_some("key"), Timestamp(0)).await;
             if i == 5 {
@@ -256,7 +256,7 @@ async fn check_tells_what_is_wrong() {
 async fn what_is_old_is_removed_but_nothing_that_waits() {
     let folder = tempfile::tempdir().expect("a folder");
     let now = Timestamp::from(SystemTime::now());
-    // Nothing is merged yet when what is old is to be removed.
+    // No run is merged yet when retention begins.
     let options = Options { index_batch: 8, index_runs: usize::MAX, ..Options::default() };
     let store = Sqlite::open(folder.path(), &options).expect("opened");
     let total = 1300;
@@ -265,7 +265,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
         let to = if i % 13 == 0 { "henderson" } else { "messi" };
         let key = (i % 100 == 1).then(|| format!("key{i}"));
         let from = name("lineker");
-        // Without waiting for each.
+        // Messages are appended without a wait for each.
         let (text, to) = (format!("text{i}"), Recipient::parse(to).expect("a name"));
         let message = NewMessage { from: &from, to: &to, text: &text, key: key.as_deref(), at: Timestamp(0) };
         if let MaybeReady::Late(outcome) = store.append(message) {
@@ -273,19 +273,19 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
         }
         ids.push(i + 1);
     }
-    // To rooms: messi reads both, henderson neither.
+    // messi acknowledges the messages to both rooms, henderson neither.
     let (lab, den) = (RoomName::parse("#lab").expect("a name"), RoomName::parse("#den").expect("a name"));
     for (user, room) in [("messi", &lab), ("henderson", &lab), ("messi", &den), ("lineker", &den)] {
         let _ = store.join(&name(user), room).await;
     }
-    // A stay into which nothing falls.
+    // This stay contains no message.
     let _ = store.join(&name("henderson"), &den).await;
     let _ = store.leave(&name("henderson"), &den).await;
     let waits_in_lab = append(&store, "#lab", "lab", None, Timestamp(0)).await.0;
     let read_in_den = append(&store, "#den", "den", None, Timestamp(0)).await.0;
     let (last_old, _) = append(&store, "messi", "last old", None, Timestamp(0)).await;
     append(&store, "messi", "young", Some("young"), now).await;
-    // Of messi's, ten old ones wait.
+    // messi acknowledges all old messages except the last one.
     let read = MessageId(last_old.0 - 1);
     acknowledge(&store, "messi", read).await;
     append(&store, "messi", "younger", None, now).await;
@@ -298,7 +298,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     let waits = total / 13 + 1 + 1 + 2;
     let began = Instant::now();
     let mut report = store::check(&database).expect("readable");
-    // The hundred of henderson's and the one in #lab, the last old one, and two young ones.
+    // The messages that stay: a hundred of henderson's, the one in #lab, the last old one, and two young ones.
     while report.messages != waits {
         assert!(began.elapsed() < SOON, "{} messages, {waits} wait", report.messages);
         assert_eq!(report.problems, [""; 0], "at every moment");
@@ -308,7 +308,7 @@ async fn what_is_old_is_removed_but_nothing_that_waits() {
     assert_eq!(report.waiting, waits - 1, "those to rooms do not count");
     assert!(matches!(store.message(waits_in_lab).await.peek(), Ok(Some(_))));
     assert!(matches!(store.message(read_in_den).await.peek(), Ok(None)));
-    // Sends go on; a key lives as long as its message.
+    // Sends are still possible. A key lives as long as its message.
     let (new, duplicate) = append(&store, "messi", "text1", Some("key1"), now).await;
     assert!(!duplicate && new.0 > total);
     let (_, duplicate) = append(&store, "messi", "young", Some("young"), now).await;

@@ -1,7 +1,7 @@
-//! A store that an earlier version left is opened, with everything in it.
+//! A store of an earlier version is opened with everything in it.
 //!
-//! `tests/fixtures/version-N.db` is what the first program of each version of the file made of [`fill`]:
-//! `CHAT_MAKE_FIXTURE=1 cargo test versions` makes the one of this program's version, if there is none.
+//! `tests/fixtures/version-N.db` was made by [`fill`] with the first program of version N of the file.
+//! `CHAT_MAKE_FIXTURE=1 cargo test versions` makes the fixture of this program's version, if there is none.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ fn fixture(version: i64) -> PathBuf {
 }
 
 fn open(folder: &Path) -> Sqlite {
-    // A small batch: much of the fixture is in the index, and a rest is not.
+    // With small batches, most of the fixture is in the index, and the rest is not.
     let options = Options { inbox_limit: 100, index_batch: 8, index_runs: 3, ..Options::default() };
     Sqlite::open(folder, &options).expect("opened")
 }
@@ -47,7 +47,7 @@ async fn inbox(store: &Sqlite, user: &str) -> Vec<(u64, String)> {
     page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
 }
 
-/// What is in every fixture; rooms are there since version 2.
+/// Writes the content of every fixture; stores have rooms since version 2.
 async fn fill(store: &Sqlite) {
     for i in 0..30 {
         let (to, key) = (["messi", "henderson", "messi"][i % 3], format!("key {i}"));
@@ -77,7 +77,7 @@ async fn every_version_is_opened_with_all_that_is_in_it() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::copy(fixture(version), folder.path().join("chat.db"))
             .expect("there is a fixture of each version");
-        // The second time it is of this program's version.
+        // In the second round, the file has this program's version.
         for round in 0..2_usize {
             let store = open(folder.path());
             let texts: Vec<_> = inbox(&store, "messi").await;

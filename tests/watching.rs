@@ -1,4 +1,4 @@
-//! Watching: what comes, to whom, and when.
+//! Watching: which events are sent, to which clients, and when.
 
 use std::{sync::Arc, time::Duration};
 
@@ -95,7 +95,7 @@ async fn presence_is_told_to_those_who_know_each_other() {
     );
     assert_eq!(here["last_seen"], Value::Null);
     lineker.quiet("presence").await;
-    // Gone and back within five seconds: nobody is told.
+    // henderson is gone and back within five seconds, so no event is sent.
     drop(henderson);
     sleep(Duration::from_secs(4)).await;
     let mut henderson = Device::log_in(&server, "henderson").await;
@@ -110,7 +110,7 @@ async fn presence_is_told_to_those_who_know_each_other() {
         assert_eq!((gone["active"].as_bool(), gone["connected"].as_bool()), (Some(true), Some(false)));
         assert_eq!(gone["last_seen"], "2026-05-28T20:26:41.500Z");
     }
-    // Both of henderson's sessions.
+    // `logout all` ends all of henderson's sessions.
     let mut henderson = Device::log_in(&server, "henderson").await;
     messi.event_of("presence").await;
     henderson.ok("logout all").await;
@@ -130,7 +130,7 @@ async fn a_login_is_told_once() {
         let here = messi.event_of("presence").await;
         assert!(here["active"] == true && here["connected"] == true, "{here}");
         henderson.ok("logout all").await;
-        // Told twice, the login would come again here.
+        // A second event for the login would come here.
         let gone = messi.event_of("presence").await;
         assert!(gone["active"] == false && gone["connected"] == false, "{gone}");
     }
@@ -149,7 +149,7 @@ async fn a_session_that_ends_elsewhere_ends_the_watch_and_not_the_connection() {
     assert_eq!(watcher.ask("auth messi surabaya").await["status"], "OK");
     watcher.ok("watch").await;
     assert_eq!(watcher.event_of("message").await["msg"], "a");
-    // A watch goes on in the session in which it was asked for last.
+    // A watch belongs to the session in which it was requested last.
     watcher.ok("auth messi surabaya").await;
     watcher.ok("watch").await;
     other.ok("logout 3").await;
@@ -157,12 +157,12 @@ async fn a_session_that_ends_elsewhere_ends_the_watch_and_not_the_connection() {
     assert_eq!(watcher.ask("whoami").await["session"], 4);
     other.ok("send messi b").await;
     assert_eq!(watcher.event_of("message").await["msg"], "b");
-    // One's own logout is no news, but it ends the watch.
+    // A client's own logout sends no event, but it ends the watch.
     watcher.ok("logout").await;
     watcher.quiet("session_ended").await;
     other.ok("send messi c").await;
     watcher.quiet("message").await;
-    // Who watches with a token is there.
+    // A user that watches with a token is connected.
     let token = other.ok("auth messi surabaya").await["tokenid"].as_str().expect("a token").to_owned();
     watcher.ok(&format!("watch {token}")).await;
     assert_eq!(watcher.event_of("message").await["msg"], "a");
@@ -205,7 +205,7 @@ async fn a_watcher_that_does_not_read_slows_nobody_and_costs_no_queue() {
         sender.ok(&format!("send messi {i}")).await;
         assert_eq!(live.event_of("message").await["msg"], i.to_string());
     }
-    // All of it is there when it reads again.
+    // The client gets all messages when it reads again.
     for i in 0..5000 {
         assert_eq!(stalled.event_of("message").await["msg"], i.to_string());
     }
@@ -235,7 +235,7 @@ async fn a_room_tells_all_who_are_in_it() {
             );
         }
     }
-    // One's own are history, not mail.
+    // A user's own messages to a room are in the history, not in the inbox.
     outsider.quiet("message").await;
     let told = messi.ok("status 1").await;
     assert_eq!((told["recipients"].as_u64(), told["acked"].as_u64()), (Some(2), Some(0)));
@@ -244,7 +244,7 @@ async fn a_room_tells_all_who_are_in_it() {
     assert_eq!((told["state"].as_str(), told["acked"].as_u64()), (Some("stored"), Some(1)));
     members[1].ok("ack 5").await;
     assert_eq!(messi.ok("status 5").await["state"], "acked");
-    // A member who has left still gets what came before that.
+    // A member that has left still gets the messages from before that.
     members[0].ok("leave #lab").await;
     messi.ok("send #lab after").await;
     members[0].quiet("message").await;
@@ -272,7 +272,7 @@ async fn pages_have_at_most_a_mebibyte_and_say_that_there_is_more() {
     let mut messi = Device { peer: duplex(&server, 4 << 20).0, events: Vec::new() };
     messi.ok("hello 2").await;
     messi.ok("auth messi surabaya").await;
-    // Each byte of it takes six on the wire.
+    // Each byte of the text takes six on the wire.
     let text = "\u{7f}".repeat(8000);
     for _ in 0..30 {
         messi.ok(&format!("send messi {text}")).await;
@@ -298,14 +298,14 @@ async fn an_event_that_tells_of_what_failed_is_not_sent() {
     messi.peer.send("hello 2\nauth messi surabaya\nwatch\nsend henderson a\n").await;
     messi.reply().await;
     for _ in 0..3 {
-        // The clock stands still while anybody has something to do.
+        // The paused clock advances only when no task has anything to do.
         sleep(Duration::from_millis(1)).await;
         store.commit();
     }
     for _ in 0..3 {
         messi.reply().await;
     }
-    // henderson comes, is never told so, and nor is anybody else.
+    // henderson's login is not stored, so no client is told of it.
     let mut henderson = Device { peer: duplex(&server, 1 << 20).0, events: Vec::new() };
     henderson.peer.send("auth henderson surabaya\n").await;
     messi.quiet("presence").await;

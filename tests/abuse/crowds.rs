@@ -1,4 +1,4 @@
-//! More connections than anybody needs: slow ones, and more than the server can have.
+//! Many connections: slow ones, and more than the server can open.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use tokio::{
 use super::{ALONE, Sender, holds_once, raise_descriptor_limit, short_or_long};
 use crate::support::{Peer, SENT, SOON, program::Program};
 
-/// Deadlines are looked at once a second; the rest is what a busy machine adds.
+/// Most that a deadline may be late: it is checked once a second, and a busy machine adds the rest.
 const LATE: Duration = Duration::from_secs(4);
 
-/// Deadlines are kept in whole milliseconds.
+/// Most that a deadline may seem early, because it is kept in whole milliseconds.
 const EARLY: Duration = Duration::from_millis(5);
 
-/// Sends a byte now and then until the server hangs up; its last word, and when it came.
+/// Sends a byte at each interval until the server closes the connection; returns the server's last message and when it came.
 async fn drip(mut stream: TcpStream, byte: u8, every: Duration) -> (String, Instant) {
     let mut told = String::new();
     let mut ticks = interval(every);
@@ -37,7 +37,7 @@ async fn drip(mut stream: TcpStream, byte: u8, every: Duration) -> (String, Inst
     (told, Instant::now())
 }
 
-/// Logs in now and then, as others do; how long the slowest of them waited.
+/// Logs in again and again, as other clients do; panics if a login takes 5 s. Never returns.
 async fn others_log_in(server: &Program) -> Duration {
     let mut slowest = Duration::ZERO;
     loop {
@@ -67,10 +67,10 @@ async fn who_sends_a_byte_now_and_then_is_ended_in_time_while_others_log_in() {
     let before = server.sockets();
     let mut slow = Vec::new();
     for number in 0..count {
-        // Before the server knows of it, so that no deadline can seem to come early.
+        // The time is taken before the server knows the connection, so that no deadline seems early.
         let began = Instant::now();
         let stream = TcpStream::connect(server.address).await.expect("a connection");
-        // Every other one finishes its lines, which are blank, and never logs in.
+        // Every other client finishes its lines, which are blank, and never logs in.
         let (byte, word, deadline) = match number % 2 {
             0 => (b'x', "line not finished in time", line),
             _ => (b'\n', "not logged in in time", login),
@@ -97,17 +97,17 @@ async fn who_sends_a_byte_now_and_then_is_ended_in_time_while_others_log_in() {
     server.stop();
 }
 
-/// A server that may have 256 files, and 1,000 who want to connect.
+/// Opens 1,000 connections to a server that may have 256 files; returns the figures, as an error if they are too high.
 async fn exhaust_descriptors() -> Result<String, String> {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_chat-server")]);
     let server = Program::start_by(command, &[]);
     let mut old = Sender::log_in(&server, "messi", "henderson");
     let crowd: Vec<_> = (0..1_000).map(|_| tokio::spawn(TcpStream::connect(server.address))).collect();
-    // Those that do not fit into the listener's queue go on trying.
+    // Connections that do not fit into the listener's queue are retried.
     tokio::task::block_in_place(|| server.wait_for_log("cannot accept connections"));
     let (began, worked) = (Instant::now(), server.cpu_time());
-    // Real time, since it is another process whose work is measured. One that spins works all the time.
+    // The sleep takes real time, because the work of another process is measured. A process that spins works all the time.
     sleep(Duration::from_millis(500)).await;
     let load = server.cpu_time().saturating_sub(worked).as_secs_f64() / began.elapsed().as_secs_f64();
     assert_eq!(old.ask("send henderson haloo"), SENT, "an old connection is served");

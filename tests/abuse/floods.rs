@@ -1,4 +1,4 @@
-//! More bytes than anybody means.
+//! Floods of bytes.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ fn bytes_without_a_line_end_cost_no_memory_however_many_they_are() {
     let _alone = ALONE.blocking_lock();
     let server = Program::start(&[]);
     let chunk = vec![b'x'; 64 * 1024];
-    // One to begin with, so that what is compared is not the first of anything.
+    // A first connection comes before the measurement, so that one-time costs are not measured.
     let before = [(); 2].map(|()| {
         pour(&server, &chunk, chunk.len());
         server.memory_kib("VmHWM")
@@ -26,13 +26,13 @@ fn bytes_without_a_line_end_cost_no_memory_however_many_they_are() {
     server.stop();
 }
 
-/// Sends up to `most` bytes on one connection, as long as the server takes them; how many it took.
+/// Sends up to `most` bytes on one connection, as long as the server takes them; returns how many it took.
 fn pour(server: &Program, chunk: &[u8], most: usize) -> usize {
     let mut stream = server.connect();
     let mut poured = 0;
     while poured < most && stream.write_all(&chunk[..chunk.len().min(most - poured)]).is_ok() {
         if poured == 0 {
-            // Said at once, not when the line has ended.
+            // The error comes at once, not at the end of the line.
             assert_eq!(read_reply(&mut stream), r#"{"status": "ERROR", "message": "line too long"}"#);
         }
         poured += chunk.len().min(most - poured);

@@ -1,8 +1,8 @@
-//! Nobody takes the server down, and nobody learns a secret from its log, its files or its timing.
+//! A client cannot take the server down, and cannot learn a secret from its log, its files or its timing.
 //!
-//! Each test runs the server program against a crowd; `CHAT_TEST_LONG=1` makes the crowd as large as
-//! `docs/testing.md` says. Times are compared with those of the same server at rest, in the same run. What else is at work
-//! makes them longer, so this is a binary of its own, and its tests run one after the other.
+//! Each test runs the server program under abuse. `CHAT_TEST_LONG=1` selects the long form, as large as `docs/testing.md` says.
+//! Times are compared with those of the same server at rest, in the same run. Other work on the machine makes them longer, so
+//! this is a binary of its own, and its tests run one after the other.
 
 mod crowds;
 mod floods;
@@ -24,28 +24,28 @@ use tokio::sync::Mutex;
 
 use crate::support::{SENT, SOON, program::Program};
 
-/// Held by each test while it runs.
+/// Each test holds this lock while it runs.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// One of two figures: that of the short form, or that of the long one.
+/// Returns the figure of the short form or that of the long form.
 fn short_or_long<T>(short: T, long: T) -> T {
     if std::env::var_os("CHAT_TEST_LONG").is_some() { long } else { short }
 }
 
-/// Lets this process, and the servers that it starts, have as many connections as the system allows.
+/// Raises the limit of open files to the maximum, for this process and the servers that it starts.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the maximum");
 }
 
-/// Shows what was measured to whoever runs it with `--nocapture`.
+/// Prints the figures; `--nocapture` shows them.
 #[expect(clippy::print_stdout, reason = "figures for whoever runs it")]
 fn report(figures: &str) {
     println!("{figures}");
 }
 
-/// Three tries, of which one has to hold: other programs that take the machine for a while make a time longer, never
-/// shorter, so one good measurement shows what the server can do, and a server that cannot fails all three.
+/// Passes if one of three measurements holds. Other programs can make a time longer, but never shorter: one good measurement
+/// shows what the server can do, and a server that is too slow fails all three.
 fn holds_once(mut measure: impl FnMut() -> Result<String, String>) {
     let mut failed = Vec::new();
     for _ in 0..3 {
@@ -57,11 +57,11 @@ fn holds_once(mut measure: impl FnMut() -> Result<String, String>) {
     panic!("{failed:#?}");
 }
 
-/// Somebody who is logged in and sends one message after the other.
+/// A client that is logged in and sends one message after the other.
 struct Sender {
     stream: BufReader<TcpStream>,
     to: &'static str,
-    /// How many were acknowledged; their texts are `text(0)` and so on.
+    /// Number of acknowledged messages; their texts are `text(0)` and so on.
     sent: usize,
 }
 
@@ -89,7 +89,7 @@ impl Sender {
         reply
     }
 
-    /// Sends as long as `goes_on` says so; how long each took.
+    /// Sends as long as `goes_on` returns `true`; returns how long each send took.
     fn send_while(&mut self, mut goes_on: impl FnMut() -> bool) -> Vec<Duration> {
         let mut times = Vec::new();
         while goes_on() {
@@ -108,7 +108,7 @@ impl Sender {
     }
 }
 
-/// The time within which 99 of 100 were done.
+/// Returns the time within which 99 of 100 were done.
 fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[(times.len() * 99 / 100).min(times.len() - 1)]
@@ -119,8 +119,7 @@ fn median<T: Ord + Copy>(mut figures: Vec<T>) -> T {
     figures[figures.len() / 2]
 }
 
-/// Waits until the server has done all that it can for its peers, those who are there and those who have gone: it works
-/// no more.
+/// Waits until the server is idle: it has done all that it can for its clients, also for those that are gone.
 fn settle(server: &Program) {
     let began = Instant::now();
     let mut worked = server.cpu_time();
@@ -135,11 +134,11 @@ fn settle(server: &Program) {
     }
 }
 
-/// Sends are measured so many times at rest, and in turns with it under attack.
+/// Number of measurements at rest, which take turns with as many under attack.
 const ROUNDS: usize = 3;
 
-/// Whether sends under attack take at most `ratio` times what they take at rest, or 5 ms more, which is less than
-/// anybody notices; p99 of each round, then the median of the rounds.
+/// Verifies that sends under attack take at most `ratio` times as long as at rest, or at most 5 ms longer, which no user
+/// notices. Compares the medians of the p99 of each round.
 fn unhurt(
     server: &Program,
     sender: &mut Sender,

@@ -1,4 +1,4 @@
-//! What some ask for does not slow down what others do.
+//! Expensive requests of some users do not slow down other users.
 
 use std::{
     collections::HashSet,
@@ -18,10 +18,10 @@ use crate::support::{
     users_toml,
 };
 
-/// The last of a thousand passwords waits for all the others.
+/// Longest wait for a login: the last of a thousand waits for all the others.
 const LOGINS_TAKE: Duration = Duration::from_mins(5);
 
-/// Everybody logs in at once, and is let in.
+/// Logs in on `count` connections at once; every login must succeed.
 fn log_in_at_once(server: &Program, count: usize) {
     let mut streams: Vec<_> = (0..count).map(|_| server.connect()).collect();
     for stream in &mut streams {
@@ -41,7 +41,7 @@ fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
     raise_descriptor_limit();
     let folder = tempfile::tempdir().expect("a folder");
     let users = folder.path().join("users.toml");
-    // Hashes as people have them: 19 MiB each.
+    // The hashes have the cost of real ones: 19 MiB each.
     let hash = users::hash(&Secret::new("surabaya".into()));
     std::fs::write(&users, users_toml().replace(CHEAP_HASH, hash.as_str())).expect("written");
     let users = users.to_str().expect("UTF-8");
@@ -70,10 +70,10 @@ fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
     server.stop();
 }
 
-/// How many bytes of questions each of those who do not read asks.
+/// Bytes of requests from each client that does not read.
 const QUESTIONS: usize = 64 * 1024;
 
-/// Connects, and logs in when its turn comes.
+/// Connects and requests a login, without waiting for the replies.
 fn come(server: &Program, kind: usize) -> TcpStream {
     let mut stream = server.connect();
     stream.set_read_timeout(Some(LOGINS_TAKE)).expect("set");
@@ -82,7 +82,7 @@ fn come(server: &Program, kind: usize) -> TcpStream {
     stream
 }
 
-/// Asks for more than connections hold, and reads nothing.
+/// Requests more than the buffers of a connection hold, and reads nothing.
 fn stall(stream: &mut TcpStream, kind: usize) {
     let asked = match kind % 4 {
         0 => "inbox\n".repeat(QUESTIONS / 6),
@@ -90,7 +90,7 @@ fn stall(stream: &mut TcpStream, kind: usize) {
         2 => "help\n".repeat(QUESTIONS / 5),
         _ => "watch\n".to_owned(),
     };
-    // The server stops reading before it has all: what it does not take is left.
+    // The server stops reading before it has all requests; the rest is not sent.
     stream.set_nonblocking(true).expect("set");
     match stream.write(asked.as_bytes()) {
         Ok(_) => {}
@@ -99,7 +99,7 @@ fn stall(stream: &mut TcpStream, kind: usize) {
     }
 }
 
-/// The texts of all messages in a reply.
+/// Collects the texts of all messages in a reply.
 fn texts(value: &Value, found: &mut HashSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -117,8 +117,8 @@ fn texts(value: &Value, found: &mut HashSet<String>) {
 fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
     let _alone = ALONE.blocking_lock();
     let server = Program::start(&["--inbox-limit", "1000000", "--request-rate", "1000000"]);
-    // What is waiting before they come. One reply to `inbox` has all of it, and is more than the system's buffers take:
-    // whoever does not read it has taken nothing out of the inbox.
+    // These messages wait before the clients come. One reply to `inbox` has all of them, and is larger than the system's buffers:
+    // a client that does not read it has taken nothing out of the inbox.
     let waiting: Vec<_> = (0..1_000).map(|number| format!("waits {number} {}", "x".repeat(950))).collect();
     let sends = lines(waiting.iter().map(|text| format!("send henderson {text}\n")));
     server.talk(format!("auth lineker surabaya\n{sends}"));
@@ -135,10 +135,10 @@ fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
             stalled.iter_mut().enumerate().for_each(|(kind, stream)| stall(stream, kind));
             settle(&server);
             if began.elapsed() >= CUT_OFF {
-                // It has worked for them until it got rid of them: nothing is worse, and nothing is left to measure.
+                // The server worked for them until it disconnected them: no result is worse, and nothing is left to measure.
                 return vec![Duration::MAX];
             }
-            // The long form lasts longer than the ten seconds after which they are cut off.
+            // The long form lasts longer than the ten seconds after which these clients are disconnected.
             sender.send_for(short_or_long(Duration::from_millis(700), Duration::from_secs(15)))
         })
     });

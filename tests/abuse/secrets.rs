@@ -1,18 +1,18 @@
-//! Passwords and tokens, wherever they are typed, reach neither a log nor the data folder.
+//! Passwords and tokens reach neither a log nor the data folder, wherever they stand in a request.
 
 use std::{fs, path::Path};
 
 use super::ALONE;
 use crate::support::program::Program;
 
-/// Passwords in clear, right and wrong, which nothing else contains.
+/// Passwords in clear, right and wrong, that occur nowhere else.
 const CANARIES: [&str; 4] =
     ["kanari-Benar-7f3a", "kanari-Salah-9c1e", "kanari-Nyasar-4d20", "kanari-Putus-b8e6"];
 
-/// A text that is to be found, or the search is blind.
+/// A text that must be found; otherwise the search finds nothing at all.
 const FOUND: &str = "a message that is kept";
 
-/// Everything that somebody may do with a password, right or wrong, in its place or out of it.
+/// Returns requests with right and wrong passwords and with a token, each in its place and out of it.
 fn with_passwords(token: &str) -> Vec<u8> {
     let [right, wrong, misplaced, _] = CANARIES;
     let mut lines = format!(
@@ -56,7 +56,7 @@ send messi {FOUND}
     lines
 }
 
-/// The forms that a token may be kept in.
+/// Returns the forms in which a token may be kept.
 fn forms(token: &str) -> Vec<Vec<u8>> {
     let hex = token.replace('-', "");
     let bytes = (0..16).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hexadecimal"));
@@ -67,7 +67,7 @@ fn contains(bytes: &[u8], what: &[u8]) -> bool {
     memchr::memmem::find(bytes, what).is_some()
 }
 
-/// Every file of the folder.
+/// Returns the name and content of each file of the folder.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect()
@@ -94,7 +94,7 @@ fn check(log_format: &str) {
         answers.split("\r\n\r\n").filter(|r| r.contains("tokenid")).map(token_in).collect();
     assert_eq!(tokens.len(), 2, "{answers}");
     tokens.push(token);
-    // A line that is cut off, and one that is too long.
+    // One line is not finished, and one is too long.
     server.talk(format!("auth messi {}", CANARIES[3]));
     server.talk(format!("auth messi {}", CANARIES[3].repeat(2_000)));
     server.talk(format!("logout {}\n", tokens[0]));

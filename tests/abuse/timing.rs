@@ -1,4 +1,4 @@
-//! How long a no takes tells nobody whether there is such a user.
+//! The time that a refusal takes does not show whether a user exists.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use chat_service::{model::Secret, users};
 use super::{ALONE, Sender, holds_once, short_or_long};
 use crate::support::{CHEAP_HASH, program::Program, users_toml};
 
-/// Of all times of a run, whoever they belong to, those above this share are left out: a busy machine makes some tries
-/// longer by many times what could be told from them, and never one shorter.
+/// Share of the times of a run that is kept, whichever request they belong to; the longest are left out. A busy machine makes
+/// some tries longer by many times the difference that is measured, and never one shorter.
 const KEPT: f64 = 0.9;
 
-/// A |t| from which two means are taken to be different (`dudect`: Reparaz et al., 2017).
+/// Value of |t| from which two means are considered different (`dudect`: Reparaz et al., 2017).
 const DIFFERENT: f64 = 4.5;
 
-/// Welch's t of two samples.
+/// Returns Welch's t of two samples.
 fn welch(one: &[f64], other: &[f64]) -> f64 {
     let moments = |sample: &[f64]| {
         let count = f64::from(u32::try_from(sample.len()).expect("few"));
@@ -26,7 +26,7 @@ fn welch(one: &[f64], other: &[f64]) -> f64 {
     (mean - other_mean) / (error + other_error).sqrt()
 }
 
-/// Tries both, taking turns at going first; |t| of how long they took.
+/// Tries both requests, which take turns at going first; returns |t| of how long they took.
 fn compare(peer: &mut Sender, rounds: usize, lines: [&str; 2]) -> f64 {
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..rounds {
@@ -54,7 +54,7 @@ fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     let folder = tempfile::tempdir().expect("a folder");
     let users = folder.path().join("users.toml");
     let hash = users::hash(&Secret::new("surabaya".into()));
-    // The cheap hash of one user is made up for: it takes as long, too.
+    // messi, the first user, gets a full hash.
     let toml = users_toml().replacen(CHEAP_HASH, hash.as_str(), 1);
     std::fs::write(&users, toml).expect("written");
     let server = Program::start(&["--users", users.to_str().expect("UTF-8"), "--no-limits"]);

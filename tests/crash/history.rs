@@ -1,33 +1,33 @@
-//! What clients saw, and whether a store that was honest can have shown it to them.
+//! A record of what clients saw, and the check whether a correct store can have shown it to them.
 
 use std::collections::{HashMap, HashSet};
 
-/// What became of a send, as far as its client knows.
+/// Outcome of a send, as far as its client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settlement {
-    /// No answer, or one that leaves it open.
+    /// There was no reply, or one that leaves the outcome open.
     Unknown,
     Acknowledged,
-    /// Refused for certain.
+    /// The server has certainly refused it.
     Refused,
 }
 
-/// A log of invocations, answers and deliveries.
+/// A log of invocations, replies and deliveries.
 #[derive(Default)]
 pub(crate) struct History {
     sends: HashMap<String, Settlement>,
-    /// For each inbox and sender the numbers that came, in order.
+    /// Numbers of the delivered messages for each inbox and sender, in order.
     came: HashMap<(String, String), Vec<u64>>,
     seen: HashSet<String>,
-    /// Came in a reply whose cursor was not known to be stored when the connection was lost: may come again.
+    /// Texts in a reply whose cursor was not known to be stored when the connection was lost: they may come again.
     may_repeat: HashSet<String>,
     convictions: Vec<String>,
 }
 
-/// A text that says where it belongs: sender, number, recipient, and a checksum.
+/// Returns a text with its sender, number and recipient, and a checksum.
 pub(crate) fn text(sender: &str, number: u64, recipient: &str) -> String {
     let content = format!("{sender} {number} {recipient}");
-    // Different lengths, so that rows are split over pages in every way.
+    // The texts have different lengths, so that rows are split over pages in every way.
     let filler = "x".repeat(usize::try_from(number * 37 % 300).expect("small"));
     format!("{content} {filler} {:08x}", checksum(&content))
 }
@@ -36,7 +36,7 @@ fn checksum(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Sender, number and recipient of an intact text.
+/// Returns sender, number and recipient of an intact text.
 fn parse(text: &str) -> Option<(&str, u64, &str)> {
     let mut words = text.split(' ');
     let (sender, number, recipient) = (words.next()?, words.next()?, words.next()?);
@@ -61,7 +61,7 @@ impl History {
         self.sends.insert(text.to_owned(), Settlement::Refused);
     }
 
-    /// Something that must not be, whatever else happens.
+    /// Records a fault.
     pub(crate) fn convict(&mut self, what: String) {
         self.convictions.push(what);
     }
@@ -70,7 +70,7 @@ impl History {
         self.sends.values().filter(|fate| **fate == Settlement::Acknowledged).count()
     }
 
-    /// Messages of one sender that an `inbox` reply gave, in its order.
+    /// Records messages of one sender in a reply, in the order of the reply.
     pub(crate) fn delivered(&mut self, inbox: &str, from: &str, texts: &[String]) {
         for text in texts {
             let Some((sender, number, recipient)) = parse(text) else {
@@ -100,12 +100,12 @@ impl History {
         }
     }
 
-    /// The connection was lost before anything showed that these are out of the inbox for good.
+    /// Allows these texts to come again: the connection was lost before a reply showed that they have left the inbox.
     pub(crate) fn may_repeat(&mut self, texts: impl IntoIterator<Item = String>) {
         self.may_repeat.extend(texts);
     }
 
-    /// What is wrong, after every inbox was drained.
+    /// Returns all faults. To be called after every inbox was drained.
     pub(crate) fn verdict(&self) -> Vec<String> {
         let acknowledged = self.sends.iter().filter(|(_, fate)| **fate == Settlement::Acknowledged);
         let lost = acknowledged.filter(|(text, _)| !self.seen.contains(*text));
@@ -119,7 +119,7 @@ impl History {
 mod tests {
     use super::*;
 
-    /// A history of ten acknowledged sends, delivered as `change` leaves them.
+    /// Returns the verdict on ten acknowledged sends, delivered as `change` leaves them.
     fn verdict(change: impl Fn(&mut Vec<String>)) -> Vec<String> {
         let mut history = History::default();
         let mut texts: Vec<_> = (0..10).map(|number| text("a", number, "b")).collect();

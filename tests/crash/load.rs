@@ -1,4 +1,4 @@
-//! Clients that send and read while the server dies under them, and remember.
+//! Clients that send and read while the server is killed, and record what they see.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -16,7 +16,7 @@ use crate::support::{SENT, SOON};
 const SENDERS: usize = 12;
 const READERS: usize = 6;
 
-/// Everybody's users file.
+/// Returns the users file for all clients.
 pub(crate) fn users_toml() -> String {
     let names = (0..SENDERS).map(|i| format!("sender{i}")).chain((0..READERS).map(|i| format!("reader{i}")));
     let hash = crate::support::CHEAP_HASH;
@@ -25,14 +25,14 @@ pub(crate) fn users_toml() -> String {
     )
 }
 
-/// What all clients of a run share.
+/// State shared by all clients of a run.
 pub(crate) struct Run {
     pub(crate) history: Mutex<History>,
-    /// Answers to sends, of all time.
+    /// Number of replies to sends since the run began.
     pub(crate) answered: AtomicUsize,
-    /// The power is gone: what is acknowledged from now on does not count.
+    /// The power is cut: acknowledgements from now on do not count.
     pub(crate) cut: AtomicBool,
-    /// No new sends.
+    /// No client sends new messages.
     pub(crate) enough: AtomicBool,
     senders: Vec<Mutex<Sender>>,
     readers: Vec<Mutex<Reader>>,
@@ -68,18 +68,18 @@ enum Manner {
     Taking,
     /// `fetch`, then `ack`.
     Fetching,
-    /// `watch`, and `ack` of what comes.
+    /// `watch`, then `ack` for its events.
     Watching,
 }
 
-/// A connection that speaks in lines.
+/// A connection that uses the line protocol.
 struct Line {
     stream: BufReader<TcpStream>,
-    /// Events that came before a reply.
+    /// Messages from events that came before a reply.
     early: Vec<Shown>,
 }
 
-/// A message of dialect 2.
+/// A message as dialect 2 shows it.
 struct Shown {
     id: u64,
     from: String,
@@ -117,7 +117,7 @@ impl Line {
         Ok(reply.trim_end().to_owned())
     }
 
-    /// The next reply; messages that are told before it are kept.
+    /// Returns the next reply; keeps the messages of events before it.
     fn reply_between_events(&mut self) -> io::Result<String> {
         loop {
             let reply = self.reply()?;
@@ -131,7 +131,7 @@ impl Line {
         }
     }
 
-    /// Messages that a watch tells: what has come, at least one.
+    /// Returns the messages of events that have arrived; waits for at least one.
     fn events(&mut self) -> io::Result<Option<Vec<Shown>>> {
         while self.early.is_empty() || !self.stream.buffer().is_empty() {
             let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
@@ -144,14 +144,14 @@ impl Line {
         Ok(Some(std::mem::take(&mut self.early)))
     }
 
-    /// A page of the inbox; `None` if it cannot be read.
+    /// Returns a page of the inbox; `None` if it cannot be read.
     fn fetch(&mut self, token: &str) -> io::Result<Option<Vec<Shown>>> {
         self.send(&format!("fetch {token} 70\n"))?;
         let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
         Ok(value["messages"].as_array().map(|messages| messages.iter().filter_map(Shown::parse).collect()))
     }
 
-    /// The token of a session that, once shown, must outlive every crash.
+    /// Logs in and returns the token, whose session must survive every crash; `None` if the login is refused.
     fn log_in(&mut self, name: &str) -> io::Result<Option<String>> {
         self.send(&format!("auth {name} surabaya\n"))?;
         let reply = self.reply()?;
@@ -178,7 +178,7 @@ impl Run {
         }
     }
 
-    /// A run in which nobody reads before [`Run::finish`].
+    /// A run in which inboxes are read only in [`Run::finish`].
     pub(crate) fn read_at_the_end() -> Self {
         Run { read_meanwhile: false, ..Run::new() }
     }
@@ -187,7 +187,7 @@ impl Run {
         self.history.lock().expect("no panics")
     }
 
-    /// A connection, and the token of the one session that its user ever begins; `None` if the power went meanwhile.
+    /// Returns a connection and the token of the user's only session; `None` if the login failed or the power was cut.
     fn join(
         &self,
         name: &str,
@@ -201,7 +201,7 @@ impl Run {
         Ok(token.clone().map(|token| (line, token)))
     }
 
-    /// Everybody begins their session.
+    /// Opens the session of each client.
     pub(crate) fn log_in(&self, address: SocketAddr) {
         let join = |name: &str, token: &mut Option<String>| {
             let joined = self.join(name, token, address).expect("the server is well");
@@ -217,7 +217,7 @@ impl Run {
         }
     }
 
-    /// Everybody talks to the server until it is gone; meanwhile `end` decides when that is.
+    /// Runs all clients until the server is gone; `end` runs meanwhile and decides when that is.
     pub(crate) fn until_lost(&self, address: SocketAddr, end: impl FnOnce()) {
         self.cut.store(false, Ordering::SeqCst);
         self.enough.store(false, Ordering::SeqCst);
@@ -232,14 +232,14 @@ impl Run {
         });
     }
 
-    /// Waits until so many sends were answered, or nobody is left to answer them.
+    /// Waits until `count` sends were answered, or the server is lost.
     pub(crate) fn await_answers(&self, count: usize, lost: impl Fn() -> bool) {
         while self.answered.load(Ordering::SeqCst) < count && !lost() {
             thread::yield_now();
         }
     }
 
-    /// Repeats what is unknown and drains every inbox; what is wrong after that.
+    /// Repeats the sends whose outcome is unknown, and drains every inbox; returns all faults.
     pub(crate) fn finish(&self, address: SocketAddr) -> Vec<String> {
         self.cut.store(false, Ordering::SeqCst);
         self.enough.store(true, Ordering::SeqCst);
@@ -254,7 +254,7 @@ impl Run {
 }
 
 impl Sender {
-    /// Sends until the server is gone, or enough was sent and everything is answered.
+    /// Sends until the server is gone, or until enough was sent and everything is answered.
     fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
         let Some((mut line, token)) = run.join(&self.name, &mut self.token, address)? else {
             return Ok(());
@@ -285,7 +285,7 @@ impl Sender {
                 self.learn(run, &send, &reply);
                 run.answered.fetch_add(1, Ordering::SeqCst);
             }
-            // What the server could not say is asked again when it is back.
+            // Sends whose outcome is unknown are repeated when the server is back.
             if run.enough.load(Ordering::SeqCst) && !self.unknown.is_empty() {
                 return Ok(());
             }
@@ -317,7 +317,7 @@ impl Sender {
 }
 
 impl Reader {
-    /// Reads until the server is gone, or enough was sent and the inbox is empty.
+    /// Reads until the server is gone, or until enough was sent and the inbox is empty.
     fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
         let Some((line, token)) = run.join(&self.name, &mut self.token, address)? else {
             return Ok(());
@@ -329,11 +329,11 @@ impl Reader {
         }
     }
 
-    /// Reads in dialect 2: what was shown leaves the inbox by `ack`.
+    /// Reads in dialect 2, where messages leave the inbox by `ack`.
     fn acknowledge(&self, run: &Run, mut line: Line, token: &str) -> io::Result<()> {
         let mut shown: Vec<String> = Vec::new();
         let ended = self.show_and_acknowledge(run, &mut line, token, &mut shown);
-        // Nobody said that the cursor has moved past these.
+        // No reply has confirmed that the cursor has moved past these.
         run.history().may_repeat(shown);
         ended
     }
@@ -351,12 +351,12 @@ impl Reader {
         if watches {
             line.send(&format!("watch {token}\n"))?;
         }
-        // The answer to `ping`, or to `watch`.
+        // This is the reply to `ping` or to `watch`.
         line.reply()?;
         loop {
             let messages = if watches { line.events()? } else { line.fetch(token)? };
             let Some(messages) = messages else {
-                // A disk without power cannot be read.
+                // After a power cut, the disk cannot be read.
                 return Ok(());
             };
             let Some(last) = messages.last() else {
@@ -383,7 +383,7 @@ impl Reader {
             if !["storage", "uncertain", "read_only"].iter().any(|code| reply["code"] == *code) {
                 run.history().convict(format!("{}: ack of {} messages: {reply}", self.name, messages.len()));
             }
-            // What could not be acknowledged would come again, perhaps for ever.
+            // Messages that cannot be acknowledged would come again, perhaps for ever.
             return Ok(());
         }
     }
@@ -399,13 +399,13 @@ impl Reader {
             let value: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
             let mut history = run.history();
             let Some(senders) = value["messages"].as_object() else {
-                // A disk without power cannot be read either.
+                // After a power cut, the disk cannot be read either.
                 if !reply.contains("storage") && !run.cut.load(Ordering::SeqCst) {
                     history.convict(format!("{} was told {reply}", self.name));
                 }
                 break Ok(());
             };
-            // This reply shows that the one before it has moved the cursor for good, unless the power is gone.
+            // This reply shows that the one before it has moved the cursor durably, unless the power was cut.
             let confirmed = !run.cut.load(Ordering::SeqCst);
             if !confirmed {
                 history.may_repeat(latest.drain(..));

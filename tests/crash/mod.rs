@@ -1,7 +1,7 @@
-//! Nothing acknowledged is lost, whatever ends the server: kill -9, a power cut, a failing or full disk.
+//! No acknowledged message is lost, whatever ends the server: kill -9, a power cut, a failing or full disk.
 //!
-//! `CHAT_CRASH_CYCLES=300 cargo test crash -- --include-ignored` runs long forms. What needs root, strace or `xfs_io` is
-//! ignored by a plain `cargo test`; `.ci/run` runs it.
+//! `CHAT_CRASH_CYCLES=300 cargo test crash -- --include-ignored` runs the long forms. A plain `cargo test` ignores the tests that
+//! need root, strace or `xfs_io`; `.ci/run` runs them.
 
 mod history;
 mod load;
@@ -24,17 +24,17 @@ use crate::support::{
     random::Random,
 };
 
-/// How often the server is ended.
+/// Returns how often the server is ended: `CHAT_CRASH_CYCLES`, or else `short`.
 fn cycles(short: usize) -> usize {
     std::env::var("CHAT_CRASH_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(short)
 }
 
-/// The server on a folder that outlives it.
+/// Starts the server on a folder that outlives it.
 fn start(data: &Path) -> Program {
     start_with(data, data, &[])
 }
 
-/// The same with more arguments, and with the users file beside another path.
+/// Like [`start`], with more arguments, and with the users file beside another path.
 fn start_with(beside: &Path, data: &Path, more: &[&str]) -> Program {
     let users = beside.with_extension("users.toml");
     fs::write(&users, load::users_toml()).expect("written");
@@ -45,11 +45,11 @@ fn start_with(beside: &Path, data: &Path, more: &[&str]) -> Program {
     Program::start_by(command, &[&args[..], more].concat())
 }
 
-/// Nothing is wrong, and enough was tried to have found it.
+/// Asserts that there is no fault, and that enough sends were acknowledged to find one.
 fn acquit(run: &Run, verdict: &[String]) {
     let acknowledged = run.history.lock().expect("no panics").count_acknowledged();
     assert!(acknowledged > 500, "only {acknowledged} acknowledged");
-    // Shown with --nocapture.
+    // The test harness does not capture this output.
     writeln!(std::io::stdout(), "{acknowledged} acknowledged").ok();
     assert!(
         verdict.is_empty(),
@@ -84,7 +84,7 @@ fn tool(name: &str, args: &[&str]) {
     assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A file system of its own, unmounted when dropped.
+/// A mounted file system, unmounted when dropped.
 struct Mounted {
     at: PathBuf,
     image: Option<PathBuf>,
@@ -119,12 +119,12 @@ impl Mounted {
         }
     }
 
-    /// What was not synced is gone.
+    /// Cuts the power: data that was not synced is lost.
     fn cut_power(&self) {
         tool("xfs_io", &["-x", "-c", "shutdown", &self.path()]);
     }
 
-    /// What is written is on the disk.
+    /// Syncs everything that was written.
     fn sync(&self) {
         tool("xfs_io", &["-x", "-c", "syncfs", &self.path()]);
     }
@@ -140,7 +140,7 @@ impl Drop for Mounted {
     }
 }
 
-/// Cuts the power when some hundred more sends are answered, and mounts what is left.
+/// Cuts the power when `more` sends are answered, and mounts what is left.
 fn cut_power_under_load(run: &Run, disk: &Mounted, server: Program, more: u64) {
     let target = run.answered.load(Ordering::SeqCst) + usize::try_from(more).expect("small");
     run.until_lost(server.address, || {
@@ -179,11 +179,11 @@ fn nothing_is_lost_by_a_power_cut() {
 fn without_sync_a_power_cut_loses_messages_and_is_convicted() {
     let disk = Mounted::new(Some(512), &[]);
     let data = disk.at.join("data");
-    // What was read before the cut is not lost.
+    // Inboxes are read after the cut, because a message that was read before it is not lost.
     let run = Run::read_at_the_end();
     let server = start_on(&disk, &data, "os");
     run.log_in(server.address);
-    // The store and everybody's session are there after the cut: messages are all that can be missing.
+    // The store and all sessions survive the cut, so only messages can be missing.
     disk.sync();
     cut_power_under_load(&run, &disk, server, 1000);
     let server = start_on(&disk, &data, "os");
@@ -193,7 +193,7 @@ fn without_sync_a_power_cut_loses_messages_and_is_convicted() {
     assert!(verdict.iter().all(|word| word.starts_with("lost")), "{verdict:#?}");
 }
 
-/// The server under strace, with a fault at one of its system calls.
+/// Returns a command that runs the server under strace, with a fault at one of its system calls.
 fn inject(fault: &str) -> Command {
     let mut command = Command::new("strace");
     command.args([
@@ -216,13 +216,13 @@ fn nothing_is_lost_by_death_at_any_write_or_sync() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let run = Run::new();
-    // The first calls make the store: it is made once without a fault.
+    // The first calls create the store, so it is created once without a fault.
     start(&data).stop();
     let calls = ["pwrite64", "fdatasync"];
     let (mut random, mut died) = (Random::new(3), 0);
     let times = cycles(12);
     for cycle in 0..times {
-        // Calls of the first commits, and of later ones with an index batch.
+        // The fault hits a call of the first commits, or of later ones with an index batch.
         let at = 1 + random.below(if cycle % 4 == 0 { 6 } else { 120 });
         let fault = format!("inject={}:signal=KILL:when={at}", calls.join(","));
         let Some(server) = Program::try_start(start_args(inject(&fault), &data)) else {
@@ -268,7 +268,7 @@ fn a_failed_sync_acknowledges_nothing_and_reads_go_on() {
             answers +=
                 &server.talk(format!("auth reader0 surabaya\nsend reader0 {at}-{i}\nsend reader0 b\n"));
         }
-        // If it was a login's, which lasts as long as the process, only what comes after it is refused.
+        // If no request depends on the sync that fails first, only later requests are refused.
         let uncertain = answers.find("may or may not be stored");
         let broken = uncertain.or_else(|| answers.find("storage has failed")).expect("a sync failed");
         assert!(!answers[broken..].contains(SENT), "an OK after the failure: {answers}");
@@ -302,7 +302,7 @@ fn a_failed_sync_fails_all_that_was_written_while_it_was_under_way() {
     for at in [1, 2, 4, 6, 9, 12] {
         let data = folder.path().join(at.to_string());
         start(&data).stop();
-        // Only one: those after it would succeed.
+        // Only one sync fails; those after it would succeed.
         let fault = format!("inject=fdatasync:error=EIO:when={at}");
         let server = Program::try_start(start_args(inject(&fault), &data)).expect("it starts");
         let answers: Vec<String> = thread::scope(|scope| {
@@ -330,7 +330,7 @@ fn a_failed_sync_fails_all_that_was_written_while_it_was_under_way() {
                 );
             }
         }
-        // It may have been a login's, which lasts as long as the process, or that of the log's room.
+        // For some values of `at`, no request depends on the sync that fails.
         uncertain += answers.iter().filter(|answers| answers.contains("may or may not be stored")).count();
         again.stop();
     }

@@ -1,4 +1,4 @@
-//! Servers with a fault planted in them: a checker that does not convict these proves nothing.
+//! Servers with a planted fault: a checker that does not convict these proves nothing.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -28,28 +28,28 @@ use chat_service::{
 use super::load::{self, Run};
 use crate::support::forward::forward;
 
-/// What is wrong with it.
+/// The planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// Replies leave before their commit.
     Early,
-    /// Two messages of an inbox change places.
+    /// Two messages of a sender change places in each page of an inbox.
     Swapped,
-    /// A message in fifty is acknowledged and not stored.
+    /// One message in fifty is acknowledged and not stored.
     Dropped,
 }
 
-/// The store on disk, and what is wrong with it.
+/// The store on disk with a planted fault.
 struct Planted {
     store: Sqlite,
     fault: Fault,
-    /// Nothing is ever waited for here.
+    /// The log for [`Fault::Early`], in which nothing is ever waited for.
     log: Arc<CommitLog>,
     appended: AtomicU64,
 }
 
 impl Planted {
-    /// The outcome of the store, which depends on nothing if replies leave early.
+    /// Returns the outcome of the store, which depends on nothing if replies leave early.
     fn outcome<T>(fault: Fault, outcome: Outcome<T>) -> Outcome<T> {
         if fault == Fault::Early { At::start(outcome.open_at_gate().0) } else { outcome }
     }
@@ -145,7 +145,7 @@ forward!(Planted, store: Rooms);
 const FAULT: &str = "CHAT_TEST_PLANTED_FAULT";
 const DATA: &str = "CHAT_TEST_PLANTED_DATA";
 
-/// What [`Faulty`] runs in a process of its own.
+/// The server that [`Faulty`] runs in a process of its own.
 #[test]
 #[ignore = "serves until it is killed, when the tests below run it"]
 fn serve_with_a_planted_fault() {
@@ -175,7 +175,7 @@ fn serve_with_a_planted_fault() {
     });
 }
 
-/// A server with a fault, killed when dropped.
+/// A server process with a planted fault, killed when dropped.
 struct Faulty {
     child: Child,
     address: SocketAddr,
@@ -208,7 +208,7 @@ impl Drop for Faulty {
 #[test]
 fn planted_faults_are_convicted() {
     for (fault, expected) in [
-        // Of an acknowledgement that is lost, the messages come again.
+        // When an acknowledgement is lost, its messages come again.
         (Fault::Early, &["lost", "duplicated"][..]),
         (Fault::Swapped, &["reordered"]),
         (Fault::Dropped, &["lost"]),

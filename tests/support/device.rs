@@ -8,7 +8,7 @@ use tokio::{io::DuplexStream, time::sleep};
 
 use super::{Peer, duplex};
 
-/// A connection that speaks dialect 2, and what it was sent without asking.
+/// A connection in dialect 2, and the events that came before a reply.
 pub(crate) struct Device {
     pub(crate) peer: Peer<DuplexStream>,
     pub(crate) events: Vec<Value>,
@@ -28,7 +28,7 @@ impl Device {
         device
     }
 
-    /// The next reply; events before it are kept.
+    /// Returns the next reply; keeps the events before it.
     pub(crate) async fn reply(&mut self) -> Value {
         loop {
             let reply: Value = serde_json::from_str(&self.peer.reply().await).expect("JSON");
@@ -51,7 +51,7 @@ impl Device {
         reply
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub(crate) async fn event(&mut self) -> Value {
         if self.events.is_empty() {
             let event: Value = serde_json::from_str(&self.peer.reply().await).expect("JSON");
@@ -61,7 +61,7 @@ impl Device {
         self.events.remove(0)
     }
 
-    /// The next event of that kind; others are passed over.
+    /// Returns the next event of this kind; drops the others.
     pub(crate) async fn event_of(&mut self, kind: &str) -> Value {
         loop {
             let event = self.event().await;
@@ -71,7 +71,7 @@ impl Device {
         }
     }
 
-    /// Asserts that no event of that kind comes, though the server has nothing left to do.
+    /// Asserts that no event of this kind comes until the server has nothing left to do.
     pub(crate) async fn quiet(&mut self, kind: &str) {
         tokio::select! {
             biased;

@@ -1,7 +1,8 @@
 //! Stores that differ from another one in a few methods.
 
-/// Implements traits of a store by a field: `forward!(Type, field: Cursors, Rooms)`. `forward!(@field methods)` are the methods of
-/// a part of [`Messages`](chat_service::store::Messages) or [`Store`](chat_service::store::Store).
+/// Implements traits of a store by a field: `forward!(Type, field: Cursors, Rooms)`. `forward!(@ field part)` expands to the
+/// methods of a part of [`Messages`](chat_service::store::Messages), [`Rooms`](chat_service::store::Rooms) or
+/// [`Store`](chat_service::store::Store).
 macro_rules! forward {
     ($type:ty, $inner:tt: $($trait:ident),* $(,)?) => {
         $( crate::support::forward::forward!(# $type, $inner, $trait); )*

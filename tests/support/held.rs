@@ -19,14 +19,14 @@ use tokio::sync::oneshot;
 
 use super::forward::forward;
 
-/// Memory behind a log that the test moves on by hand.
+/// A store in memory with a log that the test advances.
 pub(crate) struct Held {
     memory: Memory,
     log: Arc<CommitLog>,
     head: AtomicU64,
     /// Changes that are not durable yet.
     changes: Arc<Changes>,
-    /// The place at which the queue has room again; 0 if it has room.
+    /// Place that must be settled before the queue has room again; 0 if it has room.
     congested: AtomicU64,
     /// Appends resolve only when the test resolves them.
     late: AtomicBool,
@@ -70,7 +70,7 @@ impl Held {
         })
     }
 
-    /// Makes everything so far durable.
+    /// Makes all writes so far durable.
     pub(crate) fn commit(&self) {
         let changes = self.changes.take();
         self.log.advance(self.writes());
@@ -81,7 +81,7 @@ impl Held {
         }
     }
 
-    /// Fails everything that is not durable.
+    /// Fails all writes that are not durable.
     pub(crate) fn fail(&self, cause: Refusal) {
         self.changes.take();
         self.log.fail(self.writes(), cause);
@@ -92,12 +92,12 @@ impl Held {
         self.head.load(Ordering::Relaxed)
     }
 
-    /// From now on the queue is full, until everything so far is settled.
+    /// Makes the queue full until all writes so far are settled.
     pub(crate) fn congest(&self) {
         self.congested.store(self.next().last(), Ordering::Relaxed);
     }
 
-    /// From now on appends resolve late.
+    /// Makes later appends resolve late.
     pub(crate) fn set_late(&self) {
         self.late.store(true, Ordering::Relaxed);
     }
@@ -124,7 +124,7 @@ impl Held {
         Position::at(self.head.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// The receipt of a write in memory, at the next place.
+    /// Returns the receipt of a write in memory, at the next place.
     fn write<T: Send + 'static>(&self, receipt: Receipt<T>) -> Receipt<T> {
         let position = self.next();
         receipt.map(move |outcome| outcome.after(position))

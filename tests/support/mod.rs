@@ -1,4 +1,4 @@
-//! A server to test, and somebody to talk to it.
+//! A server to test, and a client for it.
 #![allow(dead_code, reason = "each of the two binaries of tests takes a part of it")]
 
 pub(crate) mod device;
@@ -27,17 +27,17 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// argon2id of "surabaya" at the lowest cost that there is, so that logging in is not what takes the time.
+/// The argon2id hash of "surabaya" at the lowest possible cost, so that logins take little time.
 pub(crate) const CHEAP_HASH: &str =
     "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
 
-/// Whatever has not come by then is not coming.
+/// Longest wait for a reply or another expected result; a test that waits longer fails.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// Who takes nothing for this long is cut off.
+/// A client that reads nothing for this long is disconnected.
 pub(crate) const CUT_OFF: Duration = Duration::from_secs(10);
 
-/// The users file of most tests: everybody's password is surabaya.
+/// Returns the users file of most tests, in which every password is surabaya.
 pub(crate) fn users_toml() -> String {
     let user = |(name, shown, country): (&str, &str, &str)| {
         format!("[users.{name}]\nname = \"{shown}\"\ncountry = \"{country}\"\npassword = \"{CHEAP_HASH}\"\n")
@@ -54,7 +54,7 @@ pub(crate) fn sample_users() -> Users {
     users::parse(&users_toml(), "users.toml").expect("a users file").users
 }
 
-/// What a test server is made of; change it before it starts.
+/// The parts of a test server, to be changed before it starts.
 pub(crate) struct Setup {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) limits: Limits,
@@ -69,7 +69,7 @@ impl Default for Setup {
             store: Arc::new(Memory::new(10_000)),
             limits: Limits::default(),
             clock: Clock::default(),
-            // The hashes of tests are weak on purpose.
+            // The tests use weak hashes on purpose.
             chat_limits: chat::Limits { renews_hashes: false, ..chat::Limits::default() },
             users: sample_users().into(),
         }
@@ -77,12 +77,12 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// A server without a listener, for connections in memory.
+    /// Returns a server without a listener, for connections in memory.
     pub(crate) fn server(self) -> Arc<Server> {
         Server::new(Arc::new(Chat::new(self.users, self.store, self.clock, self.chat_limits)), self.limits)
     }
 
-    /// A server on a free port.
+    /// Starts a server on a free port.
     #[expect(clippy::unused_async, reason = "it must be called in a runtime, as its callers are")]
     pub(crate) async fn start(self) -> TestServer {
         let server = self.server();
@@ -114,14 +114,14 @@ impl TestServer {
         Peer::new(TcpStream::connect(self.address).await.expect("a connection"))
     }
 
-    /// A connection that is logged in.
+    /// Returns a connection that is logged in.
     pub(crate) async fn log_in(&self, user: &str) -> Peer<TcpStream> {
         let mut peer = self.connect().await;
         peer.log_in(user).await;
         peer
     }
 
-    /// Stops the server, and fails if a connection panicked or would not end.
+    /// Stops the server, and fails if a connection has panicked or did not end.
     pub(crate) async fn stop(self) {
         self.stop.send(()).expect("the server runs");
         let summary = timeout(SOON, self.running).await.expect("it stops").expect("it does not panic");
@@ -130,14 +130,14 @@ impl TestServer {
     }
 }
 
-/// A connection in memory to `server`.
+/// Connects to `server` in memory; returns the client's end, and the task that serves the connection.
 pub(crate) fn duplex(server: &Arc<Server>, buffer: usize) -> (Peer<DuplexStream>, JoinHandle<()>) {
     let (ours, theirs) = tokio::io::duplex(buffer);
     let from = std::net::IpAddr::from([127, 0, 0, 1]);
     (Peer::new(ours), tokio::spawn(server::serve(theirs, from, server.clone())))
 }
 
-/// The other end of a connection.
+/// The client's end of a connection.
 pub(crate) struct Peer<S> {
     pub(crate) stream: S,
     input: Vec<u8>,
@@ -152,12 +152,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         timeout(SOON, self.stream.write_all(bytes.as_ref())).await.expect("taken soon").expect("taken");
     }
 
-    /// The next reply, without its end.
+    /// Returns the next reply, without its end.
     pub(crate) async fn reply(&mut self) -> String {
         self.try_reply().await.expect("a reply, not the end of the connection")
     }
 
-    /// The next reply; `None` at the end of the connection.
+    /// Returns the next reply; `None` at the end of the connection.
     pub(crate) async fn try_reply(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.input.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// Whether nothing comes within a second.
+    /// Whether the server sends nothing for a second.
     pub(crate) async fn stalled(&mut self) -> bool {
         let read = timeout(Duration::from_secs(1), self.stream.read_buf(&mut self.input)).await;
         read.is_err()
@@ -193,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         token.unwrap_or_else(|| panic!("{user} is not logged in: {reply}")).to_owned()
     }
 
-    /// All texts that `inbox` gives, one reply after the other, until there are no more.
+    /// Returns all texts that `inbox` gives, in one reply after the other.
     pub(crate) async fn drain_inbox(&mut self) -> Vec<String> {
         let mut all = Vec::new();
         loop {
@@ -206,12 +206,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
-/// Lets the server do everything that it can do, where the clock is simulated: it stands still until then.
+/// Waits until the server has nothing left to do. The clock must be paused: it advances only then.
 pub(crate) async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
 
-/// Asserts that nothing comes, though the server has nothing left to do.
+/// Asserts that nothing comes until the server has nothing left to do.
 pub(crate) async fn quiet<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut Peer<S>) {
     tokio::select! {
         biased;
@@ -220,19 +220,19 @@ pub(crate) async fn quiet<S: AsyncRead + AsyncWrite + Unpin>(peer: &mut Peer<S>)
     }
 }
 
-/// A clock that shows 2026-05-28T20:26:40.000Z until a test sets it forward.
+/// Returns a clock that shows 2026-05-28T20:26:40.000Z until a test advances it.
 pub(crate) fn fixed_clock() -> Clock {
     Clock::fixed(Timestamp(1_780_000_000_000))
 }
 
-/// Many lines as one text.
+/// Joins lines into one text.
 pub(crate) fn lines(lines: impl Iterator<Item = String>) -> String {
     lines.collect()
 }
 
 pub(crate) const SENT: &str = r#"{"status": "OK", "message": "Message Sent"}"#;
 
-/// The texts in an `inbox` reply, sender by sender.
+/// Returns the texts in an `inbox` reply, sender by sender.
 pub(crate) fn texts(reply: &str) -> Vec<String> {
     let reply: serde_json::Value = serde_json::from_str(reply).expect("JSON");
     assert_eq!(reply["status"], "OK", "{reply}");

@@ -1,4 +1,4 @@
-//! The programs as a user runs them.
+//! The server and the client as processes.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use std::{
 
 use super::SOON;
 
-/// A running `chat-server` of its own folder, ended when dropped.
+/// A running `chat-server` in a folder of its own, killed when dropped.
 pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     pub(crate) banner: String,
@@ -24,7 +24,7 @@ pub(crate) struct Program {
     _folder: tempfile::TempDir,
 }
 
-/// A command without the environment variables that the programs read.
+/// Returns a command without the environment variables that the programs read.
 pub(crate) fn command(path: &str) -> Command {
     let mut command = Command::new(path);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CHAT_")) {
@@ -38,16 +38,16 @@ pub(crate) fn chat_server() -> Command {
 }
 
 impl Program {
-    /// Starts the server with the sample users on a free port, and waits until it says where.
+    /// Starts the server with the sample users on a free port, and waits until it prints its address.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::start_by(chat_server(), args)
     }
 
-    /// The same by a command that runs the server with the arguments that follow.
+    /// Like [`start`](Self::start), by a command that runs the server with the arguments that follow.
     pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let users = folder.path().join("users.toml");
-        // The sample: weaker hashes would be renewed, in the midst of what a test measures.
+        // The sample users have full hashes. Weaker hashes would be renewed while a test measures.
         std::fs::write(&users, include_str!("../../users.toml")).expect("written");
         if !args.contains(&"--users") {
             command.arg("--users").arg(users);
@@ -59,7 +59,7 @@ impl Program {
         Self::spawn(command, folder).unwrap_or_else(|told| panic!("it did not start: {told}"))
     }
 
-    /// Runs a command that needs no arguments; `None` if it ends before it serves.
+    /// Runs a command that needs no arguments; returns `None` if it ends before it serves.
     pub(crate) fn try_start(command: Command) -> Option<Self> {
         Self::spawn(command, tempfile::tempdir().expect("a folder")).ok()
     }
@@ -80,12 +80,12 @@ impl Program {
         Ok(Program { address, banner, child, log, _folder: folder })
     }
 
-    /// Whether nobody listens there any more.
+    /// Whether the address accepts no connections any more.
     pub(crate) fn is_gone(&self) -> bool {
         TcpStream::connect(self.address).is_err()
     }
 
-    /// Kills a server that another program runs, and waits until that ends, too.
+    /// Kills a server that runs as the child of another program, and waits until that program ends.
     pub(crate) fn kill_child(mut self) {
         Command::new("pkill").args(["-KILL", "-P", &self.child.id().to_string()]).status().expect("pkill");
         self.child.wait().expect("it ran");
@@ -98,7 +98,7 @@ impl Program {
         stream
     }
 
-    /// Sends `input` on a connection of its own, ends it, and returns everything that comes back.
+    /// Sends `input` on a connection of its own, ends the input, and returns everything that comes back.
     pub(crate) fn talk(&self, input: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect();
         stream.write_all(input.as_ref()).expect("taken");
@@ -108,14 +108,14 @@ impl Program {
         answer
     }
 
-    /// A line of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM`.
+    /// Returns a field of `/proc/PID/status` in KiB, such as `VmRSS` or `VmHWM`.
     pub(crate) fn memory_kib(&self, field: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with(field)).expect("a field");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
-    /// How many threads of that name it has.
+    /// Number of threads with this name.
     pub(crate) fn threads(&self, name: &str) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
         let names =
@@ -123,7 +123,7 @@ impl Program {
         names.filter(|found| found.trim_end() == name).count()
     }
 
-    /// How long it has worked so far, of all threads.
+    /// CPU time of all threads so far.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
         // The name may contain anything; user and system time are the 12th and 13th after it.
@@ -132,17 +132,17 @@ impl Program {
         Duration::from_millis(ticks.sum::<u64>() * 1000 / rustix::param::clock_ticks_per_second())
     }
 
-    /// Waits until there is such a text in its log.
+    /// Waits until the log contains `text`.
     pub(crate) fn wait_for_log(&self, text: &str) {
         self.log.wait_for(text);
     }
 
-    /// How many sockets it has open on its port. (What it has open at all it shows to nobody but root.)
+    /// Number of open sockets on the server's port. (Only root can read the list of its open files.)
     pub(crate) fn sockets(&self) -> usize {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
         let port = format!(":{:04X}", self.address.port());
         let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        // One that nobody has accepted, or that is closed, has no inode.
+        // A socket that is not accepted yet, or is closed, has no inode.
         fields.filter(|fields| fields[1].ends_with(&port) && fields[9] != "0").count()
     }
 
@@ -153,20 +153,20 @@ impl Program {
         assert!(sent.success());
     }
 
-    /// Waits until it ends; its exit status and its log.
+    /// Waits until the server ends; returns its exit status and its log.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it ran");
         let log = self.log.all();
         (status.code(), log)
     }
 
-    /// Ends it whatever its connections do; its log.
+    /// Kills the server, whatever its connections do; returns its log.
     pub(crate) fn stop_now(self) -> String {
         self.signal("KILL");
         self.wait().1
     }
 
-    /// Ends it as an operator does; its log.
+    /// Stops the server as an operator does; returns its log.
     pub(crate) fn stop(self) -> String {
         self.signal("TERM");
         let (code, log) = self.wait();
@@ -183,7 +183,7 @@ impl Drop for Program {
     }
 }
 
-/// What a program writes to standard error, as it comes.
+/// Standard error of a program, collected while it runs.
 struct Log {
     so_far: Arc<(Mutex<String>, Condvar)>,
     reader: Option<JoinHandle<()>>,
@@ -203,7 +203,7 @@ impl Log {
         Log { so_far, reader: Some(reader) }
     }
 
-    /// Waits until there is such a text in it.
+    /// Waits until the log contains `text`.
     fn wait_for(&self, text: &str) {
         let (log, more) = &*self.so_far;
         let log = log.lock().expect("nobody panics");
@@ -212,7 +212,7 @@ impl Log {
         assert!(!waited.timed_out(), "no {text:?} in {log}");
     }
 
-    /// All of it, when the program has ended.
+    /// Waits until the program has closed standard error; returns the whole log.
     fn all(&mut self) -> String {
         self.reader.take().expect("not taken yet").join().expect("UTF-8");
         std::mem::take(&mut *self.so_far.0.lock().expect("nobody panics"))
@@ -235,17 +235,17 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> String {
 pub(crate) fn run(mut command: Command, input: impl AsRef<[u8]>) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
-    // It may end before it has read everything.
+    // The program may end before it has read everything.
     child.stdin.take().expect("piped").write_all(input.as_ref()).ok();
     child.wait_with_output().expect("it ends")
 }
 
-/// Standard output of a run, and its exit status.
+/// Returns standard output and exit status of a run.
 pub(crate) fn said(output: &Output) -> (String, Option<i32>) {
     (String::from_utf8(output.stdout.clone()).expect("UTF-8"), output.status.code())
 }
 
-/// A terminal: its screen and keyboard, and the side that a program gets.
+/// Opens a terminal; returns its screen and keyboard, and the side for a program.
 pub(crate) fn terminal() -> (File, File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
@@ -256,7 +256,7 @@ pub(crate) fn terminal() -> (File, File) {
     (ours.into(), theirs)
 }
 
-/// A program that is told and shows one line after the other.
+/// A running program with piped input and output: a test writes lines to it and reads the lines that it prints.
 pub(crate) struct Conversation {
     child: Child,
     input: Option<ChildStdin>,
@@ -269,7 +269,7 @@ impl Conversation {
         let mut child = command.spawn().expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (shown, lines) = sync_channel(1000);
-        // Whoever waits for a line that does not come must not wait for ever.
+        // A thread reads the output, so that a wait for a line can time out.
         thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| shown.send(line)));
         Conversation { input: child.stdin.take(), child, lines }
     }
@@ -278,17 +278,17 @@ impl Conversation {
         self.input.as_mut().expect("not ended").write_all(text.as_bytes()).expect("taken");
     }
 
-    /// The next line that it shows.
+    /// Returns the next line that the program prints.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(SOON).expect("a line soon")
     }
 
-    /// No line will come any more.
+    /// Closes the program's standard input.
     pub(crate) fn finish(&mut self) {
         self.input = None;
     }
 
-    /// What else it shows until it ends, and its exit status.
+    /// Waits until the program ends; returns the lines that are left, and its exit status.
     pub(crate) fn end(mut self) -> (Vec<String>, Option<i32>) {
         let mut rest = Vec::new();
         loop {
@@ -309,7 +309,7 @@ impl Drop for Conversation {
     }
 }
 
-/// Output with tokens replaced, since nobody knows them beforehand.
+/// Replaces the tokens in a text, because they differ from run to run.
 pub(crate) fn without_tokens(text: &str) -> String {
     let is_token = |word: &str| word.len() == 36 && word.matches('-').count() == 4;
     let words = text.split_inclusive([' ', '\n', '"', ':']).map(|word| {

@@ -1,4 +1,4 @@
-//! A store that resolves every receipt late and out of order between inboxes: the least that the contract allows.
+//! A store that resolves every receipt late, and out of order between inboxes: the weakest order that the contract allows.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use chat_service::{
 
 use super::forward::forward;
 
-/// Memory whose outcomes take their time.
+/// A store in memory whose outcomes are late.
 pub(crate) struct Reordering(Memory);
 
 impl Reordering {
@@ -24,7 +24,7 @@ impl Reordering {
     }
 }
 
-/// The same outcome, after some turns of the runtime.
+/// Delays an outcome by some turns of the runtime.
 fn late<'a, T: Send + 'a>(value: MaybeReady<'a, T>, turns: u8) -> MaybeReady<'a, T> {
     MaybeReady::Late(Box::pin(async move {
         for _ in 0..turns % 5 {
@@ -34,7 +34,7 @@ fn late<'a, T: Send + 'a>(value: MaybeReady<'a, T>, turns: u8) -> MaybeReady<'a,
     }))
 }
 
-/// A number of turns that depends on a name.
+/// Returns a number of turns that depends on a name.
 fn turns(name: &str) -> u8 {
     name.bytes().fold(0, u8::wrapping_add)
 }

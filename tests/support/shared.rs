@@ -1,8 +1,8 @@
-//! Two stores on one log: how a store looks that several servers share.
+//! Two handles on one log: a model of a store that several servers share.
 //!
-//! A write is a record in the log. Each handle applies all records in the order of the log to a view of its own, some time later, and
-//! the receipt of a write resolves when its handle has applied the record. So every receipt is late, receipts resolve in another
-//! order than the calls, and a handle may not know yet what another one has written.
+//! A write is a record in the log. Each handle applies all records to a view of its own, in the order of the log, some time
+//! later. The receipt of a write resolves when its handle has applied the record. So every receipt is late, receipts resolve
+//! in another order than the calls, and a handle may not know yet what another one has written.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use chat_service::{
 };
 use tokio::{sync::oneshot, task::yield_now};
 
-/// A write, as the log has it.
+/// A write, as it is in the log.
 #[derive(Debug, Clone)]
 enum Record {
     Append { from: UserName, to: Recipient, text: String, key: Option<String>, at: Timestamp },
@@ -43,7 +43,7 @@ enum Applied {
     Done(Outcome<()>),
 }
 
-/// The log.
+/// The log that the handles share.
 #[derive(Default)]
 struct Log {
     records: Mutex<Vec<Record>>,
@@ -51,12 +51,12 @@ struct Log {
     failing: AtomicUsize,
 }
 
-/// One server's store.
+/// The store of one server.
 pub(crate) struct Handle {
     log: Arc<Log>,
     view: Memory,
     state: Mutex<State>,
-    /// Nothing in a view waits for a disk.
+    /// A log that stays empty, because a view does not wait for a disk.
     commits: Arc<CommitLog>,
     turns: AtomicU64,
 }
@@ -69,7 +69,7 @@ struct State {
     waiting: HashMap<usize, oneshot::Sender<Applied>>,
 }
 
-/// Two handles on a new log.
+/// Returns two handles on a new log.
 pub(crate) fn two_handles(inbox_limit: usize) -> [Arc<Handle>; 2] {
     let log = Arc::<Log>::default();
     [0, 1].map(|seed| {
@@ -84,7 +84,7 @@ pub(crate) fn two_handles(inbox_limit: usize) -> [Arc<Handle>; 2] {
 }
 
 impl Handle {
-    /// The next writes of either handle fail, and are not in the log.
+    /// Makes the next writes of either handle fail, and not reach the log.
     pub(crate) fn fail_next(&self, writes: usize) {
         self.log.failing.store(writes, Ordering::SeqCst);
     }
@@ -174,7 +174,7 @@ fn done(applied: Applied) -> Option<Outcome<()>> {
     if let Applied::Done(outcome) = applied { Some(outcome) } else { None }
 }
 
-/// A store over one or both handles: each call is made on the next one, as by clients of different servers.
+/// A store over one or both handles. Each call uses the next handle, as clients of different servers do.
 pub(crate) struct Shared {
     handles: Vec<Arc<Handle>>,
     next: AtomicUsize,
@@ -189,7 +189,8 @@ impl Shared {
         &self.handles[self.next.fetch_add(1, Ordering::Relaxed) % self.handles.len()]
     }
 
-    /// The view of the next handle. With two of them, a caller must find what it has written on the other one.
+    /// Returns the view of the next handle. With two handles, both first apply all records, because a caller must find its writes
+    /// on the other one.
     fn view(&self) -> &Memory {
         if self.handles.len() > 1 {
             for handle in &self.handles {
@@ -308,7 +309,7 @@ impl Sessions for Shared {
 
 impl Store for Shared {
     fn subscribe(&self, observer: Arc<dyn Observer>) {
-        // Each handle reports all changes: one of them is enough.
+        // Each handle reports all changes, so one of them is enough.
         self.handles[0].view.subscribe(observer);
     }
 

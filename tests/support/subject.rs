@@ -1,4 +1,4 @@
-//! The stores that tests are run on, one after the other.
+//! The stores that tests run on, one after the other.
 
 use std::{path::Path, sync::Arc};
 
@@ -34,7 +34,7 @@ pub(crate) fn numbers(page: &Page) -> Vec<u64> {
     page.messages.iter().map(|message| message.id.0).collect()
 }
 
-/// A store, and the way to open it again.
+/// A store to test, which may be opened again.
 pub(crate) struct Subject {
     pub(crate) kind: &'static str,
     pub(crate) store: Arc<dyn Store>,
@@ -44,7 +44,7 @@ pub(crate) struct Subject {
 }
 
 fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
-    // Small batches in small steps, and few runs, so that much is read in the midst of one, or of a merge.
+    // Batches, steps and runs are small or few, so that many reads happen in the middle of a batch or a merge.
     let (index_step, index_runs) = if index_batch < 10 { (1, 3) } else { (128, 64) };
     let options = Options {
         inbox_limit: limit,
@@ -59,12 +59,12 @@ fn sqlite(folder: &Path, limit: usize, index_batch: usize) -> Arc<dyn Store> {
 }
 
 impl Subject {
-    /// A store that is gone when it is closed.
+    /// Returns a subject whose store does not survive a close.
     pub(crate) fn over(kind: &'static str, store: Arc<dyn Store>) -> Subject {
         Subject { kind, store, folder: None, limit: 0, index_batch: 0 }
     }
 
-    /// Every store, empty.
+    /// Returns every store, empty.
     pub(crate) fn all(limit: usize) -> Vec<Subject> {
         let durable = |kind, index_batch| {
             let folder = tempfile::tempdir().expect("a folder");
@@ -76,12 +76,12 @@ impl Subject {
             Subject::over("reordering", Reordering::new(limit)),
             Subject::over("two handles on one log", Shared::new(two_handles(limit))),
             durable("sqlite", Options::default().index_batch),
-            // So that most of what is read has been indexed.
+            // With small batches, most of what is read has been indexed.
             durable("sqlite that indexes at once", 3),
         ]
     }
 
-    /// Closes and opens it, if it survives that.
+    /// Closes and opens the store again; returns `false` if it would not survive that.
     pub(crate) fn reopen(&mut self) -> bool {
         let Some(folder) = &self.folder else {
             return false;
@@ -92,7 +92,7 @@ impl Subject {
         true
     }
 
-    /// Appends, and waits until the outcome is known and settled.
+    /// Appends a message, and waits until the outcome is known and settled.
     pub(crate) async fn append(
         &self,
         from: &str,
@@ -118,7 +118,7 @@ impl Subject {
         page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
     }
 
-    /// Acknowledges up to a message. Returns whether that has moved the cursor.
+    /// Acknowledges up to a message; returns whether that has moved the cursor.
     pub(crate) async fn acknowledge(&self, user: &str, upto: u64, at: i64) -> bool {
         let (user, upto, at) = (name(user), MessageId(upto), Timestamp(at));
         let from = *self.store.cursor(&user).peek();
@@ -128,7 +128,7 @@ impl Subject {
         moved
     }
 
-    /// Acknowledges what a page of that limit shows.
+    /// Acknowledges a page of at most `limit` messages; returns their texts.
     pub(crate) async fn take(&self, user: &str, limit: usize) -> Vec<String> {
         let page = self.inbox(user, limit).await;
         if let Some((last, _)) = page.last() {
@@ -149,7 +149,7 @@ impl Subject {
         *self.store.membership(&name(user), &self::room(room)).peek()
     }
 
-    /// The numbers of a page of history, and whether there are older ones.
+    /// Returns the numbers of a page of history, and whether there are older ones.
     pub(crate) async fn history(
         &self,
         user: &str,
