@@ -4,7 +4,7 @@ use chat_service::{
     chat,
     model::{NewMessage, Recipient, Timestamp, UserName},
     server,
-    store::{Messages, Store},
+    store::{Change, Messages, Store},
 };
 
 use crate::support::{Setup, duplex, held::Held, settle};
@@ -53,10 +53,10 @@ async fn whoever_waits_for_the_store_leaves_one_waker() {
         messi.reply().await;
     }
     store.congest();
-    let user = UserName::parse("messi").expect("a name");
+    let user = Recipient::parse("messi").expect("a name");
     for _ in 0..50 {
         // The connection is woken for another reason and finds the store's queue still full.
-        server.chat().look_again(&user);
+        store.report(Change::Stored { to: user.clone() });
         settle().await;
     }
     assert_eq!(store.log().waiting(), 2, "one waits for room, and one for what it is to be sent");

@@ -244,11 +244,6 @@ impl Chat {
         live
     }
 
-    /// Notifies the watching connections of a user that there may be new messages.
-    pub fn look_again(&self, user: &UserName) {
-        self.watchers.each(user, Notifier::put_messages);
-    }
-
     /// Ends a session that has expired; its connections are notified.
     fn end_expired(&self, session: &Session) {
         self.forget_session(session.digest());

@@ -74,10 +74,13 @@ impl Held {
     pub(crate) fn commit(&self) {
         let changes = self.changes.take();
         self.log.advance(self.writes());
-        for change in changes {
-            if let Some(observer) = self.changes.observer.get() {
-                observer.changed(change);
-            }
+        changes.into_iter().for_each(|change| self.report(change));
+    }
+
+    /// Reports a change to the observer, whether or not there was one.
+    pub(crate) fn report(&self, change: Change) {
+        if let Some(observer) = self.changes.observer.get() {
+            observer.changed(change);
         }
     }
 
