@@ -84,13 +84,17 @@ impl Front {
         {
             plan.sources.push(Source { to: id, after: lower, upto: indexed, is_room: false });
         }
-        let direct = inbox.into_iter().flat_map(|inbox| inbox.tail_after(lower));
         if !self.rooms.knows(user) {
-            self.fill_from_tail(&mut plan, direct, limit, max_bytes);
+            if let Some(inbox) = inbox {
+                self.fill_from_tail(&mut plan, inbox.tail_after(lower), limit, max_bytes);
+            }
             return plan;
         }
         plan.position = plan.position.and(self.rooms_position());
-        let mut waiting: Vec<_> = direct.take(limit + 1).collect();
+        let mut waiting = Vec::new();
+        if let Some(inbox) = inbox {
+            waiting.extend(inbox.tail_after(lower).take(limit + 1));
+        }
         for (room, span) in self.rooms.stays_past(user, lower) {
             let Some(room) = self.name_id(room) else {
                 continue;
