@@ -74,7 +74,9 @@ impl Held {
     pub(crate) fn commit(&self) {
         let changes = self.changes.take();
         self.log.advance(self.writes());
-        changes.into_iter().for_each(|change| self.report(change));
+        for change in changes {
+            self.report(change);
+        }
     }
 
     /// Reports a change to the observer, whether or not there was one.
