@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 
 /// Default of each limit, for the flags and for the settings of the library.
 pub mod defaults {
@@ -35,6 +35,10 @@ pub mod defaults {
 
     /// Most logins that wait for their password to be verified.
     pub const LOGIN_QUEUE: usize = 1_000;
+    /// Requests of an address, for which it has not logged in, a second, on average.
+    pub const ANONYMOUS_RATE: u32 = 100;
+    /// Most such requests at once, after a pause.
+    pub const ANONYMOUS_BURST: u32 = 1_000;
 
     /// Average requests a second of each user.
     pub const REQUEST_RATE: u32 = 1_000;
@@ -90,35 +94,35 @@ pub struct ServerArgs {
     pub durability: Durability,
 
     /// Most messages that wait in one inbox; more are refused
-    #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = defaults::INBOX_LIMIT)]
+    #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = defaults::INBOX_LIMIT, value_parser = count())]
     pub inbox_limit: usize,
 
     /// Remove messages after this number of days, except those that wait in an inbox [default: keep for ever]
-    #[arg(long, env = "CHAT_RETAIN", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "CHAT_RETAIN", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retain: Option<u32>,
 
     /// Most connections; more are refused
-    #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS)]
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS, value_parser = count())]
     pub max_connections: usize,
 
     /// Most connections from one address (IPv6: from one /64 network)
-    #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS_PER_ADDRESS)]
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS_PER_ADDRESS, value_parser = count())]
     pub max_connections_per_address: usize,
 
     /// Seconds within which a client must log in on a connection, or show a token
-    #[arg(long, env = "CHAT_LOGIN_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LOGIN_DEADLINE)]
+    #[arg(long, env = "CHAT_LOGIN_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LOGIN_DEADLINE, value_parser = seconds())]
     pub login_deadline: u64,
 
     /// Seconds within which a client must finish a line
-    #[arg(long, env = "CHAT_LINE_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LINE_DEADLINE)]
+    #[arg(long, env = "CHAT_LINE_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LINE_DEADLINE, value_parser = seconds())]
     pub line_deadline: u64,
 
     /// Seconds without a request after which a connection is closed, unless it watches
-    #[arg(long, env = "CHAT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = defaults::IDLE_TIMEOUT)]
+    #[arg(long, env = "CHAT_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = defaults::IDLE_TIMEOUT, value_parser = seconds())]
     pub idle_timeout: u64,
 
     /// Seconds after which a client that reads nothing is cut off; one that reads less than 4 KiB/s is cut off after 30 seconds
-    #[arg(long, env = "CHAT_SLOW_CONSUMER", value_name = "SECONDS", default_value_t = defaults::SLOW_CONSUMER)]
+    #[arg(long, env = "CHAT_SLOW_CONSUMER", value_name = "SECONDS", default_value_t = defaults::SLOW_CONSUMER, value_parser = seconds())]
     pub slow_consumer: u64,
 
     /// Failed logins in a row for one account, from addresses that are new to it; one more each minute
@@ -130,8 +134,16 @@ pub struct ServerArgs {
     pub login_tries_per_address: u32,
 
     /// Most logins that wait for their password to be verified
-    #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = defaults::LOGIN_QUEUE)]
+    #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = defaults::LOGIN_QUEUE, value_parser = count())]
     pub login_queue: usize,
+
+    /// Average requests a second from one address before login (IPv6: from one /64 network)
+    #[arg(long, env = "CHAT_ANONYMOUS_RATE", value_name = "N", default_value_t = defaults::ANONYMOUS_RATE, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub anonymous_rate: u32,
+
+    /// Most requests from one address before login at once, after a pause
+    #[arg(long, env = "CHAT_ANONYMOUS_BURST", value_name = "N", default_value_t = defaults::ANONYMOUS_BURST, value_parser = clap::value_parser!(u32).range(1..))]
+    pub anonymous_burst: u32,
 
     /// Average requests a second of each user
     #[arg(long, env = "CHAT_REQUEST_RATE", value_name = "N", default_value_t = defaults::REQUEST_RATE, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -156,6 +168,16 @@ pub struct ServerArgs {
     /// Lowest level to log: error, warn, info, debug, trace or off
     #[arg(long, env = "CHAT_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: tracing::level_filters::LevelFilter,
+}
+
+/// A number of seconds: at most a year.
+fn seconds() -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(1..=365 * 24 * 60 * 60)
+}
+
+/// A number of things, of which there must be one at least.
+fn count() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1 << 40)
 }
 
 /// The subcommands of `chat-server`.

@@ -8,10 +8,16 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown},
+    marker::PhantomData,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{Gid, Mode, OFlags, Uid},
+    process::{getegid, geteuid, getgroups, umask},
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
 use thiserror::Error;
 
 /// The mode of a file that only its owner reads and writes.
@@ -49,6 +55,96 @@ pub fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(PRIVATE);
     options
+}
+
+/// Opens a file of this program's own making to read and write it, and creates it [`PRIVATE`] if it does not exist.
+///
+/// # Errors
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if something else has its name: a symbolic link, a file that has another name, too,
+/// or no regular file. Or the system's error.
+pub fn open_own(path: &Path) -> io::Result<File> {
+    let foreign = || io::Error::new(io::ErrorKind::InvalidInput, "a link, or no regular file, has this name");
+    let opened = private().read(true).custom_flags(NO_LINK.bits().cast_signed()).open(path);
+    let file = opened.map_err(|error| if path.is_symlink() { foreign() } else { error })?;
+    let found = file.metadata()?;
+    if found.is_file() && found.nlink() == 1 { Ok(file) } else { Err(foreign()) }
+}
+
+/// Takes all rights on a regular file away from the group and from others. Does nothing if there is no such file.
+///
+/// # Errors
+/// The system's error.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).custom_flags(NO_LINK.bits().cast_signed()).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    let found = file.metadata()?;
+    if found.is_file() && is_open_to_others(&found) {
+        file.set_permissions(fs::Permissions::from_mode(found.mode() & 0o700))?;
+    }
+    Ok(())
+}
+
+/// Whether the group or others have any right on a file or folder.
+#[must_use]
+pub fn is_open_to_others(found: &Metadata) -> bool {
+    found.mode() & 0o077 != 0
+}
+
+/// Flags with which no link is followed, and the other end of a named pipe is not waited for.
+const NO_LINK: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
+/// Makes this process create files and folders for its user only.
+pub fn keep_private() {
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// As root, acts as the owner of a file on this thread, until it is dropped.
+///
+/// A service's folder is under the service's control: it may replace any name in it by a link while root writes there.
+pub struct AsOwner {
+    /// Groups and group of root; `None` if nothing was changed.
+    before: Option<(Vec<Gid>, Gid)>,
+    /// It concerns one thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl AsOwner {
+    /// Takes on the owner of the file or, if there is none, of its folder. Changes nothing if the process is not root's, or if file and
+    /// folder do not have one owner: root's folder is under nobody else's control.
+    ///
+    /// # Errors
+    /// The system's error, if the process may not do this.
+    pub fn of(file: &Path) -> io::Result<Self> {
+        let folder = fs::metadata(parent(file));
+        let (Ok(folder), true) = (folder, geteuid().is_root()) else {
+            return Ok(AsOwner { before: None, _thread: PhantomData });
+        };
+        let owner = fs::metadata(file).unwrap_or_else(|_| folder.clone());
+        if owner.uid() != folder.uid() || owner.uid() == 0 {
+            return Ok(AsOwner { before: None, _thread: PhantomData });
+        }
+        let before = (getgroups()?, getegid());
+        let group = Gid::from_raw(owner.gid());
+        set_thread_groups(&[group])?;
+        // Dropped if a step fails: what was done is undone.
+        let acting = AsOwner { before: Some(before), _thread: PhantomData };
+        set_thread_res_gid(None, group, None)?;
+        set_thread_res_uid(None, Uid::from_raw(owner.uid()), None)?;
+        Ok(acting)
+    }
+}
+
+impl Drop for AsOwner {
+    fn drop(&mut self) {
+        if let Some((groups, group)) = self.before.take() {
+            // The saved user and group are still root's. If this failed, the thread would have fewer rights, not more.
+            set_thread_res_uid(None, Uid::ROOT, None).ok();
+            set_thread_res_gid(None, group, None).ok();
+            set_thread_groups(&groups).ok();
+        }
+    }
 }
 
 /// Creates an empty file with this mode.
@@ -106,7 +202,8 @@ pub fn take_owner(file: &File, from: &Metadata) -> io::Result<()> {
     fchown(file, Some(from.uid()), Some(from.gid()))
 }
 
-/// Replaces the file at `target`, or creates it, at once and for good: [`PRIVATE`], with the owner of the old file.
+/// Replaces the file at `target` at once and for good; the new file has the owner, group and mode of the old one. Creates it
+/// [`PRIVATE`] if it does not exist.
 ///
 /// The new content is written beside it as `target.new`. A file of that name, which a crash may have left, is removed
 /// first. Callers take turns: there is only one such name.
@@ -135,7 +232,7 @@ pub fn replace(target: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
     sync_folder(folder).map_err(failed(folder, "sync it"))
 }
 
-/// Writes and syncs a new private file with the owner of `old`.
+/// Writes and syncs a new file with the owner, group and mode of `old`.
 fn write_private(path: &Path, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
@@ -144,6 +241,7 @@ fn write_private(path: &Path, bytes: &[u8], old: Option<&Metadata>) -> io::Resul
     let mut file = create_new(path, PRIVATE)?;
     if let Some(old) = old {
         take_owner(&file, old)?;
+        file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))?;
     }
     write_synced(&mut file, bytes)
 }
@@ -170,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_private_and_whole() {
+    fn a_new_file_is_private_and_a_replaced_one_keeps_its_mode() {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("users.toml");
         replace(&target, b"one").expect("created");
@@ -179,7 +277,7 @@ mod tests {
         // What a crash has left, longer than the new content and readable by all.
         fs::write(with_suffix(&target, ".new"), "left behind").expect("written");
         replace(&target, b"two").expect("replaced");
-        assert_eq!((text(&target).as_str(), mode(&target)), ("two", 0o600));
+        assert_eq!((text(&target).as_str(), mode(&target)), ("two", 0o644));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing else is left");
     }
 
@@ -222,6 +320,53 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         let error = create_new(&to, PRIVATE).expect_err("taken");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_file_of_our_own_is_no_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (own, other) = (folder.path().join("lock"), folder.path().join("other"));
+        open_own(&own).expect("created");
+        open_own(&own).expect("opened again");
+        std::os::unix::fs::symlink(&other, folder.path().join("dangling")).expect("linked");
+        fs::write(&other, "other").expect("written");
+        std::os::unix::fs::symlink(&other, folder.path().join("symlink")).expect("linked");
+        fs::hard_link(&other, folder.path().join("second name")).expect("linked");
+        fs::create_dir(folder.path().join("folder")).expect("made");
+        for name in ["dangling", "symlink", "second name"] {
+            let error = open_own(&folder.path().join(name)).expect_err(name);
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
+        }
+        open_own(&folder.path().join("folder")).expect_err("a folder");
+        assert_eq!(text(&other), "other");
+    }
+
+    #[test]
+    fn root_acts_as_the_owner_of_file_and_folder() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let give =
+            |path: &Path, owner| std::os::unix::fs::chown(path, Some(owner), Some(owner + 1)).expect("given");
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("users.toml");
+        let acts_as = || {
+            let _acting = AsOwner::of(&target).expect("allowed");
+            (geteuid().as_raw(), getegid().as_raw())
+        };
+        assert_eq!(acts_as(), (0, 0), "root's folder");
+        give(folder.path(), 12);
+        assert_eq!(acts_as(), (12, 13), "the file is not there yet");
+        fs::write(&target, "").expect("written");
+        assert_eq!(acts_as(), (0, 0), "root's file");
+        give(&target, 12);
+        assert_eq!(acts_as(), (12, 13));
+        assert_eq!((geteuid().as_raw(), getegid().as_raw()), (0, 0), "root again");
+        let acting = AsOwner::of(&target).expect("allowed");
+        replace(&target, b"new").expect("replaced");
+        drop(acting);
+        let owner = fs::metadata(&target).expect("there");
+        assert_eq!((owner.uid(), owner.gid()), (12, 13));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use chat_service::{
 };
 use tokio::{
     io::DuplexStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, sleep},
 };
 
 use crate::support::{
     Peer, SENT, Setup, duplex, fixed_clock,
-    program::{Program, without_tokens},
+    program::{Program, chat_server, run, without_tokens},
 };
 
 /// Interval at which deadlines are checked.
@@ -278,4 +279,122 @@ fn the_system_looks_whether_a_silent_peer_is_still_there() {
     assert_eq!(timer, KEEPALIVE);
     drop(watcher);
     server.stop();
+}
+
+/// One address cannot take all files of a server that may have few.
+#[tokio::test]
+async fn the_connections_of_an_address_leave_files_for_others() {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_chat-server")]);
+    let server = Program::start_by(command, &["--store", "memory"]);
+    let mut crowd = Vec::new();
+    for _ in 0..300 {
+        crowd.push(TcpStream::connect(server.address).await.expect("a connection"));
+    }
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("bound");
+    let mut other = Peer::new(socket.connect(server.address).await.expect("a connection"));
+    let reply = {
+        other.send("auth messi surabaya\n").await;
+        other.try_reply().await
+    };
+    drop((crowd, other));
+    let log = server.stop();
+    assert!(reply.as_ref().is_some_and(|reply| reply.contains("tokenid")), "{reply:?} {log}");
+    assert!(log.contains("fewer open files than connections"), "{log}");
+    assert!(log.contains("files=256 connections=192 per_address=19"), "{log}");
+}
+
+#[test]
+fn flags_have_bounds() {
+    for args in [
+        ["--login-deadline", "18446744073709551615"],
+        ["--line-deadline", "0"],
+        ["--idle-timeout", "31536001"],
+        ["--slow-consumer", "0"],
+        ["--max-connections", "0"],
+        ["--inbox-limit", "0"],
+        ["--login-queue", "0"],
+        ["--retain", "36501"],
+    ] {
+        let mut command = chat_server();
+        command.args(args);
+        let ended = run(command, "");
+        assert_eq!(ended.status.code(), Some(2), "{args:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("is not in"), "{args:?}: {ended:?}");
+    }
+}
+
+/// A wall clock that is set back or forward changes no limit.
+#[tokio::test(start_paused = true)]
+async fn limits_do_not_depend_on_the_wall_clock() {
+    const HOUR: i64 = 60 * 60 * 1000;
+    let requests = Some(Rate { per_second: 1, burst: 3 });
+    let chat_limits = chat::Limits { requests, ..chat::Limits::default() };
+    let clock = fixed_clock();
+    let server = Setup { chat_limits, clock: clock.clone(), ..Setup::default() }.server();
+    let (mut messi, _) = duplex(&server, 1 << 20);
+    messi.log_in("messi").await;
+    let limited = |after: u32| {
+        format!(
+            "{{\"status\": \"ERROR\", \"message\": \"too many requests, try again later\", \"retry_after\": {after}}}"
+        )
+    };
+    for step in [-HOUR, 2 * HOUR, -HOUR] {
+        for _ in 0..3 {
+            assert_eq!(messi.ask("send henderson a").await, SENT, "{step}");
+        }
+        clock.step(step);
+        assert_eq!(messi.ask("send henderson a").await, limited(1), "{step}");
+        clock.advance(Duration::from_secs(3));
+    }
+    let (mut guesser, _) = duplex(&server, 1 << 20);
+    for _ in 0..10 {
+        assert_eq!(guesser.ask("auth henderson wrong").await, error("User Tidak Ada"));
+    }
+    clock.step(-HOUR);
+    assert_eq!(guesser.ask("auth henderson wrong").await, limited(60));
+    clock.advance(Duration::from_mins(1));
+    assert_eq!(guesser.ask("auth henderson wrong").await, error("User Tidak Ada"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_before_login_are_counted_for_each_address() {
+    let anonymous = Some(Rate { per_second: 10, burst: 20 });
+    let chat_limits = chat::Limits { anonymous, ..chat::Limits::default() };
+    let clock = fixed_clock();
+    let server = Setup { chat_limits, clock: clock.clone(), ..Setup::default() }.server();
+    let connect = |from: &str| {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(chat_service::server::serve(theirs, from.parse().expect("an address"), server.clone()));
+        Peer::new(ours)
+    };
+    let limited = r#"{"status": "ERROR", "message": "too many requests, try again later", "retry_after": 1}"#;
+    let (mut one, mut two) = (connect("192.0.2.1"), connect("192.0.2.1"));
+    // Whatever is asked, and whether or not it is a request.
+    for line in ["ping", "help", "inbox", "nonsense", "\0"] {
+        for peer in [&mut one, &mut two] {
+            for _ in 0..2 {
+                assert_ne!(peer.ask(line).await, limited, "{line:?}");
+            }
+        }
+    }
+    for peer in [&mut one, &mut two] {
+        let began = Instant::now();
+        peer.send("ping\n".repeat(10)).await;
+        for _ in 0..10 {
+            assert_eq!(peer.reply().await, limited);
+        }
+        assert!(began.elapsed() >= Duration::from_secs(1), "a refusal holds the connection up");
+        assert_eq!(peer.ask("auth messi surabaya").await, limited);
+    }
+    assert_eq!(counted(&server), [(Limit::AnonymousRate, 22)]);
+    let mut other = connect("192.0.2.2");
+    let token = other.log_in("messi").await;
+    clock.advance(Duration::from_millis(100));
+    assert!(one.ask("auth messi surabaya").await.contains("tokenid"), "ten a second");
+    assert_ne!(one.ask("ping").await, limited, "who is known is counted as a user");
+    assert_eq!(two.ask("ping").await, limited);
+    assert_ne!(two.ask(&format!("inbox {token}")).await, limited, "a token is never counted to the address");
+    assert_ne!(two.ask("ping").await, limited);
 }

@@ -13,6 +13,7 @@ mod fail2ban;
 mod hostile;
 mod layering;
 mod limits;
+mod log;
 mod login;
 mod people;
 mod pipelining;

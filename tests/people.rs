@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -93,7 +93,6 @@ fn somebody_is_added_at_the_end_and_can_log_in() {
         assert!(after.starts_with(&text), "{after}");
         let alone = after.replace("\r\n", "");
         assert!(!text.contains("\r\n") || !alone.contains('\n'), "one kind of line end: {after:?}");
-        assert_eq!(mode(&folder.users()), 0o600);
         assert_eq!(mode(&folder.0.path().join("users.toml.lock")), 0o600);
         let users = users::load(&folder.users()).expect("understood").users;
         let user = users.get("d.e").expect("there");
@@ -414,4 +413,50 @@ fn a_weak_password_is_hashed_with_a_warning() {
     assert!(out.starts_with("$argon2id$") && code == Some(0));
     assert!(err.starts_with("warning: this is the password of the sample users"), "{err}");
     assert_eq!(hash("correct horse\n").1, "");
+}
+
+#[test]
+fn a_changed_file_keeps_its_mode_owner_and_group() {
+    let folder = Folder::new(TEXT);
+    let owner = |path: &Path| fs::metadata(path).map(|found| (found.uid(), found.gid())).expect("there");
+    // Only root can give a file to another group.
+    let given = std::os::unix::fs::chown(folder.users(), None, Some(1)).is_ok();
+    for mode_is in [0o640, 0o600, 0o644] {
+        fs::set_permissions(folder.users(), fs::Permissions::from_mode(mode_is)).expect("set");
+        let before = owner(&folder.users());
+        folder.done(&["passwd", "ann"], "another good one\n");
+        assert_eq!((mode(&folder.users()), owner(&folder.users())), (mode_is, before));
+        assert!(!given || before.1 == 1);
+    }
+}
+
+#[test]
+fn root_does_not_follow_a_link_in_the_folder_of_a_service() {
+    let folder = Folder::new(TEXT);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let other = elsewhere.path().join("roots");
+    fs::write(&other, "root's own").expect("written");
+    let give = |path: &Path| std::os::unix::fs::chown(path, Some(12), Some(13));
+    let given = give(folder.0.path()).is_ok() && give(&folder.users()).is_ok();
+    let lock = folder.0.path().join("users.toml.lock");
+    for target in [&other, &elsewhere.path().join("not there")] {
+        std::os::unix::fs::symlink(target, &lock).expect("linked");
+        let told = folder.refused(&["passwd", "ann"], "another good one\n");
+        assert!(
+            told.contains("a link, or no regular file, has this name") && told.contains("remedy"),
+            "{told}"
+        );
+        fs::remove_file(&lock).expect("removed");
+        assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 1);
+    }
+    assert_eq!(fs::read_to_string(&other).expect("there"), "root's own");
+    let before = fs::metadata(&other).expect("there");
+    folder.done(&["passwd", "ann"], "another good one\n");
+    assert_eq!(before.uid(), fs::metadata(&other).expect("there").uid());
+    if given {
+        for file in [folder.users(), lock] {
+            let found = fs::metadata(&file).expect("there");
+            assert_eq!((found.uid(), found.gid()), (12, 13), "{}", file.display());
+        }
+    }
 }

@@ -128,3 +128,37 @@ fn the_server_opens_nothing_outside_its_folders() {
     setting.changes("send kane hi");
     setting.server.stop();
 }
+
+#[test]
+fn a_file_of_the_same_size_and_time_is_noticed() {
+    let mut setting = Setting::new();
+    setting.add("kane");
+    setting.changes("send kane hi");
+    let before = fs::metadata(setting.users()).expect("there");
+    // The same length, and the time of the old file, as an archive or `cp -p` restores it.
+    let text = fs::read_to_string(setting.users()).expect("read").replace("users.kane", "users.saka");
+    let fresh = setting.users().with_extension("fresh");
+    fs::write(&fresh, text).expect("written");
+    let file = fs::File::options().write(true).open(&fresh).expect("opened");
+    file.set_modified(before.modified().expect("a time")).expect("set");
+    fs::rename(&fresh, setting.users()).expect("renamed");
+    setting.changes("send saka hi");
+    assert!(setting.ask("send kane hi").contains("User Tidak Ditemukan"));
+    setting.server.stop();
+}
+
+#[test]
+fn a_file_that_is_empty_for_a_moment_changes_nothing() {
+    let mut setting = Setting::new();
+    let whole = fs::read_to_string(setting.users()).expect("read");
+    fs::write(setting.users(), "\n").expect("written");
+    setting.server.signal("HUP");
+    setting.server.wait_for_log("the file is empty");
+    assert!(setting.ask("send henderson still here").contains("Message Sent"));
+    fs::write(setting.users(), whole).expect("written");
+    setting.server.wait_for_log("the users file is good again");
+    assert!(setting.ask("send henderson still here").contains("Message Sent"));
+    let log = setting.server.stop();
+    assert!(!log.contains("removed=3"), "{log}");
+    assert!(log.lines().all(|line| !line.trim_start().starts_with("remedy")), "one line each: {log}");
+}

@@ -11,7 +11,7 @@ use std::{
 
 use chat_service::{
     chat::{Binding, Caller, Chat, Event, Pushed, Send, Session, Subscription},
-    model::{At, Closing, MaybeReady, Outcome, Refusal, Secret, Timestamp},
+    model::{At, Closing, MaybeReady, Moment, Outcome, Refusal, Secret},
     server::{Lines, Server, serve_over},
     store::Memory,
     wire::{Answer, Dispatcher, Language, PushedEvents, Reply},
@@ -85,7 +85,7 @@ impl Dispatcher for Irker {
         Irker { chat, from, own: None, subscription: Subscription::default() }
     }
 
-    fn dispatch(&mut self, frame: &[u8], now: Timestamp) -> Option<Answer<Self>> {
+    fn dispatch(&mut self, frame: &[u8], now: Moment) -> Option<Answer<Self>> {
         let line = String::from_utf8_lossy(frame).into_owned();
         let (command, rest) = line.split_once(' ')?;
         if command == "PASS" {
@@ -100,7 +100,7 @@ impl Dispatcher for Irker {
             return Some(Answer::Reply(MaybeReady::Ready(At::start(refused(Refusal::NotAuthorized).into()))));
         };
         let notifier = Some(self.subscription.notifier());
-        let caller = Caller { session: own.session(), notifier, from: self.from, now };
+        let caller = Caller { session: own.session(), notifier, from: self.from, now: now.at };
         let name = caller.user().username.clone();
         Some(match (command, rest.split_once(" :")) {
             ("PRIVMSG", Some((to, text))) => {

@@ -1,6 +1,6 @@
 //! The folder of the SQLite store: its lock, and errors in its content.
 
-use std::path::Path;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use chat_service::{
     model::{MaybeReady, MessageId, NewMessage, Refusal, Timestamp},
@@ -141,4 +141,61 @@ async fn what_a_reader_was_shown_is_acknowledged_at_once() {
     let moved = store.acknowledge(&messi, MessageId(40), MessageId(60), Timestamp(1));
     assert!(matches!(moved, MaybeReady::Late(_)));
     assert!(moved.await.peek().is_ok_and(|moved| moved.moved));
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_holds_refuses_writes_until_it_is_let_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { busy_wait: Duration::from_millis(20), ..Options::default() };
+    let store = Sqlite::open(folder.path(), &options).expect("made");
+    let (from, to) = (name("messi"), to("henderson"));
+    let send = async || {
+        let new = NewMessage { from: &from, to: &to, text: "a", key: None, at: Timestamp(1) };
+        let sent = store.append(new).await;
+        store.log().durable(sent).await
+    };
+    send().await.expect("stored");
+    let other = rusqlite::Connection::open(folder.path().join("chat.db")).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("held");
+    for _ in 0..3 {
+        assert_eq!(send().await, Err(Refusal::Unavailable { retry_after: 1 }));
+    }
+    let cursor = store.acknowledge(&name("henderson"), MessageId(0), MessageId(1), Timestamp(2)).await;
+    assert_eq!(store.log().durable(cursor).await, Err(Refusal::Unavailable { retry_after: 1 }));
+    other.execute_batch("ROLLBACK").expect("let go");
+    drop(other);
+    send().await.expect("it ends by itself");
+    let page = store.inbox(&name("henderson"), MessageId(0), 9).await.peek().clone().expect("read");
+    assert_eq!(page.messages.len(), 2, "what was refused is not there, and nothing has left the inbox");
+}
+
+#[test]
+fn the_files_of_a_store_are_for_its_owner_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    drop(open(&data).expect("made"));
+    let files = || std::fs::read_dir(&data).expect("a folder").map(|file| file.expect("an entry").path());
+    let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    for file in files() {
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("set");
+    }
+    let store = open(&data).expect("opened again");
+    let modes: Vec<_> = files().map(|file| (mode(&file), file)).collect();
+    assert!(modes.len() >= 5 && modes.iter().all(|(mode, _)| *mode == 0o600), "{modes:?}");
+    drop(store);
+}
+
+#[test]
+fn a_link_in_the_data_folder_is_not_followed() {
+    for name in ["lock", "used", "reserve"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+        std::fs::write(&other, "other").expect("written");
+        std::fs::create_dir(&data).expect("made");
+        std::os::unix::fs::symlink(&other, data.join(name)).expect("linked");
+        let opened = open(&data);
+        assert!(name == "reserve" || opened.is_err(), "{name}");
+        drop(opened);
+        assert_eq!(std::fs::read_to_string(&other).expect("there"), "other", "{name}");
+    }
 }

@@ -333,3 +333,20 @@ async fn a_number_that_a_stay_or_a_refused_message_had_is_not_given_out_again() 
         assert_eq!(subject.waiting("lineker").await, [0; 0], "{}", subject.kind);
     }
 }
+
+#[tokio::test]
+async fn times_of_messages_never_fall() {
+    for mut subject in Subject::all(10_000) {
+        let mut shown = Vec::new();
+        for at in [2_000, 1_000, 3_000] {
+            let (from, to) = (name("messi"), to("henderson"));
+            let new = NewMessage { from: &from, to: &to, text: "a", key: None, at: Timestamp(at) };
+            shown.push(subject.settle(subject.store.append(new)).await.expect("stored").at.0);
+            subject.reopen();
+        }
+        assert_eq!(shown, [2_000, 2_000, 3_000], "{}", subject.kind);
+        let page = subject.page("henderson", 0, 9).await;
+        let stored: Vec<_> = page.messages.iter().map(|message| message.at.0).collect();
+        assert_eq!(stored, shown, "{}", subject.kind);
+    }
+}

@@ -409,3 +409,16 @@ fn beyond_this_machine_nothing_is_unencrypted_unless_that_is_asked_for() {
     assert!(server.banner.contains("WARNING"), "{}", server.banner);
     server.stop();
 }
+
+#[test]
+fn a_key_that_everybody_can_read_is_refused_and_one_for_the_group_is_reported() {
+    let folder = Folder::new();
+    let key = folder.path("tls-key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("set");
+    let told = refused(&["--tls-port", "0"], folder.0.path());
+    assert!(told.contains("everybody can read the private key") && told.contains("remedy:"), "{told}");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("set");
+    let (server, _) = folder.start(&[]);
+    let log = server.stop();
+    assert!(log.contains("the group can read the private key"), "{log}");
+}

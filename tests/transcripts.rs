@@ -304,12 +304,13 @@ fn cuts(transcript: &Transcript) -> Vec<usize> {
 
 /// Codes that no short conversation with a healthy server shows (other tests cover them), and the one that always ends the
 /// connection.
-const UNHEALTHY: [Refusal; 7] = [
+const UNHEALTHY: [Refusal; 8] = [
     Refusal::Storage,
     Refusal::Uncertain,
     Refusal::ReadOnly,
     Refusal::Internal,
     Refusal::TooManyRooms,
+    Refusal::Unavailable { retry_after: 1 },
     Refusal::RateLimited { retry_after: 1 },
     Refusal::LineTooLong,
 ];

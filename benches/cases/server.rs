@@ -54,10 +54,11 @@ impl Connection {
 
     /// The reply to a line, which must not wait for anything.
     pub(super) fn ask(&mut self, line: &str) -> &[u8] {
-        let reply = match self.peer.dispatch(line.as_bytes(), self.chat.now()).expect("not blank") {
+        let reply = match self.peer.dispatch(line.as_bytes(), self.chat.moment()).expect("not blank") {
             Answer::Reply(MaybeReady::Ready(reply)) => reply,
             Answer::Reply(MaybeReady::Late(reply)) => now(reply),
             Answer::Wait(completed) => self.peer.complete(now(completed)),
+            Answer::Close(_) => panic!("no case speaks HTTP"),
         };
         self.reply.clear();
         self.peer.language().write(reply.open_at_gate().0.body, &mut self.reply);
@@ -93,7 +94,7 @@ fn chat() -> Arc<Chat> {
 fn log_in(chat: &Arc<Chat>, user: &str) -> String {
     let mut peer = Peer::new(chat.clone(), HERE);
     let login = format!("auth {user} surabaya");
-    let Some(Answer::Wait(completed)) = peer.dispatch(login.as_bytes(), chat.now()) else {
+    let Some(Answer::Wait(completed)) = peer.dispatch(login.as_bytes(), chat.moment()) else {
         panic!("a login waits for its hash");
     };
     let runtime = Builder::new_current_thread().build().expect("a runtime");

@@ -62,11 +62,11 @@ pub fn run(command: &ServerCommand) -> Result<(), AdminError> {
     match command {
         ServerCommand::HashPassword => hash_password(),
         ServerCommand::Backup { files, file } => {
-            store::backup(&store::database(&files.data_folder()), file)?;
+            let messages = store::backup(&store::database(&files.data_folder()), file)?;
             let bytes = std::fs::metadata(file)?.len();
             Ok(writeln!(
                 io::stdout(),
-                "{}: a copy of everything, {} KiB",
+                "{}: a copy of everything, {} KiB, {messages} messages, verified",
                 file.display(),
                 bytes.div_ceil(1024)
             )?)

@@ -3,13 +3,17 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
-use chat_service::{admin, config::ServerArgs, server};
+use chat_service::{admin, config::ServerArgs, files, server};
 use clap::Parser;
 
 fn main() -> ExitCode {
     let args = ServerArgs::parse();
+    files::keep_private();
     let done = match &args.command {
         None => server::start(&args).map_err(|error| error.to_string()),
         Some(command) => admin::run(command).map_err(|error| error.to_string()),
@@ -17,8 +21,18 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            writeln!(io::stderr(), "chat-server: {error}").ok();
+            say(format!("chat-server: {error}\n"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes to standard error. Waits at most a second for a reader: the exit status must not depend on one.
+fn say(text: String) {
+    let (done, written) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        io::stderr().write_all(text.as_bytes()).ok();
+        done.send(()).ok();
+    });
+    written.recv_timeout(Duration::from_secs(1)).ok();
 }

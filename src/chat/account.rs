@@ -108,7 +108,7 @@ impl Chat {
         let may_try = {
             let (chat, name) = (self.clone(), name.to_owned());
             move || match &chat.throttle {
-                Some(throttle) => throttle.check(&name, from, chat.now()),
+                Some(throttle) => throttle.check(&name, from, chat.uptime()),
                 None => Ok(()),
             }
         };
@@ -124,7 +124,7 @@ impl Chat {
                 let right = verify(user.as_ref().map(|user| &user.password), &password, memory);
                 // Counted here, because a client that hangs up before the answer has guessed, too.
                 if let (false, Some(throttle)) = (right, &chat.throttle) {
-                    throttle.failed(&name, from, chat.now());
+                    throttle.failed(&name, from, chat.uptime());
                 }
                 right
             }
@@ -137,7 +137,7 @@ impl Chat {
             return Err(Refusal::BadCredentials);
         };
         if let Some(throttle) = &self.throttle {
-            throttle.succeeded(name, from, self.now());
+            throttle.succeeded(name, from, self.uptime());
         }
         Ok(user)
     }
@@ -229,10 +229,14 @@ impl Chat {
         let Some(file) = self.users.file().cloned() else {
             return Ok(Change::default());
         };
-        let Ok(loaded) = spawn_blocking(move || users::load(&file)).await else {
+        let path = file.clone();
+        let Ok(loaded) = spawn_blocking(move || users::load(&path)).await else {
             return Ok(Change::default());
         };
         let loaded = loaded?;
+        if loaded.is_blank && !self.users.all().is_empty() {
+            return Err(users::UsersFileError::Blank { file: file.display().to_string() });
+        }
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

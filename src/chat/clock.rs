@@ -1,35 +1,40 @@
-//! The wall clock, which tests can stop and set forward.
+//! The clocks: the wall clock, and the time since the process began. Tests can stop them and set them forward.
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use crate::model::Timestamp;
+use crate::model::{Moment, Timestamp, Uptime};
 
-/// A wall clock. Clones are handles to the same clock.
+/// A wall clock, and a monotonic one. Clones are handles to the same clocks.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    /// Whether the clock stands still, instead of following the system's clock.
+    /// Whether the clocks stand still, instead of following the system's clocks.
     is_fixed: bool,
-    /// Milliseconds: the time of a fixed clock; otherwise how far the clock is ahead of the system's.
+    /// Milliseconds: the time of fixed clocks; otherwise how far the clocks are ahead of the system's.
     ms: Arc<AtomicI64>,
+    /// Milliseconds by which a test has set the wall clock alone.
+    step: Arc<AtomicI64>,
 }
+
+/// When the process began, or the clock was first read.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock {
     /// A clock that shows `at` until a test sets it forward.
     #[must_use]
     pub fn fixed(at: Timestamp) -> Self {
-        Clock { is_fixed: true, ms: Arc::new(AtomicI64::new(at.0)) }
+        Clock { is_fixed: true, ms: Arc::new(AtomicI64::new(at.0)), step: Arc::default() }
     }
 
-    /// The time.
+    /// The time by the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let ms = self.ms.load(Ordering::Relaxed);
+        let ms = self.ms.load(Ordering::Relaxed) + self.step.load(Ordering::Relaxed);
         if self.is_fixed {
             return Timestamp(ms);
         }
@@ -37,7 +42,28 @@ impl Clock {
         Timestamp(system + ms)
     }
 
-    /// Sets the clock forward, for tests.
+    /// The time since the process began. Setting the wall clock does not change it.
+    #[must_use]
+    pub fn uptime(&self) -> Uptime {
+        let ms = self.ms.load(Ordering::Relaxed);
+        if self.is_fixed {
+            return Uptime(ms);
+        }
+        Uptime(i64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(i64::MAX).saturating_add(ms))
+    }
+
+    /// The time by both clocks.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { at: self.now(), uptime: self.uptime() }
+    }
+
+    /// Sets the wall clock alone, by milliseconds, for tests.
+    pub fn step(&self, ms: i64) {
+        self.step.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Sets the clocks forward, for tests.
     pub fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.ms.fetch_add(ms, Ordering::Relaxed);
@@ -54,6 +80,8 @@ mod tests {
         let clone = clock.clone();
         clone.advance(Duration::from_millis(250));
         assert_eq!((clock.now(), clone.now()), (Timestamp(1_250), Timestamp(1_250)));
+        clone.step(-1_000);
+        assert_eq!(clock.moment(), Moment { at: Timestamp(250), uptime: Uptime(1_250) });
     }
 
     #[test]

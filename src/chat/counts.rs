@@ -25,6 +25,8 @@ pub enum Limit {
     LineLength,
     /// Requests of a user.
     RequestRate,
+    /// Requests of an address before login.
+    AnonymousRate,
     /// Failed logins, to an account or from an address.
     LoginTries,
     /// Passwords that wait to be verified.
@@ -45,7 +47,7 @@ impl Limit {
             Closing::SlowConsumer => Some(Limit::SlowConsumer),
             Closing::LineTooLong => Some(Limit::LineLength),
             // The place that refuses the connection knows which of the two limits it was, and counts it.
-            Closing::Shutdown | Closing::TooManyConnections => None,
+            Closing::Shutdown | Closing::TooManyConnections | Closing::NotHttp => None,
         }
     }
 
@@ -61,6 +63,7 @@ impl Limit {
             Limit::SlowConsumer => "slow_consumer",
             Limit::LineLength => "line_length",
             Limit::RequestRate => "request_rate",
+            Limit::AnonymousRate => "anonymous_rate",
             Limit::LoginTries => "login_tries",
             Limit::LoginQueue => "login_queue",
         }

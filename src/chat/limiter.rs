@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{Refusal, Timestamp};
+use crate::model::{Refusal, Uptime};
 
 /// A rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl From<Rate> for Quota {
     }
 }
 
-fn micros(time: Timestamp) -> i64 {
+fn micros(time: Uptime) -> i64 {
     time.0.saturating_mul(1000)
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Bucket(AtomicI64);
 
 impl Bucket {
     /// Counts a use, if it is within the rate.
-    pub(super) fn take(&self, now: Timestamp, rate: Rate) -> Result<(), Refusal> {
+    pub(super) fn take(&self, now: Uptime, rate: Rate) -> Result<(), Refusal> {
         let (now, quota) = (micros(now), Quota::from(rate));
         let mut state = self.0.load(Ordering::Relaxed);
         loop {
@@ -104,13 +104,13 @@ impl<K: Hash + Eq + Clone> Table<K> {
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] with the time to wait.
-    pub(super) fn check(&self, key: &K, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn check(&self, key: &K, now: Uptime) -> Result<(), Refusal> {
         let now = micros(now);
         self.quota.take(self.states.get(key).copied().unwrap_or(now), now).map(drop)
     }
 
     /// Counts a use, whether it is within the quota or not.
-    pub(super) fn count(&mut self, key: K, now: Timestamp) {
+    pub(super) fn count(&mut self, key: K, now: Uptime) {
         let now = micros(now);
         if !self.states.contains_key(&key) {
             make_room(&mut self.states, self.most);
@@ -140,13 +140,13 @@ mod tests {
     #[test]
     fn a_burst_and_then_a_steady_rate() {
         let (bucket, rate) = (Bucket::default(), Rate { per_second: 10, burst: 5 });
-        let take = |ms| bucket.take(Timestamp(ms), rate).is_ok();
+        let take = |ms| bucket.take(Uptime(ms), rate).is_ok();
         assert_eq!((0..7).filter(|_| take(1000)).count(), 5);
         assert!(!take(1099));
         assert!(take(1100));
         assert!(!take(1100));
         assert_eq!((0..20).filter(|_| take(60_000)).count(), 5, "a pause fills it, and no more");
-        assert_eq!(bucket.take(Timestamp(60_000), rate), Err(Refusal::RateLimited { retry_after: 1 }));
+        assert_eq!(bucket.take(Uptime(60_000), rate), Err(Refusal::RateLimited { retry_after: 1 }));
     }
 
     #[test]
@@ -154,11 +154,11 @@ mod tests {
         let (bucket, rate) = (Bucket::default(), Rate { per_second: 3, burst: 4 });
         let mut table = Table::new(Quota::from(rate), 10);
         for ms in [0, 0, 1, 200, 333, 334, 400, 700, 5_000, 5_000, 5_000, 5_000, 5_000, 5_100] {
-            let checked = table.check(&"key", Timestamp(ms));
+            let checked = table.check(&"key", Uptime(ms));
             if checked.is_ok() {
-                table.count("key", Timestamp(ms));
+                table.count("key", Uptime(ms));
             }
-            assert_eq!(checked, bucket.take(Timestamp(ms), rate), "{ms}");
+            assert_eq!(checked, bucket.take(Uptime(ms), rate), "{ms}");
         }
     }
 
@@ -166,9 +166,9 @@ mod tests {
     fn uses_beyond_the_quota_are_counted_too() {
         let mut table = Table::new(Quota::new(2, Duration::from_mins(1)), 10);
         for _ in 0..4 {
-            table.count("key", Timestamp(0));
+            table.count("key", Uptime(0));
         }
-        let wait = |ms| table.check(&"key", Timestamp(ms));
+        let wait = |ms| table.check(&"key", Uptime(ms));
         assert_eq!(wait(0), Err(Refusal::RateLimited { retry_after: 180 }));
         assert_eq!(wait(179_999), Err(Refusal::RateLimited { retry_after: 1 }));
         assert_eq!(wait(180_000), Ok(()));

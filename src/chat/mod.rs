@@ -44,12 +44,20 @@ pub use subscription::{Event, Pushed, Subscription};
 pub use throttle::{Origin, Tries};
 
 use self::{
-    binding::spawn, changes::Reactions, hash_pool::HashPool, inbox::Inboxes, presence::PresenceTable,
-    sessions::Sessions, throttle::Throttle, watchers::Watchers,
+    binding::spawn,
+    changes::Reactions,
+    hash_pool::HashPool,
+    inbox::Inboxes,
+    presence::PresenceTable,
+    sessions::Sessions,
+    throttle::{Anonymous, Throttle},
+    watchers::Watchers,
 };
 use crate::{
     config::defaults,
-    model::{MaybeReady, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, UserName},
+    model::{
+        MaybeReady, Moment, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, Uptime, UserName,
+    },
     store::{CommitLog, Store},
     users::{Directory, User},
 };
@@ -66,6 +74,7 @@ pub struct Chat {
     inboxes: Inboxes,
     presences: PresenceTable,
     requests: Option<Rate>,
+    anonymous: Option<Anonymous>,
     throttle: Option<Throttle>,
     renews_hashes: bool,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
@@ -77,6 +86,8 @@ pub struct Chat {
 pub struct Limits {
     /// Requests of each user, over all sessions; `None` for no limit.
     pub requests: Option<Rate>,
+    /// Requests of each address before login; `None` for no limit.
+    pub anonymous: Option<Rate>,
     /// Failed logins; `None` for no limit.
     pub tries: Option<Tries>,
     /// Most passwords that wait to be verified.
@@ -87,14 +98,20 @@ pub struct Limits {
 
 impl Limits {
     /// No limits, for load tests.
-    pub const NONE: Limits =
-        Limits { requests: None, tries: None, logins_waiting: usize::MAX, renews_hashes: false };
+    pub const NONE: Limits = Limits {
+        requests: None,
+        anonymous: None,
+        tries: None,
+        logins_waiting: usize::MAX,
+        renews_hashes: false,
+    };
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             requests: Some(Rate { per_second: defaults::REQUEST_RATE, burst: defaults::REQUEST_BURST }),
+            anonymous: Some(Rate { per_second: defaults::ANONYMOUS_RATE, burst: defaults::ANONYMOUS_BURST }),
             tries: Some(Tries::default()),
             logins_waiting: defaults::LOGIN_QUEUE,
             renews_hashes: true,
@@ -151,6 +168,7 @@ impl Chat {
             inboxes: Inboxes::default(),
             presences: PresenceTable::default(),
             requests: limits.requests,
+            anonymous: limits.anonymous.map(Anonymous::new),
             throttle: limits.tries.map(Throttle::new),
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
@@ -166,10 +184,22 @@ impl Chat {
         chat
     }
 
-    /// The time.
+    /// The time by the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The time since the process began.
+    #[must_use]
+    pub fn uptime(&self) -> Uptime {
+        self.clock.uptime()
+    }
+
+    /// The time by both clocks.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.clock.moment()
     }
 
     /// The users.
@@ -228,9 +258,18 @@ impl Chat {
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
-    pub fn count_request(&self, session: &Session, now: Timestamp) -> Result<(), Refusal> {
+    pub fn count_request(&self, session: &Session, now: Uptime) -> Result<(), Refusal> {
         let taken = self.requests.map_or(Ok(()), |rate| session.requests().take(now, rate));
         taken.inspect_err(|_| self.counts.count(Limit::RequestRate))
+    }
+
+    /// Counts a request that came without a live session from an address.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many.
+    pub fn count_anonymous(&self, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
+        let taken = self.anonymous.as_ref().map_or(Ok(()), |anonymous| anonymous.take(from, now));
+        taken.inspect_err(|_| self.counts.count(Limit::AnonymousRate))
     }
 
     /// Notes a use of a session, which puts off its expiry. Returns whether it is live.

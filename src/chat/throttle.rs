@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::limiter::{Quota, Table, make_room};
+use super::limiter::{Quota, Rate, Table, make_room};
 use crate::{
     config::defaults,
-    model::{Refusal, Timestamp},
+    model::{Refusal, Uptime},
 };
 
 /// Limits of failed logins.
@@ -78,7 +78,7 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if too many logins have failed.
-    pub(super) fn check(&self, name: &str, from: IpAddr, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn check(&self, name: &str, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
         let account = (Box::from(name), Origin::of(from));
         let tables = self.lock();
         let address = tables.addresses.check(&account.1, now);
@@ -95,7 +95,7 @@ impl Throttle {
     }
 
     /// Counts a failed login.
-    pub(super) fn failed(&self, name: &str, from: IpAddr, now: Timestamp) {
+    pub(super) fn failed(&self, name: &str, from: IpAddr, now: Uptime) {
         let account = (Box::from(name), Origin::of(from));
         let mut tables = self.lock();
         tables.addresses.count(account.1, now);
@@ -105,7 +105,7 @@ impl Throttle {
     }
 
     /// Notes a successful login.
-    pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Timestamp) {
+    pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Uptime) {
         let mut tables = self.lock();
         make_room(&mut tables.trusted, MAX_ENTRIES);
         tables.trusted.insert((name.into(), Origin::of(from)), now.0);
@@ -113,6 +113,27 @@ impl Throttle {
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().expect("nothing panics while it is held")
+    }
+}
+
+/// Requests that come without a live session, for each address.
+pub(super) struct Anonymous(Mutex<Table<Origin>>);
+
+impl Anonymous {
+    pub(super) fn new(rate: Rate) -> Self {
+        Anonymous(Mutex::new(Table::new(rate.into(), MAX_ENTRIES)))
+    }
+
+    /// Counts a request, if it is within the rate.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many.
+    pub(super) fn take(&self, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
+        let mut table = self.0.lock().expect("nothing panics while it is held");
+        let origin = Origin::of(from);
+        table.check(&origin, now)?;
+        table.count(origin, now);
+        Ok(())
     }
 }
 
@@ -126,9 +147,9 @@ mod tests {
 
     fn tries(throttle: &Throttle, name: &str, from: &str, at: i64) -> usize {
         let try_once = |_: &i32| {
-            let may = throttle.check(name, address(from), Timestamp(at)).is_ok();
+            let may = throttle.check(name, address(from), Uptime(at)).is_ok();
             if may {
-                throttle.failed(name, address(from), Timestamp(at));
+                throttle.failed(name, address(from), Uptime(at));
             }
             may
         };
@@ -140,7 +161,7 @@ mod tests {
         let throttle = Throttle::new(Tries::default());
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 0), 0, "from anywhere");
-        let refused = throttle.check("messi", address("10.0.0.2"), Timestamp(59_000));
+        let refused = throttle.check("messi", address("10.0.0.2"), Uptime(59_000));
         assert_eq!(refused, Err(Refusal::RateLimited { retry_after: 1 }));
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 60_000), 1);
         assert_eq!(tries(&throttle, "nobody", "10.0.0.2", 60_000), 10, "names that do not exist alike");
@@ -161,9 +182,9 @@ mod tests {
     #[test]
     fn the_owner_gets_in_from_where_they_were_before() {
         let throttle = Throttle::new(Tries::default());
-        throttle.succeeded("messi", address("10.0.0.9"), Timestamp(0));
+        throttle.succeeded("messi", address("10.0.0.9"), Uptime(0));
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
-        throttle.check("messi", address("10.0.0.9"), Timestamp(1)).expect("from an address that behaved");
+        throttle.check("messi", address("10.0.0.9"), Uptime(1)).expect("from an address that behaved");
         assert_eq!(tries(&throttle, "messi", "10.0.0.9", 1), 30, "which is not free to guess");
     }
 
@@ -173,7 +194,7 @@ mod tests {
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         for i in 0..12_000_u32 {
             let from = IpAddr::from((0x0b00_0000 + i).to_be_bytes());
-            throttle.failed(&format!("u{i}"), from, Timestamp(1));
+            throttle.failed(&format!("u{i}"), from, Uptime(1));
         }
         assert!(
             throttle.lock().accounts.len() <= MAX_ENTRIES && throttle.lock().addresses.len() <= MAX_ENTRIES

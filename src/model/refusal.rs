@@ -41,6 +41,11 @@ pub enum Refusal {
     Uncertain,
     /// The disk failed earlier: nothing is stored until the server is restarted.
     ReadOnly,
+    /// The store cannot write for a while: nothing was stored. It ends by itself.
+    Unavailable {
+        /// Seconds until it may be over.
+        retry_after: u32,
+    },
     /// Too many requests, or failed logins.
     RateLimited {
         /// Seconds until the next request can succeed.
@@ -71,6 +76,7 @@ impl Refusal {
         Refusal::Storage,
         Refusal::Uncertain,
         Refusal::ReadOnly,
+        Refusal::Unavailable { retry_after: 1 },
         Refusal::RateLimited { retry_after: 1 },
         Refusal::Internal,
     ];
@@ -97,6 +103,7 @@ impl Refusal {
             Refusal::Storage => "storage",
             Refusal::Uncertain => "uncertain",
             Refusal::ReadOnly => "read_only",
+            Refusal::Unavailable { .. } => "unavailable",
             Refusal::RateLimited { .. } => "rate_limited",
             Refusal::Internal => "internal",
         }
@@ -120,6 +127,8 @@ pub enum Closing {
     Idle,
     /// The limit of connections is reached, in total or for the peer's address.
     TooManyConnections,
+    /// The first line is an HTTP request.
+    NotHttp,
 }
 
 impl Closing {
@@ -137,6 +146,7 @@ impl Closing {
             Closing::LineDeadline => "line_deadline",
             Closing::Idle => "idle",
             Closing::TooManyConnections => "too_many_connections",
+            Closing::NotHttp => "not_http",
         }
     }
 }

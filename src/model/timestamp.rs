@@ -47,6 +47,19 @@ impl Timestamp {
     }
 }
 
+/// Milliseconds since the process began, by a clock that nobody can set. Limits within one run are counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(pub i64);
+
+/// A moment, by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the wall clock.
+    pub at: Timestamp,
+    /// Since the process began.
+    pub uptime: Uptime,
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -23,6 +23,7 @@ pub fn refusal(refusal: Refusal) -> &'static str {
         Refusal::Storage => "not stored, storage is full",
         Refusal::Uncertain => "storage failed, may or may not be stored: repeat with the same key",
         Refusal::ReadOnly => "storage has failed, nothing can be stored",
+        Refusal::Unavailable { .. } => "try again later, nothing was stored",
         Refusal::RateLimited { .. } => "too many requests, try again later",
         Refusal::Internal => "internal error",
     }
@@ -39,5 +40,6 @@ pub fn closing(reason: Closing) -> &'static str {
         Closing::LineDeadline => "line not finished in time",
         Closing::Idle => "idle for too long",
         Closing::TooManyConnections => "too many connections",
+        Closing::NotHttp => "this is not an HTTP port",
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     chat::Chat,
-    model::{BoxFuture, Closing, MaybeReady, Timestamp},
+    model::{BoxFuture, Closing, MaybeReady, Moment},
     wire::{Answer, Dispatcher, PushedEvents},
 };
 
@@ -27,7 +27,7 @@ struct Delivered<'a, D: Dispatcher> {
     exchange: &'a mut Exchange<D>,
     chat: &'a Chat,
     /// When the first of them came.
-    now: Option<Timestamp>,
+    now: Option<Moment>,
 }
 
 impl<D: Dispatcher> Sink for Delivered<'_, D> {
@@ -38,7 +38,7 @@ impl<D: Dispatcher> Sink for Delivered<'_, D> {
     fn take(&mut self, frame: Frame<'_>) {
         match frame {
             Frame::Request(request) => {
-                let now = *self.now.get_or_insert_with(|| self.chat.now());
+                let now = *self.now.get_or_insert_with(|| self.chat.moment());
                 self.exchange.answer(request, now);
             }
             Frame::TooLong => self.exchange.close(Closing::LineTooLong),
@@ -61,13 +61,14 @@ impl<D: Dispatcher> Exchange<D> {
         self.waiting.is_none() && self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full()
     }
 
-    fn answer(&mut self, request: &[u8], now: Timestamp) {
+    fn answer(&mut self, request: &[u8], now: Moment) {
         let language = self.peer.language();
         match self.peer.dispatch(request, now) {
             None => {}
             Some(Answer::Reply(MaybeReady::Ready(reply))) => self.output.push(reply, language),
             Some(Answer::Reply(MaybeReady::Late(reply))) => self.output.push_late(reply, language),
             Some(Answer::Wait(completed)) => self.waiting = Some((completed, language)),
+            Some(Answer::Close(reason)) => self.close(reason),
         }
     }
 

@@ -11,6 +11,7 @@ mod exchange;
 mod file_watch;
 mod lines;
 mod listener;
+mod log;
 mod output;
 mod registry;
 mod reload;

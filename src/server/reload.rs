@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -16,14 +17,24 @@ use crate::chat::{Change, Chat};
 #[derive(PartialEq, Eq)]
 struct Stamp {
     target: PathBuf,
-    modified: SystemTime,
+    /// Device and inode.
+    file: (u64, u64),
     len: u64,
+    modified: SystemTime,
+    /// When the inode was last changed, in seconds and nanoseconds. No program can set it back.
+    changed: (i64, i64),
 }
 
 fn stamp(file: &Path) -> Option<Stamp> {
     let target = fs::canonicalize(file).ok()?;
     let found = fs::metadata(&target).ok()?;
-    Some(Stamp { target, modified: found.modified().ok()?, len: found.len() })
+    Some(Stamp {
+        target,
+        file: (found.dev(), found.ino()),
+        len: found.len(),
+        modified: found.modified().ok()?,
+        changed: (found.ctime(), found.ctime_nsec()),
+    })
 }
 
 /// Reads the users file after each signal and when it changes, until the runtime ends.
@@ -32,24 +43,33 @@ pub(super) fn keep_current(chat: &Arc<Chat>, file: &Path, hangup: Signal) {
     let (chat, file) = (chat.clone(), file.to_owned());
     tokio::spawn(async move {
         let mut seen = stamp(&file);
+        let mut is_good = true;
         loop {
             let asked = reloads.next().await;
             // Other files in the folder change, too.
             let now = stamp(&file);
             if std::mem::replace(&mut seen, now) != seen || asked {
-                reload(&chat, asked).await;
+                is_good = reload(&chat, asked, is_good).await;
             }
         }
     });
 }
 
-async fn reload(chat: &Arc<Chat>, asked: bool) {
+/// Reads the file. Returns whether it is good; `was_good` says whether it was before.
+async fn reload(chat: &Arc<Chat>, asked: bool, was_good: bool) -> bool {
     match chat.reload_users().await {
         // The server has written it itself.
-        Ok(change) if change == Change::default() && !asked => {}
+        Ok(change) if change == Change::default() && !asked && was_good => {}
         Ok(Change { added, removed, passwords }) => {
+            if !was_good {
+                tracing::info!("the users file is good again");
+            }
             tracing::info!(added, removed, passwords, "users file read again");
         }
-        Err(error) => tracing::error!("users file cannot be used: the old users stay: {error}"),
+        Err(error) => {
+            tracing::error!("users file cannot be used: the old users stay: {error}");
+            return false;
+        }
     }
+    true
 }

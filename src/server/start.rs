@@ -1,11 +1,13 @@
 //! Starts the server from its settings, and runs it to its end.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -18,19 +20,23 @@ use super::{
     addresses::Addresses,
     banner::Banner,
     file_watch::folders,
+    log::Log,
     reload, run,
     sandbox::{Confinement, confine, keep_memory_private},
     tls,
 };
 use crate::{
     chat::{self, Chat, Clock, Rate, Tries},
-    config::{Durability, LogFormat, ServerArgs, StoreKind},
+    config::{Durability, ServerArgs, StoreKind},
     store::{self, Store},
     users::{self, Directory, Users, UsersFileError, password_policy},
 };
 
 /// Time that blocking work has to end after all connections are closed.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// Files that the server opens for itself: the store's, the users file, the certificate, ports, and what the runtime needs.
+const OWN_FILES: usize = 64;
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
@@ -71,7 +77,13 @@ pub enum StartError {
 /// # Errors
 /// If the server cannot start.
 pub fn start(args: &ServerArgs) -> Result<(), StartError> {
-    log_to_stderr(args);
+    let log = Log::start(args);
+    let served = serve(args, &log);
+    log.finish();
+    served
+}
+
+fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     keep_memory_private();
     let loaded = users::load(&args.files.users)?;
     for warning in &loaded.warnings {
@@ -83,6 +95,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
     }
     // Before another thread is started: it would not be confined.
     let confinement = confine_to_files(args);
+    log.run()?;
     let users = Directory::of_file(loaded.users, args.files.users.clone());
     let store = open_store(args)?;
     let described = store.describe();
@@ -112,9 +125,9 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
         if let Some(tls) = &certificate {
             tls::keep_current(tls, signal(SignalKind::hangup())?);
         }
-        // Standard output may be closed. That is no reason not to serve.
-        write!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush()).ok();
-        let summary = run(endpoints, Server::new(chat.clone(), limits), stop_on(signals)).await;
+        // Standard output may be closed, or a terminal that was stopped. That is no reason not to serve.
+        thread::Builder::new().name("banner".into()).spawn(move || print(&banner))?;
+        let summary = run(endpoints, Server::new(chat.clone(), limits), stop_on(signals, log.clone())).await;
         tracing::info!(dropped = summary.dropped, "stopped");
         Ok(())
     });
@@ -168,25 +181,52 @@ fn confine_to_files(args: &ServerArgs) -> Confinement {
     confine(&own, &read)
 }
 
+/// Lets the process open as many files as the system allows; returns how many that are.
+fn raise_file_limit() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let most = if raised.is_ok() { maximum } else { current };
+    most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// Most connections, and most from one address, for which there are files.
+fn connection_limits(args: &ServerArgs, files: usize) -> (usize, usize) {
+    let most = files.saturating_sub(OWN_FILES).max(files / 2);
+    if args.max_connections <= most {
+        return (args.max_connections, args.max_connections_per_address);
+    }
+    let per_address = args.max_connections_per_address.min((most / 10).max(1));
+    tracing::warn!(
+        files,
+        connections = most,
+        per_address,
+        "the system allows fewer open files than connections; remedy: a higher limit (ulimit -n, LimitNOFILE=), or --max-connections"
+    );
+    (most, per_address)
+}
+
 fn limits(args: &ServerArgs) -> (Limits, chat::Limits) {
+    let files = raise_file_limit();
     if args.no_limits {
         return (Limits::NONE, chat::Limits::NONE);
     }
+    let (connections, per_address) = connection_limits(args, files);
     let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
     let silence = Duration::from_secs(args.slow_consumer);
     let slow_consumer = SlowConsumer { silence, ..SlowConsumer::default() };
     let server = Limits {
-        connections: args.max_connections,
-        per_address: args.max_connections_per_address,
+        connections,
+        per_address,
         login: seconds(args.login_deadline),
         line: seconds(args.line_deadline),
         idle: seconds(args.idle_timeout),
         slow_consumer: Some(slow_consumer),
     };
     let requests = Some(Rate { per_second: args.request_rate, burst: args.request_burst });
+    let anonymous = Some(Rate { per_second: args.anonymous_rate, burst: args.anonymous_burst });
     let tries = Tries { account: args.login_tries, address: args.login_tries_per_address };
     let (tries, logins_waiting) = (Some(tries), args.login_queue);
-    (server, chat::Limits { requests, tries, logins_waiting, ..chat::Limits::default() })
+    (server, chat::Limits { requests, anonymous, tries, logins_waiting, ..chat::Limits::default() })
 }
 
 fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
@@ -209,7 +249,7 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
 }
 
 /// Completes at the first signal. A second signal ends the process.
-async fn stop_on((mut interrupt, mut terminate): (Signal, Signal)) {
+async fn stop_on((mut interrupt, mut terminate): (Signal, Signal), log: Log) {
     let first = Arc::new(Notify::new());
     let told = first.clone();
     tokio::spawn(async move {
@@ -217,6 +257,7 @@ async fn stop_on((mut interrupt, mut terminate): (Signal, Signal)) {
         told.notify_one();
         let number = next_signal(&mut interrupt, &mut terminate).await;
         tracing::warn!("a second signal: ending at once");
+        log.finish();
         std::process::exit(128 + number);
     });
     first.notified().await;
@@ -229,15 +270,7 @@ async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
     }
 }
 
-fn log_to_stderr(args: &ServerArgs) {
-    let log = tracing_subscriber::fmt()
-        .with_max_level(args.log_level)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    // An error means that a logger was set up by the program that uses this library.
-    match args.log_format {
-        LogFormat::Text => log.try_init().ok(),
-        LogFormat::Json => log.json().try_init().ok(),
-    };
+fn print(text: &str) {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
 }

@@ -5,6 +5,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::IpAddr,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
@@ -156,10 +157,25 @@ impl Tls {
 
 impl Pair {
     fn read(cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|cause| TlsError::Read { file: path.display().to_string(), cause })
+        let failed = |path: &Path| {
+            let file = path.display().to_string();
+            move |cause| TlsError::Read { file, cause }
         };
-        Ok(Pair { cert: read(cert)?, key: read(key)?.into() })
+        let mode = fs::metadata(key).map_err(failed(key))?.mode();
+        let file = key.display().to_string();
+        if mode & 0o004 != 0 {
+            let problem = "everybody can read the private key".to_owned();
+            return Err(TlsError::Content {
+                file,
+                problem,
+                remedy: "chmod 600 the key, and make a new one if others use this machine",
+            });
+        }
+        if mode & 0o040 != 0 {
+            tracing::warn!(file, "the group can read the private key; remedy: chmod 600");
+        }
+        let key = fs::read(key).map_err(failed(key))?.into();
+        Ok(Pair { cert: fs::read(cert).map_err(failed(cert))?, key })
     }
 
     fn digest(&self) -> [u8; 32] {

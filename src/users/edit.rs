@@ -23,7 +23,7 @@ use super::{
     parse,
 };
 use crate::{
-    files::{self, ReplaceError},
+    files::{self, AsOwner, ReplaceError},
     model::UserName,
 };
 
@@ -344,6 +344,8 @@ pub struct Lock {
     /// The file itself, where links lead.
     target: PathBuf,
     _file: File,
+    /// As root, who writes in somebody else's folder.
+    _acting: AsOwner,
 }
 
 /// Waits for the right to change the users file. (The functions of this module take it themselves.)
@@ -357,19 +359,19 @@ pub fn lock(file: &Path) -> Result<Lock, EditError> {
     let target = resolve(file).map_err(failed(file, "find it"))?;
     let path = files::with_suffix(&target, ".lock");
     let doing = "lock the users file";
-    let is_new = !path.exists();
-    let lock = files::private().read(true).open(&path).map_err(failed(&path, doing))?;
-    if let Ok(owner) = fs::metadata(&target)
+    let acting = AsOwner::of(&target).map_err(failed(&path, doing))?;
+    let is_new = !path.is_symlink() && !path.exists();
+    let lock = files::open_own(&path).map_err(failed(&path, doing))?;
+    if is_new
+        && let Ok(owner) = fs::metadata(&target)
         // Made by root for a server that is not: it must be able to take it, too.
         && let Err(cause) = files::take_owner(&lock, &owner)
     {
-        if is_new {
-            fs::remove_file(&path).ok();
-        }
+        fs::remove_file(&path).ok();
         return Err(failed(&path, doing)(cause));
     }
     lock.lock().map_err(failed(&path, doing))?;
-    Ok(Lock { target, _file: lock })
+    Ok(Lock { target, _file: lock, _acting: acting })
 }
 
 /// Where links lead, also if nothing is there yet.

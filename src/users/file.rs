@@ -1,13 +1,22 @@
 //! The users file: `[users.NAME]` with `name`, `country`, `password`, `messages_after`.
 
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{File, Metadata},
+    io::{self, Read},
+    ops::Range,
+    path::Path,
+};
 
 use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
 use super::{Password, PasswordHash, User, Users};
-use crate::model::{Secret, UserName};
+use crate::{
+    files,
+    model::{Secret, UserName},
+};
 
 /// Why a users file cannot be used. It never shows text of the file, which may be a password.
 #[derive(Debug, Error)]
@@ -21,6 +30,14 @@ pub enum UsersFileError {
         file: String,
         /// Error of the operating system.
         cause: std::io::Error,
+    },
+    /// The file has become blank while there are users.
+    #[error(
+        "{file}: the file is empty\n  remedy: write it again; to remove a user: chat-server user remove NAME"
+    )]
+    Blank {
+        /// Path as it was given.
+        file: String,
     },
     /// The file can be read, but line `line` is wrong.
     #[error("{file}:{line}: {problem}\n  remedy: {remedy}")]
@@ -43,6 +60,8 @@ pub struct Loaded {
     pub users: Users,
     /// Warnings for the operator, one line each.
     pub warnings: Vec<String>,
+    /// There is nothing in the file but white space. An editor or a full disk may have left it so.
+    pub is_blank: bool,
 }
 
 #[derive(Deserialize)]
@@ -67,10 +86,21 @@ struct Entry {
 /// [`UsersFileError`] if it cannot be read, or for the first mistake in it.
 pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
     let file = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, &file),
-        Err(cause) => Err(UsersFileError::Read { file, cause }),
+    let read = || -> io::Result<(String, Metadata)> {
+        let mut opened = File::open(path)?;
+        let mut text = String::new();
+        opened.read_to_string(&mut text)?;
+        Ok((text, opened.metadata()?))
+    };
+    let (text, found) = read().map_err(|cause| UsersFileError::Read { file: file.clone(), cause })?;
+    let mut loaded = parse(&text, &file)?;
+    loaded.is_blank = text.trim().is_empty();
+    if files::is_open_to_others(&found) {
+        loaded
+            .warnings
+            .push(format!("{file}: others can read it, or the group can; remedy: chmod 600 {file}"));
     }
+    Ok(loaded)
 }
 
 /// Parses the text of a users file; `file` is its name in errors and warnings.
@@ -118,7 +148,7 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
         warnings
             .push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
     }
-    Ok(Loaded { users: users.into_iter().collect(), warnings })
+    Ok(Loaded { users: users.into_iter().collect(), warnings, is_blank: false })
 }
 
 /// The text of a users file, with its name for errors.

@@ -9,7 +9,7 @@ use std::{net::IpAddr, sync::Arc, task::Context};
 
 use crate::{
     chat::{Chat, Delivery},
-    model::{At, BoxFuture, Closing, MaybeReady, Refusal, Timestamp},
+    model::{At, BoxFuture, Closing, MaybeReady, Moment, Refusal},
 };
 
 /// How replies and events are written. Cheap to copy, because every reply keeps the language in which it was made. The default
@@ -52,6 +52,8 @@ pub enum Answer<D: Dispatcher> {
     /// Later requests may depend on this one, so they wait for it. The server passes the result to
     /// [`Dispatcher::complete`].
     Wait(BoxFuture<'static, D::Completed>),
+    /// The server must close the connection, and reads nothing further of it.
+    Close(Closing),
 }
 
 /// Content of a dispatcher's replies.
@@ -78,7 +80,7 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
     fn new(chat: Arc<Chat>, from: IpAddr) -> Self;
 
     /// Carries out the request in a frame that came at `now`; `None` if the frame has no request.
-    fn dispatch(&mut self, frame: &[u8], now: Timestamp) -> Option<Answer<Self>>;
+    fn dispatch(&mut self, frame: &[u8], now: Moment) -> Option<Answer<Self>>;
 
     /// Takes over the result of a request for which later ones have waited.
     fn complete(&mut self, completed: Self::Completed) -> At<Reply<Body<Self>>>;

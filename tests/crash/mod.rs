@@ -20,7 +20,7 @@ use std::{
 use self::load::Run;
 use crate::support::{
     SENT,
-    program::{Program, chat_server},
+    program::{Program, chat_server, logging_to},
     random::Random,
 };
 
@@ -339,25 +339,57 @@ fn a_failed_sync_fails_all_that_was_written_while_it_was_under_way() {
 
 #[test]
 #[ignore = "needs root: .ci/run runs it"]
+fn a_log_on_the_same_full_disk_holds_up_nothing() {
+    let disk = Mounted::new(None, &["-t", "tmpfs", "-o", "size=28M", "none"]);
+    let data = disk.at.join("data");
+    let users = disk.at.join("users.toml");
+    fs::write(&users, load::users_toml()).expect("written");
+    let (users, data) = (users.display().to_string(), data.display().to_string());
+    let args = ["--users", &users, "--data", &data, "--no-limits", "--log-level", "trace"];
+    let server = Program::start_by(logging_to(&format!("2>>{}/log", disk.path())), &args);
+    let ballast = disk.at.join("ballast");
+    fill(&ballast);
+    let text = "x".repeat(8000);
+    let mut refused = 0;
+    for _ in 0..40 {
+        let sends = format!("send reader1 {text}\n").repeat(40);
+        let answers = server.talk(format!("auth sender0 surabaya\n{sends}"));
+        assert!(answers.contains("tokenid"), "logging in goes on: {answers}");
+        refused += answers.matches("not stored, storage is full").count();
+    }
+    assert!(refused > 0, "the disk is not full");
+    fs::remove_file(&ballast).expect("removed");
+    let (began, mut answer) = (Instant::now(), String::new());
+    while !answer.contains(SENT) {
+        assert!(began.elapsed() < Duration::from_secs(5), "{answer}");
+        answer = server.talk("auth sender0 surabaya\nsend reader0 after\n");
+    }
+    server.stop();
+}
+
+/// Fills a disk with a file.
+fn fill(ballast: &Path) {
+    let mut chunk = 1 << 20;
+    let mut file = fs::File::create(ballast).expect("made");
+    while chunk > 0 {
+        if file.write_all(&vec![1; chunk]).is_err() {
+            chunk /= 2;
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root: .ci/run runs it"]
 fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
     let disk = Mounted::new(None, &["-t", "tmpfs", "-o", "size=28M", "none"]);
     let data = disk.at.join("data");
     let server = start_on(&disk, &data, "fsync");
     // Another program fills the disk.
     let ballast = disk.at.join("ballast");
-    let fill = || {
-        let mut chunk = 1 << 20;
-        let mut file = fs::File::create(&ballast).expect("made");
-        while chunk > 0 {
-            if std::io::Write::write_all(&mut file, &vec![1; chunk]).is_err() {
-                chunk /= 2;
-            }
-        }
-    };
     let repeated = "{\"command\": \"send\", \"to\": \"reader2\", \"message\": \"a\", \"key\": \"old\"}\n";
     let first = server.talk(format!("auth sender0 surabaya\nsend reader0 before\n{repeated}"));
     assert_eq!(first.matches(SENT).count(), 2, "{first}");
-    fill();
+    fill(&ballast);
     let text = "x".repeat(8000);
     let mut refused = 0;
     for _ in 0..40 {

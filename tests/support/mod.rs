@@ -69,8 +69,8 @@ impl Default for Setup {
             store: Arc::new(Memory::new(10_000)),
             limits: Limits::default(),
             clock: Clock::default(),
-            // The tests use weak hashes on purpose.
-            chat_limits: chat::Limits { renews_hashes: false, ..chat::Limits::default() },
+            // The tests use weak hashes on purpose, and all come from one address.
+            chat_limits: chat::Limits { renews_hashes: false, anonymous: None, ..chat::Limits::default() },
             users: sample_users().into(),
         }
     }

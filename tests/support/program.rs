@@ -37,6 +37,14 @@ pub(crate) fn chat_server() -> Command {
     command(env!("CARGO_BIN_EXE_chat-server"))
 }
 
+/// Returns a command that runs the server with its standard error redirected by bash. In its folder, `unread` is a named pipe.
+pub(crate) fn logging_to(redirection: &str) -> Command {
+    let mut shell = command("bash");
+    let script = format!("mkfifo unread; exec \"$@\" {redirection}");
+    shell.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_chat-server")]);
+    shell
+}
+
 impl Program {
     /// Starts the server with the sample users on a free port, and waits until it prints its address.
     pub(crate) fn start(args: &[&str]) -> Self {

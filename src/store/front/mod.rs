@@ -58,6 +58,8 @@ pub(crate) struct Front {
     in_index: MessageId,
     /// Cursor steps that are not indexed.
     passed: CursorSteps,
+    /// Time of the latest message. Times of messages never fall, even if the clock does.
+    latest: Timestamp,
     inbox_limit: u64,
 }
 
@@ -77,6 +79,7 @@ impl Front {
             conversations: Conversations::default(),
             in_index: indexed,
             passed: CursorSteps::default(),
+            latest: Timestamp(i64::MIN),
             inbox_limit: inbox_limit as u64,
         }
     }
@@ -152,7 +155,9 @@ impl Front {
             return None;
         }
         let (id, key) = (self.tail.next_id(), new.key.map(Into::into));
-        let row = Row { id, at: new.at, sender, recipient, text, key, place, to_room };
+        let at = new.at.max(self.latest);
+        self.latest = at;
+        let row = Row { id, at, sender, recipient, text, key, place, to_room };
         self.count_in(&row);
         self.tail.push(row.clone(), new.key.is_some());
         Some(row)

@@ -4,7 +4,7 @@ use super::{
     Front, Inbox,
     ops::{CursorStep, InboxCursor, NameId, Row},
 };
-use crate::model::{MessageId, Recipient};
+use crate::model::{MessageId, Recipient, Timestamp};
 
 impl Front {
     /// Adds a name and assigns the next number to it. Numbers begin with 0 and have no gaps.
@@ -30,6 +30,11 @@ impl Front {
     /// Restores a cursor step that is in the file and not indexed.
     pub(crate) fn restore_passed(&mut self, passed: CursorStep) {
         self.passed.push(passed);
+    }
+
+    /// Restores the time of the latest message.
+    pub(crate) fn restore_latest(&mut self, at: Timestamp) {
+        self.latest = at;
     }
 
     /// Restores a message that is in the file and not indexed. To be called in the order of their numbers.

@@ -1,7 +1,8 @@
 //! `chat-server backup`: copies the database while a server may be using it.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -12,7 +13,7 @@ use rusqlite::{
 };
 use thiserror::Error;
 
-use super::{OpenError, schema};
+use super::{OpenError, check, schema};
 use crate::files;
 
 /// Why no backup was made.
@@ -41,6 +42,20 @@ pub enum BackupError {
         /// Error of the operating system.
         cause: io::Error,
     },
+    /// The copy is damaged, because the database is. It was removed.
+    #[error(
+        "the database is damaged, so there is no backup {}: {problems} problems, the first is: {first}\n  \
+         remedy: keep the earlier backups; `chat-server check` lists all problems",
+        file.display()
+    )]
+    Damaged {
+        /// Path as it was given.
+        file: PathBuf,
+        /// Number of problems.
+        problems: u64,
+        /// The first of them.
+        first: String,
+    },
     /// SQLite cannot copy the database into the file.
     #[error(
         "the database cannot be copied to {}: {cause}\n  remedy: make space there for a copy of the whole database",
@@ -54,14 +69,16 @@ pub enum BackupError {
     },
 }
 
-/// Copies the database at `path` into a new `file`, in one read transaction, so a server may be using it.
+/// Copies the database at `path` into a new `file`, in one read transaction, so a server may be using it. Returns the number of
+/// messages in the copy.
 ///
-/// Everything that was acknowledged before the call is in the copy. The copy is synced when this returns. A server
-/// opens it in a folder of its own, under the name `chat.db`.
+/// Everything that was acknowledged before the call is in the copy. The copy is read and [checked](check), and synced when this
+/// returns. A server opens it in a folder of its own, under the name `chat.db`.
 ///
 /// # Errors
-/// [`BackupError`] if `file` exists, or if something cannot be read or written; no part of a copy is left then.
-pub fn backup(path: &Path, file: &Path) -> Result<(), BackupError> {
+/// [`BackupError`] if `file` exists, if something cannot be read or written, or if the copy is not sound; no part of a copy is
+/// left then.
+pub fn backup(path: &Path, file: &Path) -> Result<u64, BackupError> {
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { file: file.to_owned() });
     }
@@ -70,13 +87,50 @@ pub fn backup(path: &Path, file: &Path) -> Result<(), BackupError> {
     connection.pragma_update(None, "query_only", false).map_err(OpenError::from)?;
     let partial = files::with_suffix(file, ".partial");
     let failed = |cause| BackupError::File { file: file.to_owned(), cause };
-    // Made here, so that nobody else can read it; SQLite fills an empty file.
-    files::create_new(&partial, files::PRIVATE).map_err(failed)?;
+    let lock = own_partial(&partial).map_err(failed)?;
     let copied = copy_into(&connection, &partial)
         .map_err(|cause| BackupError::Copy { file: file.to_owned(), cause })
-        .and_then(|_| files::publish_new(&partial, file).map_err(failed));
+        .and_then(|_| verify(&partial, file))
+        .and_then(|messages| files::publish_new(&partial, file).map_err(failed).map(|()| messages));
     fs::remove_file(&partial).ok();
+    // SQLite may have had the file open, and would lose its own locks if this handle were closed meanwhile.
+    drop(lock);
     copied
+}
+
+/// Creates the file to copy into, empty and private, and locks it. One that a killed backup has left is used again.
+fn own_partial(partial: &Path) -> io::Result<File> {
+    let file = files::open_own(partial)?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("another backup to this file is under way"),
+        TryLockError::Error(error) => error,
+    })?;
+    // SQLite fills an empty file.
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// Reads all of a copy. Returns the number of its messages.
+fn verify(partial: &Path, file: &Path) -> Result<u64, BackupError> {
+    let report = match check(partial) {
+        // A file of an older version is as good as it was. Its tables cannot be compared by this program.
+        Err(OpenError::Older) => return Ok(count_messages(partial)?),
+        report => report?,
+    };
+    match report.problems.first() {
+        None => Ok(report.messages),
+        Some(first) => Err(BackupError::Damaged {
+            file: file.to_owned(),
+            problems: report.problems.len() as u64 + report.more_problems,
+            first: first.clone(),
+        }),
+    }
+}
+
+fn count_messages(path: &Path) -> Result<u64, OpenError> {
+    let connection = schema::open_to_inspect(path)?;
+    let count: i64 = connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0))?;
+    Ok(count.cast_unsigned())
 }
 
 /// The path is passed as bytes, which need not be UTF-8, and is absolute, so that SQLite does not take it for a URI.

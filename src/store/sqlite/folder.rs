@@ -42,7 +42,7 @@ impl Folder {
     pub(super) fn open(path: &Path, reserve: usize) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
         files::create_private_folder(path).map_err(failed)?;
-        let lock = files::private().open(path.join("lock")).map_err(failed)?;
+        let lock = files::open_own(&path.join("lock")).map_err(failed)?;
         let began = Instant::now();
         while let Err(error) = lock.try_lock() {
             match error {
@@ -61,8 +61,23 @@ impl Folder {
             warned: AtomicBool::new(false),
         };
         folder.expect_database()?;
+        folder.keep_private();
         folder.log_last_failure();
         Ok(folder)
+    }
+
+    /// Takes the rights of others on the files away, and warns if others can enter the folder.
+    fn keep_private(&self) {
+        for name in ["chat.db", "chat.db-wal", "chat.db-shm", "lock", "used", "reserve", "failure"] {
+            let path = self.path.join(name);
+            if let Err(error) = files::make_private(&path) {
+                tracing::warn!(file = %path.display(), %error, "others may read this file; remedy: chmod 600");
+            }
+        }
+        let open_to_others = fs::metadata(&self.path).is_ok_and(|folder| files::is_open_to_others(&folder));
+        if open_to_others {
+            tracing::warn!(folder = %self.path.display(), "others can list the data folder; remedy: chmod 700");
+        }
     }
 
     /// Path of the database.
@@ -91,7 +106,7 @@ impl Folder {
     pub(super) fn mark_used(&self) -> io::Result<()> {
         let marker = self.path.join("used");
         if !marker.exists() {
-            files::private().open(&marker)?.sync_all()?;
+            files::open_own(&marker)?.sync_all()?;
             files::sync_folder(&self.path)?;
         }
         Ok(())
@@ -99,7 +114,8 @@ impl Folder {
 
     /// Keeps the reason of a failure for the log of the next start. Errors are ignored: the disk has just failed.
     pub(super) fn note_failure(&self, reason: &str) {
-        fs::write(self.path.join("failure"), reason).ok();
+        let note = files::open_own(&self.path.join("failure"));
+        note.and_then(|mut note| note.write_all(reason.as_bytes())).ok();
     }
 
     fn log_last_failure(&self) {
@@ -135,7 +151,7 @@ impl Folder {
     }
 
     fn fill(&self, path: &Path) -> io::Result<()> {
-        let mut file = files::private().open(path)?;
+        let mut file = files::open_own(path)?;
         // Written, not just allocated: every file system then has the space.
         let chunk = vec![0xa5; 64 * 1024];
         for _ in 0..self.reserve / chunk.len() {

@@ -200,6 +200,7 @@ impl Sqlite {
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
         let locked = Folder::open(folder, options.reserve)?;
         let mut connection = schema::open(&locked.database(), options.durable)?;
+        connection.busy_timeout(options.busy_wait)?;
         locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         locked.restock();
         let restored = restore::restore(&connection, options)?;

@@ -32,6 +32,8 @@ pub struct Options {
     pub retain: Option<Duration>,
     /// Size in bytes of the space that is reserved for sessions, cursors and logouts on a full disk; a multiple of 64 KiB.
     pub reserve: usize,
+    /// Longest wait for another program that holds the database.
+    pub busy_wait: Duration,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             index_runs: 64,
             retain: None,
             reserve: 8 * 1024 * 1024,
+            busy_wait: super::schema::BUSY_WAIT,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::{Connection, Row as SqlRow};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use super::{
     OpenError, Options,
@@ -53,8 +53,17 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     restore_stays(connection, &mut front)?;
     restore_tail(connection, indexed, &mut front, &mut index)?;
     front.skip_used_numbers();
+    if let Some(latest) = latest(connection)? {
+        front.restore_latest(latest);
+    }
     let sessions = restore_sessions(connection, &front)?;
     Ok(Restored { front, log, sessions, index })
+}
+
+/// Time of the latest message; `None` if there is none.
+fn latest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let sql = "SELECT at FROM messages ORDER BY id DESC LIMIT 1";
+    connection.query_row(sql, [], |row| row.get(0).map(Timestamp)).optional()
 }
 
 fn restore_names(connection: &Connection, front: &mut Front) -> Result<(), OpenError> {

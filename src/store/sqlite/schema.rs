@@ -1,6 +1,6 @@
 //! The database file: its tables, the versions of its schema, and how connections to it are opened.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
@@ -14,6 +14,9 @@ const APPLICATION_ID: i64 = 0x6368_6174;
 
 /// The first SQLite version without the WAL-reset bug, which could lose a checkpointed commit: 3.51.3.
 const MIN_SQLITE: i32 = 3_051_003;
+
+/// Longest wait for another program that holds the database.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// Page size in bytes. Larger pages need fewer system calls for a batch, but make a single send write more.
 const PAGE: u32 = 8 * 1024;
@@ -117,6 +120,8 @@ fn set_up_to_write(connection: &Connection, durable: Durable) -> rusqlite::Resul
         Durable::Fsync => "NORMAL",
         Durable::Os => "OFF",
     };
+    // Another program may hold the database for a moment: a backup tool, or `sqlite3`.
+    connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)
 }
@@ -160,7 +165,7 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.pragma_update(None, "temp_store", "memory")?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     Ok(connection)
 }
 
@@ -169,6 +174,8 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
 pub(super) enum Cause {
     /// The disk is full; nothing was stored.
     Full,
+    /// Another program holds the database; nothing was stored, and it will let go.
+    Busy,
     /// Anything else; what was being written may or may not be stored.
     Broken,
 }
@@ -182,6 +189,8 @@ impl Cause {
             {
                 Cause::Full
             }
+            // Transactions begin by taking the lock, so nothing was written.
+            Some(error) if error.code == rusqlite::ErrorCode::DatabaseBusy => Cause::Busy,
             _ => Cause::Broken,
         }
     }

@@ -29,6 +29,9 @@ use rusqlite::{Connection, params};
 /// a commit and a sync of its own would cost all callers more than that wait.
 const ENOUGH: usize = 384;
 
+/// Seconds after which a client should try again while another program holds the database.
+const RETRY_WHEN_BUSY: u32 = 1;
+
 /// State of the writer thread.
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -106,8 +109,11 @@ impl Writer {
         match done {
             Ok(()) => {}
             // Nothing is lost: the log still holds all commits.
-            Err(error) if Cause::of(&error) == Cause::Full => tracing::error!(%error, "the storage is full"),
-            Err(error) => self.break_down(Batch::default(), &error),
+            Err(error) => match Cause::of(&error) {
+                Cause::Full => tracing::error!(%error, "the storage is full"),
+                Cause::Busy => tracing::warn!(%error, "another program holds the database"),
+                Cause::Broken => self.break_down(Batch::default(), &error),
+            },
         }
     }
 
@@ -151,8 +157,21 @@ impl Writer {
                 }
                 self.refuse_messages(batch);
             }
+            Err(error) if Cause::of(&error) == Cause::Busy => self.refuse_while_busy(batch, &error),
             Err(error) => self.break_down(batch, &error),
         }
+    }
+
+    /// Refuses everything in a batch because another program holds the database.
+    fn refuse_while_busy(&mut self, batch: Batch, error: &dyn fmt::Display) {
+        tracing::error!(%error, "another program holds the database: nothing is stored until it lets go");
+        // Settle what was written before.
+        if let Err(Failed { batch: earlier, error }) = self.syncer.finish() {
+            self.break_down(earlier.followed_by(batch), &error);
+            return;
+        }
+        let refusal = Refusal::Unavailable { retry_after: RETRY_WHEN_BUSY };
+        self.settle(&batch, |queued| (!queued.promises_nothing()).then_some(refusal));
     }
 
     /// Looks up the keys of all keyed messages of a batch, and sends their outcomes. A message with a new key becomes
@@ -254,10 +273,10 @@ impl Writer {
             Ok(None) => retention.rest(),
             Err(error) => {
                 retention.rest();
-                if Cause::of(&error) == Cause::Full {
-                    tracing::warn!(%error, "no space to remove old messages");
-                } else {
-                    self.break_down(Batch::default(), &error);
+                match Cause::of(&error) {
+                    Cause::Full => tracing::warn!(%error, "no space to remove old messages"),
+                    Cause::Busy => tracing::warn!(%error, "another program holds the database"),
+                    Cause::Broken => self.break_down(Batch::default(), &error),
                 }
             }
         }
@@ -338,6 +357,7 @@ impl Writer {
                 let kept = |queued: &Queued| queued.promises_nothing() || queued.opens_session();
                 self.settle(&batch, |queued| (!kept(queued)).then_some(Refusal::Storage));
             }
+            Err(error) if Cause::of(&error) == Cause::Busy => self.refuse_while_busy(batch, &error),
             Err(error) => self.break_down(batch, &error),
         }
     }

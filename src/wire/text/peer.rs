@@ -1,14 +1,19 @@
 //! The peer of a connection, and the way from a line to its command.
 
-use std::{net::IpAddr, sync::Arc, task::Context};
+use std::{mem::replace, net::IpAddr, sync::Arc, task::Context, time::Duration};
+
+use tokio::time::sleep;
 
 use super::{Body, Call, Dialect, Handled, Then, events, find};
 use crate::{
     chat::{Binding, Chat, Pushed, Session, Subscription},
-    model::{At, Closing, Refusal, Timestamp, Token, TokenText},
+    model::{At, Closing, MaybeReady, Moment, Refusal, Timestamp, Token, TokenText},
     protocol::{request::Request, spec::Access},
     wire::{Answer, Dispatcher, PushedEvents, Reply},
 };
+
+/// Time for which a request beyond a limit holds up its connection.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The peer of a connection that speaks the line protocol.
 pub struct Peer {
@@ -19,6 +24,8 @@ pub struct Peer {
     /// Only a connection that has said hello has one.
     subscription: Option<Box<Subscription>>,
     has_quit: bool,
+    /// A line has come.
+    has_begun: bool,
 }
 
 /// The sessions that a connection has shown.
@@ -48,22 +55,26 @@ impl Dispatcher for Peer {
 
     fn new(chat: Arc<Chat>, from: IpAddr) -> Self {
         let (sessions, dialect) = (Sessions::default(), Dialect::One);
-        Peer { chat, from, sessions, dialect, subscription: None, has_quit: false }
+        Peer { chat, from, sessions, dialect, subscription: None, has_quit: false, has_begun: false }
     }
 
-    fn dispatch(&mut self, line: &[u8], now: Timestamp) -> Option<Answer<Self>> {
-        let request = match Request::parse(line) {
+    fn dispatch(&mut self, line: &[u8], now: Moment) -> Option<Answer<Self>> {
+        // A page in a browser can make it send this to a port of its own machine, with commands below.
+        if !replace(&mut self.has_begun, true) && is_http(line) {
+            return Some(Answer::Close(Closing::NotHttp));
+        }
+        let done = match Request::parse(line) {
             Ok(None) => return None,
-            Ok(Some(request)) => request,
-            Err(refusal) => return Some(Handled::from(refusal).answer),
+            Ok(Some(request)) => self.run(request, now),
+            Err(refusal) => Err(At::start(refusal)),
         };
-        match self.run(request, now) {
+        match done {
             Ok(Handled { answer, then: Then::Nothing }) => Some(answer),
             Ok(Handled { answer, then }) => {
                 self.apply(then);
                 Some(answer)
             }
-            Err(refused) => Some(Handled::from(refused.map(Body::Refused)).answer),
+            Err(refused) => Some(self.refuse(refused, now)),
         }
     }
 
@@ -97,7 +108,7 @@ impl Dispatcher for Peer {
     }
 
     fn is_known(&self) -> bool {
-        self.sessions.own.is_some() || self.sessions.given.is_some()
+        self.sessions.known().is_some()
     }
 
     fn is_watching(&self) -> bool {
@@ -110,20 +121,49 @@ impl Dispatcher for Peer {
 }
 
 impl Peer {
+    /// The reply to a request that was not carried out. Refusals cost the server, too: those of a peer that is not known are counted,
+    /// and beyond a limit each holds the connection up for a moment.
+    fn refuse(&self, refused: At<Refusal>, now: Moment) -> Answer<Self> {
+        let is_limited = |refused: &At<Refusal>| matches!(refused.peek(), Refusal::RateLimited { .. });
+        let mut refused = refused;
+        if !is_limited(&refused)
+            && !self.is_known()
+            && let Err(refusal) = self.chat.count_anonymous(self.from, now.uptime)
+        {
+            refused = At::start(refusal);
+        }
+        let is_limited = is_limited(&refused);
+        let reply = refused.map(Body::Refused).map(Reply::from);
+        if !is_limited {
+            return Answer::Reply(MaybeReady::Ready(reply));
+        }
+        Answer::Wait(Box::pin(async move {
+            sleep(PAUSE).await;
+            Completed { reply, then: Then::Nothing }
+        }))
+    }
+
     /// Carries out a request. The order of checks is: command, session, parameters, rate; the rest is up to the command.
-    fn run(&mut self, mut request: Request<'_>, now: Timestamp) -> Result<Handled, At<Refusal>> {
+    fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, At<Refusal>> {
         let Peer { chat, from, sessions, dialect, subscription, .. } = self;
         let command = find(request.command()).ok_or(At::start(Refusal::UnknownCommand))?;
         let session = match command.spec.access {
-            Access::Anyone => None,
-            Access::Session => Some(sessions.live(&mut request, chat, now)?),
+            Access::Anyone => {
+                let counted = match sessions.known() {
+                    Some(session) => chat.count_request(session, now.uptime),
+                    None => chat.count_anonymous(*from, now.uptime),
+                };
+                counted.map_err(At::start)?;
+                None
+            }
+            Access::Session => Some(sessions.live(&mut request, chat, now.at)?),
         };
         let arguments = request.bind(command.spec.parameters).map_err(At::start)?;
         if let Some(session) = session {
-            chat.count_request(session, now).map_err(At::start)?;
+            chat.count_request(session, now.uptime).map_err(At::start)?;
         }
         let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
-        let call = Call { chat, from: *from, now, session, dialect: *dialect, notifier, arguments };
+        let call = Call { chat, from: *from, now: now.at, session, dialect: *dialect, notifier, arguments };
         let handled = (command.run)(&call);
         if let (Then::Watch, Some(session)) = (&handled.then, session) {
             let session = session.clone();
@@ -160,7 +200,23 @@ impl Peer {
     }
 }
 
+/// Whether a line is the first one of an HTTP request: a method, a target, and a version.
+fn is_http(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let words: Vec<_> = line.splitn(4, |byte| *byte == b' ').collect();
+    let [method, _, version] = words[..] else {
+        return false;
+    };
+    !method.is_empty() && method.iter().all(u8::is_ascii_uppercase) && version.starts_with(b"HTTP/")
+}
+
 impl Sessions {
+    /// A session that was shown on this connection; it may have ended.
+    fn known(&self) -> Option<&Arc<Session>> {
+        let given = self.given.as_ref().map(|given| &given.session);
+        self.own.as_ref().map(|own| own.session()).or(given)
+    }
+
     /// The session of the request's token or, without a token, the connection's own.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ impl Language for Dialect {
     fn write_refusal(self, refusal: Refusal, out: &mut Vec<u8>) {
         let code = (self == Dialect::Two).then(|| refusal.code().into());
         let retry_after = match refusal {
-            Refusal::RateLimited { retry_after } => Some(retry_after),
+            Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after } => Some(retry_after),
             _ => None,
         };
         let message = text::refusal(refusal).into();
