@@ -147,12 +147,14 @@ impl Drop for AsOwner {
     }
 }
 
-/// Creates an empty file with this mode.
+/// Creates an empty file with this mode, whatever the process's umask is.
 ///
 /// # Errors
 /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the file exists, or the system's error.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode & PRIVATE).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 /// Creates a folder that only its owner can enter, and the missing folders above it.

@@ -350,3 +350,29 @@ async fn times_of_messages_never_fall() {
         assert_eq!(stored, shown, "{}", subject.kind);
     }
 }
+
+#[tokio::test]
+async fn a_room_stays_when_everybody_has_left() {
+    for mut subject in Subject::all(10_000) {
+        let (messi, lab) = (name("messi"), room("#lab"));
+        // Nothing is sent meanwhile, so that each stay ends where it began.
+        for _ in 0..3 {
+            subject.join("messi", "#lab").await;
+            let left = subject.store.leave(&messi, &lab);
+            subject.settle(left).await.expect("left");
+            subject.reopen();
+            assert_eq!(
+                *subject.store.membership(&messi, &lab).peek(),
+                Membership::Former,
+                "{}",
+                subject.kind
+            );
+        }
+        let rooms = subject.store.rooms(&messi).peek().clone();
+        assert_eq!(rooms, [RoomEntry { room: lab.clone(), members: 0, joined: false }], "{}", subject.kind);
+        subject.join("messi", "#lab").await;
+        subject.append("henderson", "#lab", "a", None).await.expect("stored");
+        subject.reopen();
+        assert_eq!(subject.inbox("messi", 9).await.len(), 1, "{}", subject.kind);
+    }
+}

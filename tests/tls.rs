@@ -143,7 +143,7 @@ fn complained(output: &Output) -> String {
 fn a_certificate_is_made_once_and_its_key_is_private() {
     let folder = Folder::new();
     let mode = |name: &str| fs::metadata(folder.path(name)).expect("there").permissions().mode() & 0o777;
-    assert_eq!(mode("tls-key.pem"), 0o600);
+    assert_eq!((mode("tls-key.pem"), mode("tls-cert.pem")), (0o600, 0o644));
     let before = fs::read(folder.path("tls-key.pem")).expect("read");
     let again = folder.make_certificate(&[]);
     assert_eq!(again.status.code(), Some(1));

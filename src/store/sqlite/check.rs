@@ -264,7 +264,7 @@ impl Check<'_> {
             let overlaps = last.is_some_and(|(r, u, until)| {
                 (r, u) == (room, user) && until.is_none_or(|until| until > began)
             });
-            if overlaps || until.is_some_and(|until| until <= began) {
+            if overlaps || until.is_some_and(|until| until < began) {
                 report.problem(format!(
                     "the stays of name {} in name {} overlap or end before they begin",
                     user.0, room.0

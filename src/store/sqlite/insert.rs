@@ -100,19 +100,12 @@ pub(super) fn write_small(
             transaction.prepare_cached("INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(row)?;
         }
         Op::Join(Stay { room, user, from }) => {
-            transaction.prepare_cached("INSERT INTO stays VALUES (?1, ?2, ?3, NULL)")?.execute(params![
-                room.0,
-                user.0,
-                from.0.cast_signed()
-            ])?;
+            // A stay that ended where it began has the same key. No message can belong to it.
+            let sql = "INSERT OR REPLACE INTO stays VALUES (?1, ?2, ?3, NULL)";
+            transaction.prepare_cached(sql)?.execute(params![room.0, user.0, from.0.cast_signed()])?;
         }
         Op::Leave(Stay { room, user, from }, until) => {
-            // No message can belong to a stay that ends where it began, so it need not be kept.
-            let sql = if from == until {
-                "DELETE FROM stays WHERE room = ?1 AND user = ?2 AND began = ?3 AND ?4 NOT NULL"
-            } else {
-                "UPDATE stays SET until = ?4 WHERE room = ?1 AND user = ?2 AND began = ?3"
-            };
+            let sql = "UPDATE stays SET until = ?4 WHERE room = ?1 AND user = ?2 AND began = ?3";
             transaction.prepare_cached(sql)?.execute(params![
                 room.0,
                 user.0,
