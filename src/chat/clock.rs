@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::model::{Moment, Timestamp, Uptime};
+use crate::model::{Moment, Timestamp, Uptime, whole_ms};
 
 /// A wall clock, and a monotonic one. Clones are handles to the same clocks.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +49,7 @@ impl Clock {
         if self.is_fixed {
             return Uptime(ms);
         }
-        Uptime(i64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(i64::MAX).saturating_add(ms))
+        Uptime(whole_ms(BEGAN.elapsed()).saturating_add(ms))
     }
 
     /// The time by both clocks.

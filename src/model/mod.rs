@@ -17,5 +17,5 @@ pub use message::{Message, MessageId, NewMessage, Page, Stored};
 pub use name::{Recipient, RoomName, UserName};
 pub use ready::{BoxFuture, MaybeReady};
 pub use refusal::{Closing, Refusal};
-pub use timestamp::{Moment, Timestamp, Uptime};
+pub use timestamp::{Moment, Timestamp, Uptime, whole_ms};
 pub use token::{Secret, Token, TokenDigest, TokenText};

@@ -47,6 +47,13 @@ impl Timestamp {
     }
 }
 
+/// Whole milliseconds; the greatest number if there are too many.
+#[must_use]
+pub fn whole_ms(time: Duration) -> i64 {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1000).saturating_add(i64::from(time.subsec_millis()))
+}
+
 /// Milliseconds since the process began, by a clock that nobody can set. Limits within one run are counted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Uptime(pub i64);
@@ -63,7 +70,7 @@ pub struct Moment {
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        Timestamp(whole_ms(since))
     }
 }
 
