@@ -237,10 +237,10 @@ pub enum UserCommand {
         /// Country
         #[arg(long, default_value = "", hide_default_value = true)]
         country: String,
-        /// The name was used before by the same person: messages, rooms and sessions belong to the new user
+        /// The same person had the name before, and gets back messages, rooms and everything else
         #[arg(long, conflicts_with = "fresh")]
         reclaim: bool,
-        /// The name was used before by another person: messages until now do not belong to the new user
+        /// Somebody else had the name before: the new user gets nothing of what there was
         #[arg(long)]
         fresh: bool,
     },
@@ -252,6 +252,24 @@ pub enum UserCommand {
         /// User name
         #[arg(value_name = "NAME")]
         username: String,
+    },
+    /// Say that names belong to the same persons as before, who get everything back
+    Reclaim {
+        /// The server's files.
+        #[command(flatten)]
+        files: Files,
+        /// User names
+        #[arg(value_name = "NAME", required = true)]
+        usernames: Vec<String>,
+    },
+    /// Say that names belong to somebody else now, who gets nothing of what there was
+    Fresh {
+        /// The server's files.
+        #[command(flatten)]
+        files: Files,
+        /// User names
+        #[arg(value_name = "NAME", required = true)]
+        usernames: Vec<String>,
     },
     /// Remove a user; the messages stay
     Remove {

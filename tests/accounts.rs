@@ -1,15 +1,19 @@
 //! Changes of users while the server runs: new passwords, added and removed users, renewed hashes.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, sync::Arc};
 
 use chat_service::{
     chat::{Change, Limits},
-    users::{self, Directory, Password},
+    users::{self, Password},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::support::{Peer, SENT, Setup, TestServer, texts, users_toml};
+use crate::support::{
+    Peer, SENT, TestServer, texts,
+    users_file::{File, names},
+    users_toml,
+};
 
 const NEW: &str = "correct horse battery";
 const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
@@ -17,36 +21,6 @@ const REFUSED: &str = r#"{"status": "ERROR", "message": "User Tidak Ada"}"#;
 const OK: &str = r#"{"status": "OK"}"#;
 const EMPTY: &str = r#"{"status": "OK", "messages": {}}"#;
 const JOINED: &str = r#"{"status": "OK", "message": "joined"}"#;
-
-/// A users file in a folder of its own.
-struct File {
-    folder: tempfile::TempDir,
-}
-
-impl File {
-    fn new() -> Self {
-        let file = File { folder: tempfile::tempdir().expect("a folder") };
-        file.write(&users_toml());
-        file
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("users.toml")
-    }
-
-    fn write(&self, text: &str) {
-        fs::write(self.path(), text).expect("written");
-    }
-
-    fn users(&self) -> users::Users {
-        users::load(&self.path()).expect("a users file").users
-    }
-
-    async fn start(&self, chat_limits: Limits) -> TestServer {
-        let users = Directory::of_file(self.users(), self.path());
-        Setup { chat_limits, users, ..Setup::default() }.start().await
-    }
-}
 
 fn unlimited() -> Limits {
     Limits { renews_hashes: false, ..Limits::default() }
@@ -141,7 +115,10 @@ async fn people_come_and_go_while_the_server_runs() {
     let mut henderson = server.log_in("henderson").await;
     let without_lineker = users_toml().replace("[users.lineker]", "[users.kane]").replace("Jordan", "Mister");
     file.write(&without_lineker);
-    assert_eq!(service.reload_users().await.expect("read"), Change { added: 1, removed: 1, passwords: 0 });
+    assert_eq!(
+        service.reload_users().await.expect("read"),
+        Change { added: names(&["kane"]), removed: names(&["lineker"]), passwords: names(&[]) }
+    );
     assert_eq!(lineker.reply().await, r#"{"event": "session_ended"}"#);
     assert!(lineker.ask("inbox").await.contains("not_authorized"));
     assert!(messi.ask("send lineker hi").await.contains("User Tidak Ditemukan"));
@@ -153,7 +130,10 @@ async fn people_come_and_go_while_the_server_runs() {
     let line = tail.lines().find(|line| line.starts_with("password")).expect("there");
     let tail = tail.replacen(line, &format!("password = \"{}\"", hash.as_str()), 1);
     file.write(&format!("{head}[users.henderson]{tail}"));
-    assert_eq!(service.reload_users().await.expect("read"), Change { added: 0, removed: 0, passwords: 1 });
+    assert_eq!(
+        service.reload_users().await.expect("read"),
+        Change { passwords: names(&["henderson"]), ..Change::default() }
+    );
     assert_eq!(henderson.ask("inbox").await, NOT_AUTHORIZED);
     assert_eq!(henderson.ask("auth henderson surabaya").await, REFUSED);
     assert!(henderson.ask(format!("auth henderson {NEW}")).await.contains("tokenid"));
@@ -222,7 +202,7 @@ async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     // The previous owner is retired once: later messages and memberships stay.
     assert_eq!(second.ask("join #lab").await, JOINED);
     assert_eq!(messi.ask("send lineker later").await, SENT);
-    service.retire_previous_owners(&file.users()).await;
+    service.admit_users(file.users()).await;
     assert!(second.ask("members #lab").await.contains("lineker"));
     assert_eq!(texts(&second.ask("inbox").await), ["later"]);
     drop((messi, lineker, second, service));

@@ -15,6 +15,7 @@ mod layering;
 mod limits;
 mod log;
 mod login;
+mod owners;
 mod people;
 mod pipelining;
 mod programs;

@@ -135,7 +135,10 @@ fn somebody_is_removed_with_the_comment_above() {
         let folder = Folder::new(TEXT);
         folder.done(&["remove", name], "");
         assert!(TEXT.contains(gone));
-        assert_eq!(folder.text(), TEXT.replace(gone, ""));
+        let text = folder.text();
+        let (rest, removed) = text.split_once("\n[removed]\n").expect("the removal is noted");
+        assert_eq!(rest, TEXT.replace(gone, ""));
+        assert!(removed.starts_with(&format!("{name} = 20")) && removed.lines().count() == 1, "{removed}");
         assert_eq!(folder.names().len(), 2);
     };
     check("ann", "[users.ann]  # the boss\nname = \"Ann\"\npassword = 'in the clear'  # soon better\n");
@@ -191,7 +194,7 @@ fn users_in_an_inline_table_are_changed_there() {
     folder.done(&["remove", "ann"], "");
     assert_eq!(folder.names(), ["bob"]);
     assert!(folder.text().starts_with("users = { bob = { name = \"bob\", password = \"$argon2id$"));
-    assert!(folder.text().ends_with("\" } } # all\n"));
+    assert!(folder.text().contains("Z } } # all\n\n[removed]\nann = 20"));
 }
 
 #[test]
@@ -337,18 +340,22 @@ fn a_name_that_was_used_is_given_away_knowingly() {
     let csv = "username,name,country,password\nmessi,,,\n";
     assert!(folder.refused(&["import", "-"], csv).contains("-:2: messi was somebody's name before"));
     let out = folder.done(&["add", "messi", "--reclaim"], "correct horse\n");
-    assert!(out.contains("with the 4 messages that there are"), "{out}");
-    assert!(!folder.text().contains("messages_after"));
+    assert!(out.contains("messi was added, who gets everything back"), "{out}");
+    assert_eq!(folder.text().matches("\nreclaimed = 20").count(), 1);
     server.stop();
-    // The server is stopped. Nothing is stored for lineker.
+    // The server is stopped. Nothing is stored for lineker, but the file says that somebody had the name.
     folder.done(&["remove", "messi"], "");
     let out = folder.done(&["add", "messi", "--fresh"], "correct horse\n");
-    assert!(out.contains("without the messages up to number 5"), "{out}");
-    assert!(folder.text().ends_with("\nmessages_after = 5\n"));
+    assert!(out.contains("messi was added, who gets nothing of what there was"), "{out}");
+    assert!(
+        folder
+            .refused(&["add", "lineker"], "correct horse\n")
+            .contains("a user of that name was removed at 20")
+    );
     folder.done(&["add", "lineker", "--fresh"], "correct horse\n");
-    assert_eq!(folder.text().matches("messages_after").count(), 1);
-    assert!(folder.done(&["remove", "messi"], "").contains("messages_after = 5 into the table"));
-    let server = Program::start(&["--users", users.to_str().expect("UTF-8")]);
+    assert_eq!(folder.text().matches("\nfresh_since = 20").count(), 2);
+    let server = Program::start(&["--users", of_users, "--data", of_data]);
+    assert!(server.talk("auth messi correct horse\ninbox\n").ends_with("\"messages\": {}}\r\n\r\n"));
     server.stop();
 }
 

@@ -27,7 +27,7 @@ async fn server() -> Arc<Server> {
     let text = users_toml().replacen("password", "messages_after = 3\npassword", 1);
     let users = users::parse(&text, "users.toml").expect("a users file").users;
     let server = Setup { store, users: users.clone().into(), ..Setup::default() }.server();
-    server.chat().retire_previous_owners(&users).await;
+    server.chat().admit_users(users).await;
     server
 }
 

@@ -71,7 +71,8 @@ async fn without_messi(store: &Arc<Held>) -> (Peer<DuplexStream>, Peer<DuplexStr
     messi.ask("hello 2").await;
     let token = log_in(store, &mut messi, "messi").await;
     let others = users_toml();
-    fs::write(&file, &others[others.find("[users.henderson]").expect("there")..]).expect("written");
+    let others = &others[others.find("[users.henderson]").expect("there")..];
+    fs::write(&file, format!("{others}[removed]\nmessi = 2026-11-27T10:00:00Z\n")).expect("written");
     server.chat().reload_users().await.expect("a users file");
     other.send(format!("inbox {token}\n")).await;
     quiet(&mut other).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat_service::{
     model::{MessageId, NewMessage, Refusal, Stored, Timestamp, TokenDigest},
-    store::{Membership, Memory, RoomEntry, SessionRecord, Settlement, Store},
+    store::{Membership, Memory, PersonRecord, RoomEntry, SessionRecord, Settlement, Store},
 };
 
 use crate::support::subject::{Subject, USERS, name, numbers, room, to};
@@ -66,6 +66,36 @@ async fn a_key_names_one_message_of_its_sender() {
         let again = subject.append("messi", "henderson", "a", Some("k")).await;
         assert_eq!(again, Ok(Stored { duplicate: true, ..first }), "{}", subject.kind);
         assert_eq!(subject.take("henderson", 10).await, [""; 0], "{}", subject.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_new_owner_of_a_name_has_neither_keys_nor_rooms_of_the_previous_one() {
+    for mut subject in Subject::all(100) {
+        let lab = room("#lab");
+        subject.settle(subject.store.join(&name("messi"), &lab)).await.expect("stored");
+        let first = subject.append("messi", "henderson", "a", Some("k")).await.expect("stored");
+        subject.settle(subject.store.leave(&name("messi"), &lab)).await.expect("stored");
+        let upto = subject.store.last_message();
+        assert!(upto >= first.id, "{}", subject.kind);
+        let moved = subject.store.acknowledge(&name("messi"), MessageId(0), upto, Timestamp(1));
+        subject.settle(moved).await.expect("stored");
+        let person = PersonRecord { after: upto, decided: Timestamp(9), ..PersonRecord::new(name("messi")) };
+        subject.settle(subject.store.set_person(person.clone())).await.expect("stored");
+        for round in 0..2 {
+            let membership = *subject.store.membership(&name("messi"), &lab).peek();
+            assert_eq!(membership, Membership::Never, "{}", subject.kind);
+            let sent = subject.append("messi", "henderson", "b", Some("k")).await.expect("stored");
+            assert_eq!(sent.duplicate, round > 0, "{}", subject.kind);
+            assert!(sent.id > upto, "{}", subject.kind);
+            subject.reopen();
+            let people = subject.store.people();
+            assert!(people.is_empty() || people.contains(&person), "{}: {people:?}", subject.kind);
+        }
+        subject.settle(subject.store.join(&name("messi"), &lab)).await.expect("stored");
+        subject.append("henderson", "#lab", "to the new one", None).await.expect("stored");
+        assert_eq!(subject.take("messi", 10).await, ["to the new one"], "{}", subject.kind);
+        assert_eq!(subject.take("henderson", 10).await, ["a", "b"], "{}", subject.kind);
     }
 }
 

@@ -82,6 +82,7 @@ fn chat() -> Arc<Chat> {
         country: String::new(),
         password: Password::Hashed(PasswordHash::parse(CHEAP_HASH).expect("a hash")),
         messages_after: 0,
+        decision: None,
     };
     let users: Users = ["messi", "henderson", "lineker"].into_iter().map(user).collect();
     let requests = Some(Rate { per_second: 1_000_000_000, burst: 1_000_000_000 });

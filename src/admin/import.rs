@@ -12,12 +12,12 @@ use csv::{ErrorKind, ReaderBuilder, StringRecord, WriterBuilder};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::user::{Candidate, PICKED_UP, UserError, all_users, known, used};
+use super::user::{Candidate, PICKED_UP, UserError, all_users, decision_to_add};
 use crate::{
     config::Files,
     model::{Secret, UserName},
     users::{
-        self, PasswordHash, Users,
+        self, Decision, PasswordHash, Users,
         edit::{self, NewUser},
         password_policy,
     },
@@ -72,6 +72,7 @@ struct Row {
     name: String,
     country: String,
     password: Proof,
+    decision: Option<Decision>,
 }
 
 /// The password of a row.
@@ -150,9 +151,7 @@ impl Import<'_> {
         let name = if name.is_empty() { username } else { name };
         let candidate = Candidate { username, name, country };
         let username = candidate.check(self.users, &self.files.users)?;
-        if let Some(known) = known(self.files, &username)? {
-            return Err(used(&username, &known));
-        }
+        let decision = decision_to_add(self.files, self.users, &username, None)?;
         let password = if password.is_empty() {
             Proof::Generated(generate())
         } else if password.starts_with("$argon2id$") {
@@ -164,7 +163,7 @@ impl Import<'_> {
             password_policy::check(&username, &password)?;
             Proof::Given(password)
         };
-        Ok(Row { username, name: name.to_owned(), country: country.to_owned(), password })
+        Ok(Row { username, name: name.to_owned(), country: country.to_owned(), password, decision })
     }
 
     fn wrong(&self, line: u64, problem: &str) -> ImportError {
@@ -225,7 +224,7 @@ fn hashed(row: &Row) -> NewUser {
         name: row.name.clone(),
         country: row.country.clone(),
         hash,
-        messages_after: 0,
+        decision: row.decision,
     }
 }
 

@@ -20,7 +20,7 @@ use self::{prompt::Times, user::Candidate};
 use crate::{
     config::{Files, ServerCommand, UserCommand},
     store::{self, BackupError, OpenError, Report},
-    users::{self, password_policy},
+    users::{self, DecisionKind, password_policy},
 };
 
 /// Why a subcommand failed.
@@ -81,10 +81,17 @@ fn user(command: &UserCommand) -> Result<(), AdminError> {
     match command {
         UserCommand::Add { files, username, name, country, reclaim, fresh } => {
             let candidate = Candidate { username, name: name.as_deref().unwrap_or(username), country };
-            user::add(files, &candidate, *reclaim, *fresh)?;
+            let kind = match (*reclaim, *fresh) {
+                (true, _) => Some(DecisionKind::Reclaimed),
+                (_, true) => Some(DecisionKind::Fresh),
+                _ => None,
+            };
+            user::add(files, &candidate, kind)?;
         }
         UserCommand::Passwd { files, username } => user::set_password(&files.users, username)?,
         UserCommand::Remove { files, username } => user::remove(&files.users, username)?,
+        UserCommand::Reclaim { files, usernames } => user::decide(files, usernames, DecisionKind::Reclaimed)?,
+        UserCommand::Fresh { files, usernames } => user::decide(files, usernames, DecisionKind::Fresh)?,
         UserCommand::List { files } => user::list(&files.users)?,
         UserCommand::Import { files, csv } => import::import(files, csv)?,
     }

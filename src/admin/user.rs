@@ -6,6 +6,7 @@
 use std::{
     io::{self, Write},
     path::Path,
+    time::SystemTime,
 };
 
 use thiserror::Error;
@@ -13,11 +14,11 @@ use thiserror::Error;
 use super::prompt::{self, Times};
 use crate::{
     config::Files,
-    model::{Secret, UserName},
+    model::{Secret, Timestamp, UserName},
     protocol::json::is_terminal_unsafe,
     store::{self, NameUsage, OpenError},
     users::{
-        self, Password, User, Users, UsersFileError,
+        self, Decision, DecisionKind, Password, User, Users, UsersFileError,
         edit::{self, EditError, NewUser},
         password_policy::{self, Weak},
     },
@@ -43,20 +44,16 @@ pub enum UserError {
     Hidden(String),
     /// The store has messages, rooms or sessions of an earlier owner of the name.
     #[error(
-        "{username} was somebody's name before: there are {messages} messages from and to it, {rooms} rooms and {sessions} logins\n  \
+        "{username} was somebody's name before: {what}\n  \
          remedy: type one of\n    \
-         chat-server user add {username} --reclaim   if it is the same person, whose they are\n    \
-         chat-server user add {username} --fresh     if it is somebody else, whom the messages do not concern"
+         chat-server user add {username} --reclaim   if it is the same person, who gets everything back\n    \
+         chat-server user add {username} --fresh     if it is somebody else, whom that does not concern"
     )]
     Used {
         /// The name.
         username: UserName,
-        /// Messages from and to it.
-        messages: u64,
-        /// Rooms that it is or was in.
-        rooms: u64,
-        /// Sessions that have not ended.
-        sessions: u64,
+        /// What is known of it.
+        what: String,
     },
     /// The terminal, standard input or standard output failed.
     #[error(transparent)]
@@ -96,15 +93,67 @@ impl Candidate<'_> {
     }
 }
 
-/// What the store has of an earlier owner of the name.
-pub(super) fn known(files: &Files, username: &UserName) -> Result<Option<NameUsage>, UserError> {
+/// What the store has of an earlier owner of the name; `None` if there is no store where the files say.
+fn known(files: &Files, username: &UserName) -> Result<Option<NameUsage>, UserError> {
     Ok(store::name_usage(&store::database(&files.data_folder()), username)?)
 }
 
-/// The error for a name that had an earlier owner, when the caller did not say whose messages those are.
-pub(super) fn used(username: &UserName, known: &NameUsage) -> UserError {
-    let NameUsage { messages, rooms, sessions, .. } = *known;
-    UserError::Used { username: username.clone(), messages, rooms, sessions }
+/// The decision to write about a name that is to be added; `None` if none is needed. `kind` is what the operator says of it.
+///
+/// # Errors
+/// [`UserError::Used`] if the operator must say who has the name.
+pub(super) fn decision_to_add(
+    files: &Files,
+    users: &Users,
+    username: &UserName,
+    kind: Option<DecisionKind>,
+) -> Result<Option<Decision>, UserError> {
+    let (known, removed) = (known(files, username)?, users.removed(username));
+    let at = time_to_decide(users, username, known.as_ref());
+    if let Some(kind) = kind {
+        return Ok(Some(Decision { at, kind }));
+    }
+    let what = match (known, removed) {
+        (Some(NameUsage { is_known: true, messages, rooms, sessions, .. }), _) => {
+            format!("there are {messages} messages from and to it, {rooms} rooms and {sessions} logins")
+        }
+        (_, Some(at)) => format!("a user of that name was removed at {at}"),
+        (Some(_), None) => return Ok(None),
+        // If the server knows the name, it asks.
+        (None, None) => return Ok(Some(Decision { at, kind: DecisionKind::Added })),
+    };
+    Err(UserError::Used { username: username.clone(), what })
+}
+
+/// The time of a decision about a name: now, but later than all earlier ones, even if the clock was set back.
+fn time_to_decide(users: &Users, username: &UserName, known: Option<&NameUsage>) -> Timestamp {
+    let earlier = [
+        users.get(username).and_then(|user| user.decision).map(|decision| decision.at),
+        users.removed(username),
+        known.map(|known| known.decided),
+    ];
+    let after = earlier.into_iter().flatten().max().map_or(Timestamp(0), |at| Timestamp(at.0 + 1));
+    Timestamp::from(SystemTime::now()).max(after)
+}
+
+/// Writes who has names that somebody had before.
+pub(super) fn decide(files: &Files, usernames: &[String], kind: DecisionKind) -> Result<(), UserError> {
+    let file = &files.users;
+    let users = users::load(file)?.users;
+    let mut all = Vec::new();
+    for username in usernames {
+        let user = find(&users, file, username)?;
+        let known = known(files, &user.username)?;
+        let at = time_to_decide(&users, &user.username, known.as_ref());
+        all.push((user.username.clone(), Decision { at, kind }));
+    }
+    edit::decide(file, &all)?;
+    let names = usernames.join(", ");
+    let said = match kind {
+        DecisionKind::Fresh => "somebody else has the name now, and gets nothing of what there was",
+        _ => "the same person has the name, and gets everything back",
+    };
+    done(file, &format!("{names}: {said}"))
 }
 
 /// All users in the file; none if the file does not exist.
@@ -121,31 +170,26 @@ pub(super) fn all_users(file: &Path) -> Result<Users, UserError> {
 pub(super) fn add(
     files: &Files,
     candidate: &Candidate<'_>,
-    reclaim: bool,
-    fresh: bool,
+    kind: Option<DecisionKind>,
 ) -> Result<(), UserError> {
     let file = &files.users;
     // Checked before the password is asked for.
-    let username = candidate.check(&all_users(file)?, file)?;
-    let known = known(files, &username)?;
-    let messages_after = match &known {
-        Some(known) if fresh => known.last.0,
-        Some(known) if !reclaim => return Err(used(&username, known)),
-        _ => 0,
-    };
+    let users = all_users(file)?;
+    let username = candidate.check(&users, file)?;
+    let decision = decision_to_add(files, &users, &username, kind)?;
     let password = new_password(&username)?;
     let new = NewUser {
         username,
         name: candidate.name.to_owned(),
         country: candidate.country.to_owned(),
         hash: users::hash(&password).as_str().to_owned(),
-        messages_after,
+        decision,
     };
     edit::add(file, std::slice::from_ref(&new))?;
-    let whose = match known {
-        Some(known) if fresh => format!(", without the messages up to number {}", known.last.0),
-        Some(known) => format!(", with the {} messages that there are", known.messages),
-        None => String::new(),
+    let whose = match kind {
+        Some(DecisionKind::Fresh) => ", who gets nothing of what there was",
+        Some(_) => ", who gets everything back",
+        None => "",
     };
     done(file, &format!("{} was added{whose}", new.username))
 }
@@ -162,14 +206,9 @@ pub(super) fn set_password(file: &Path, username: &str) -> Result<(), UserError>
 /// Removes a user; messages stay.
 pub(super) fn remove(file: &Path, username: &str) -> Result<(), UserError> {
     let users = users::load(file)?.users;
-    let after = find(&users, file, username)?.messages_after;
-    edit::remove(file, username)?;
-    let limit = if after == 0 {
-        String::new()
-    } else {
-        format!(" (to add the same person again: --reclaim, and messages_after = {after} into the table)")
-    };
-    done(file, &format!("{username} was removed; messages from and to {username} stay{limit}"))
+    let username = &find(&users, file, username)?.username;
+    edit::remove(file, username, time_to_decide(&users, username, None))?;
+    done(file, &format!("{username} was removed; messages from and to {username} stay"))
 }
 
 fn find<'a>(users: &'a Users, file: &Path, username: &str) -> Result<&'a User, EditError> {

@@ -1,4 +1,4 @@
-//! Logins, and changes of the users: new passwords, users who are added or removed.
+//! Logins, and new passwords.
 
 use std::{io, net::IpAddr, sync::Arc};
 
@@ -6,10 +6,10 @@ use tokio::task::spawn_blocking;
 
 use super::{Caller, Chat, Limit, LoggedIn, Session, sessions::Opened};
 use crate::{
-    model::{At, MessageId, Outcome, Refusal, Secret, Token, UserName},
-    store::SessionRecord,
+    model::{At, Outcome, Refusal, Secret, Token},
+    store::{PersonRecord, Receipt, SessionRecord},
     users::{
-        self, PasswordHash, User, Users,
+        self, PasswordHash, User,
         edit::{self, EditError},
         hash_in, password_policy, verify,
     },
@@ -21,17 +21,6 @@ fn refusal(error: &EditError) -> Refusal {
         EditError::Io { cause, .. } if cause.kind() == io::ErrorKind::StorageFull => Refusal::Storage,
         _ => Refusal::Internal,
     }
-}
-
-/// What has changed in the users file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Change {
-    /// Number of new users.
-    pub added: usize,
-    /// Number of removed users.
-    pub removed: usize,
-    /// Number of users with another password.
-    pub passwords: usize,
 }
 
 impl Chat {
@@ -74,6 +63,7 @@ impl Chat {
             used: now,
             number: self.sessions.next_number(&user.username),
         };
+        self.note_password(user);
         let stored = self.store.open_session(record.clone()).await;
         let position = stored.position();
         let Opened { session, expired, displaced } = self.sessions.open(user, &record, position, now);
@@ -196,7 +186,19 @@ impl Chat {
             spawn_blocking(write).await.map_err(|_| Refusal::Internal)?.map_err(|error| refusal(&error))?;
         }
         self.users.set_password(&user.username, hash);
+        // Otherwise a restart would take it for a change by somebody else, and end the sessions.
+        if let Some(user) = self.users.get(&user.username)
+            && let Some(noted) = self.note_password(&user)
+        {
+            self.store.log().durable(noted.await).await.ok();
+        }
         Ok(true)
+    }
+
+    /// Notes with which password the user's sessions are opened, if that is new.
+    fn note_password(&self, user: &User) -> Option<Receipt<()>> {
+        let (record, password) = (self.owners.record(&user.username), Some(user.password.digest()));
+        (record.password != password).then(|| self.note(PersonRecord { password, ..record }))
     }
 
     /// Whether the user still exists with this password.
@@ -218,79 +220,5 @@ impl Chat {
                 tracing::info!(user = %user.username, "password hash renewed");
             }
         });
-    }
-
-    /// Reads the users file again. Ends the sessions of users who were removed or have another password.
-    ///
-    /// # Errors
-    /// [`UsersFileError`](users::UsersFileError) if the file cannot be used. Nothing changes then.
-    pub async fn reload_users(self: &Arc<Self>) -> Result<Change, users::UsersFileError> {
-        let _turn = self.changing.lock().await;
-        let Some(file) = self.users.file().cloned() else {
-            return Ok(Change::default());
-        };
-        let path = file.clone();
-        let Ok(loaded) = spawn_blocking(move || users::load(&path)).await else {
-            return Ok(Change::default());
-        };
-        let loaded = loaded?;
-        if loaded.is_blank && !self.users.all().is_empty() {
-            return Err(users::UsersFileError::Blank { file: file.display().to_string() });
-        }
-        for warning in &loaded.warnings {
-            tracing::warn!("{warning}");
-        }
-        self.retire_previous_owners(&loaded.users).await;
-        Ok(self.replace_users(loaded.users))
-    }
-
-    fn replace_users(self: &Arc<Self>, new: Users) -> Change {
-        let before = self.users.replace(new);
-        let now = self.users.all();
-        let added = now.iter().filter(|user| before.get(&user.username).is_none()).count();
-        let mut change = Change { added, ..Change::default() };
-        for user in before.iter() {
-            match now.get(&user.username) {
-                Some(same) if same.password.reveal() == user.password.reveal() => continue,
-                Some(_) => change.passwords += 1,
-                None => change.removed += 1,
-            }
-            self.end_all(&user.username);
-            self.presence_changed(&user.username);
-        }
-        change
-    }
-
-    fn end_all(&self, user: &UserName) {
-        for session in self.sessions.of_user(user, self.now()).peek() {
-            self.revoke(session);
-        }
-    }
-
-    /// Clears what the previous owner of a reused name has left: ends sessions, leaves rooms, moves the cursor past the messages.
-    /// Has no effect if that was done before.
-    pub async fn retire_previous_owners(&self, users: &Users) {
-        for user in users.iter().filter(|user| user.messages_after > 0) {
-            if let Err(refusal) = self.clear_name(&user.username, MessageId(user.messages_after)).await {
-                tracing::error!(user = %user.username, ?refusal, "cannot clear what the previous owner of the name has left");
-            }
-        }
-    }
-
-    async fn clear_name(&self, user: &UserName, upto: MessageId) -> Result<(), Refusal> {
-        // The cursor moves last, because it tells that everything else is done.
-        while *self.store.cursor(user).peek() < upto {
-            self.end_all(user);
-            self.presences.forget(user);
-            let rooms = self.store.rooms(user);
-            let joined = rooms.peek().iter().filter(|entry| entry.joined);
-            let left: Vec<_> = joined.map(|entry| self.store.leave(user, &entry.room)).collect();
-            for left in left {
-                self.store.log().durable(left.await).await?;
-            }
-            let from = *self.store.cursor(user).peek();
-            self.store.log().durable(self.store.acknowledge(user, from, upto, self.now()).await).await?;
-        }
-        Ok(())
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::OwnedMutexGuard;
@@ -31,23 +34,40 @@ pub(super) fn page_size(asked: Option<u64>) -> Result<usize, Refusal> {
 
 /// Readers of inboxes. An entry stays for each user who has ever read an inbox, so the number of users is a bound.
 #[derive(Default)]
-pub(super) struct Inboxes(Mutex<HashMap<UserName, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct Inboxes(Mutex<HashMap<UserName, Arc<Turns>>>);
+
+/// The readers of one inbox, one after the other.
+#[derive(Default)]
+struct Turns {
+    /// An async mutex, because the wait for it lasts as long as another connection's write; it is fair.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// The reader whose turn it is was sent everything, and the cursor is about to move.
+    is_moving: AtomicBool,
+}
 
 impl Inboxes {
     /// Waits until nobody else reads the inbox.
     async fn lease(&self, user: &UserName, chat: Arc<Chat>) -> Lease {
-        let turn = {
-            let mut turns = self.0.lock().expect("nothing panics while it is held");
-            turns.entry(user.clone()).or_default().clone()
+        let turns = {
+            let mut all = self.0.lock().expect("nothing panics while it is held");
+            all.entry(user.clone()).or_default().clone()
         };
-        // An async mutex, because this wait lasts as long as another connection's write; it is fair.
-        let turn = turn.lock_owned().await;
-        Lease { _turn: turn, chat, user: user.clone() }
+        let turn = turns.turn.clone().lock_owned().await;
+        Lease { turns, _turn: turn, chat, user: user.clone() }
+    }
+
+    /// Waits until the cursor has moved past messages that were taken out of the inbox, if it is about to.
+    async fn moved(&self, user: &UserName) {
+        let turns = self.0.lock().expect("nothing panics while it is held").get(user).cloned();
+        if let Some(turns) = turns.filter(|turns| turns.is_moving.load(Ordering::Acquire)) {
+            drop(turns.turn.lock().await);
+        }
     }
 }
 
 /// The right to take messages out of one inbox. The next reader gets it when it is dropped.
 struct Lease {
+    turns: Arc<Turns>,
     _turn: OwnedMutexGuard<()>,
     chat: Arc<Chat>,
     user: UserName,
@@ -88,8 +108,10 @@ impl Delivery {
         let Delivery { lease, from, upto, origin } = self;
         // Nobody is told: whatever shows the move depends on its position by itself.
         if let MaybeReady::Late(outcome) = lease.acknowledge(from, upto, origin) {
+            lease.turns.is_moving.store(true, Ordering::Release);
             spawn(async move {
                 let _ = outcome.await;
+                lease.turns.is_moving.store(false, Ordering::Release);
                 drop(lease);
             });
         }
@@ -134,10 +156,13 @@ impl Chat {
 
     /// Reads the oldest messages of a user's inbox and leaves them there.
     pub async fn fetch(&self, user: &User, limit: Option<u64>) -> Outcome<Page> {
-        match page_size(limit) {
-            Ok(limit) => self.store.inbox(&user.username, MessageId(0), limit).await,
-            Err(refusal) => At::refused(refusal),
-        }
+        let limit = match page_size(limit) {
+            Ok(limit) => limit,
+            Err(refusal) => return At::refused(refusal),
+        };
+        // Another device may have taken the oldest ones just now.
+        self.inboxes.moved(&user.username).await;
+        self.store.inbox(&user.username, MessageId(0), limit).await
     }
 
     /// Acknowledges the messages of a user's inbox up to and including `id`, which must be the number of one of them or of one

@@ -7,6 +7,7 @@
 //! **Invariant:** every rule of the product stands here, once. **Invariant:** no lock is held across an `await`.
 
 mod account;
+mod admission;
 mod binding;
 mod changes;
 mod clock;
@@ -16,6 +17,7 @@ mod inbox;
 mod limiter;
 mod messages;
 mod notifier;
+mod owners;
 mod people;
 mod presence;
 mod rooms;
@@ -28,7 +30,7 @@ mod watchers;
 
 use std::{net::IpAddr, sync::Arc};
 
-pub use account::Change;
+pub use admission::Change;
 pub use binding::Binding;
 pub use clock::Clock;
 pub use counts::{Counts, Limit};
@@ -48,6 +50,7 @@ use self::{
     changes::Reactions,
     hash_pool::HashPool,
     inbox::Inboxes,
+    owners::Owners,
     presence::PresenceTable,
     sessions::Sessions,
     throttle::{Anonymous, Throttle},
@@ -68,6 +71,7 @@ pub struct Chat {
     sessions: Arc<Sessions>,
     store: Arc<dyn Store>,
     watchers: Arc<Watchers>,
+    owners: Owners,
     counts: Counts,
     clock: Clock,
     hash_pool: HashPool,
@@ -150,6 +154,9 @@ pub struct LoggedIn {
 
 impl Chat {
     /// Opens a chat over a store. Sessions that the store has kept are live again.
+    ///
+    /// Of the users, those about whose names the operator has decided something, or must decide, are left out until
+    /// [`admit_users`](Chat::admit_users).
     #[must_use]
     pub fn new(users: impl Into<Directory>, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
         let (users, sessions) = (Arc::new(users.into()), Arc::<Sessions>::default());
@@ -157,11 +164,13 @@ impl Chat {
         let reactions =
             Reactions { users: users.clone(), sessions: sessions.clone(), watchers: watchers.clone() };
         store.subscribe(Arc::new(reactions));
+        let owners = Owners::new(store.people());
         let chat = Chat {
             users,
             sessions,
             store,
             watchers,
+            owners,
             counts: Counts::default(),
             clock,
             hash_pool: HashPool::new(limits.logins_waiting),
@@ -173,12 +182,11 @@ impl Chat {
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         };
+        chat.leave_out_claimed();
         for record in chat.store.sessions() {
             match chat.users.get(&record.user) {
-                // A user who is not in the users file any more is not logged in.
-                None => chat.refuse_session(record.digest),
-                Some(user) if chat.sessions.restore(&user, &record, chat.now()) => {}
-                Some(_) => chat.forget_session(&record.digest),
+                None => chat.sessions.suspend_record(&record),
+                Some(user) => chat.restore_session(&user, &record),
             }
         }
         chat

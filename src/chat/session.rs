@@ -145,6 +145,17 @@ impl Session {
         }
     }
 
+    /// The session as the store keeps it.
+    pub(super) fn record(&self) -> SessionRecord {
+        SessionRecord {
+            digest: self.digest,
+            user: self.user.username.clone(),
+            created: self.created,
+            used: self.used(),
+            number: self.number,
+        }
+    }
+
     pub(super) fn requests(&self) -> &Bucket {
         &self.requests
     }

@@ -28,6 +28,8 @@ struct Table {
     numbers: HashMap<UserName, u32>,
     /// Counts the requests of each user.
     buckets: HashMap<UserName, Arc<Bucket>>,
+    /// Sessions of users who are not in the directory. They are refused, and live again when their user returns.
+    suspended: HashMap<UserName, Vec<SessionRecord>>,
     /// Sessions that are refused although their ends are not durable, with the positions of the ends.
     refused: HashMap<TokenDigest, Position>,
 }
@@ -68,6 +70,8 @@ impl Sessions {
         let mut table = self.lock();
         if let Some(session) = table.by_token.get(&record.digest) {
             session.set_durable();
+        } else if table.is_suspended(&record.digest) {
+            // It was told already.
         } else if let Some(user) = users.get(&record.user) {
             let last = table.numbers.entry(record.user.clone()).or_default();
             *last = record.number.max(*last);
@@ -80,6 +84,9 @@ impl Sessions {
     pub(super) fn ended(&self, digest: &TokenDigest) {
         let mut table = self.lock();
         table.refused.remove(digest);
+        for suspended in table.suspended.values_mut() {
+            suspended.retain(|record| record.digest != *digest);
+        }
         if let Some(session) = table.by_token.get(digest).cloned() {
             table.end(&session);
         }
@@ -117,6 +124,27 @@ impl Sessions {
             table.insert(&session);
         }
         live
+    }
+
+    /// Keeps a session of a user who is not in the directory.
+    pub(super) fn suspend_record(&self, record: &SessionRecord) {
+        self.lock().suspended.entry(record.user.clone()).or_default().push(record.clone());
+    }
+
+    /// Suspends all sessions of a user: they are refused, and their connections are told that they have ended. The store keeps
+    /// them.
+    pub(super) fn suspend(&self, user: &UserName) {
+        let mut table = self.lock();
+        let own = table.by_user.get(user).cloned().unwrap_or_default();
+        for session in own {
+            table.suspended.entry(user.clone()).or_default().push(session.record());
+            table.end(&session);
+        }
+    }
+
+    /// Takes the suspended sessions of a user.
+    pub(super) fn take_suspended(&self, user: &UserName) -> Vec<SessionRecord> {
+        self.lock().suspended.remove(user).unwrap_or_default()
     }
 
     /// Refuses a session from now on, although its end at `position` is not durable.
@@ -168,6 +196,10 @@ impl Sessions {
 }
 
 impl Table {
+    fn is_suspended(&self, digest: &TokenDigest) -> bool {
+        self.suspended.values().flatten().any(|record| record.digest == *digest)
+    }
+
     fn bucket(&mut self, user: &UserName) -> Arc<Bucket> {
         self.buckets.entry(user.clone()).or_default().clone()
     }
@@ -229,6 +261,7 @@ mod tests {
             country: String::new(),
             password: Password::Plain(Secret::new("surabaya".into())),
             messages_after: 0,
+            decision: None,
         })
     }
 

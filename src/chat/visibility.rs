@@ -1,7 +1,7 @@
 //! Which messages and whose presence a user may know of.
 //!
-//! A name can pass from one person to another (`messages_after` in the users file). The new owner may know of nothing that the
-//! name sent or received before. This is the one place with that rule.
+//! A name can pass from one person to another ([`owners`](super::owners)). The new owner may know of nothing that the name sent or
+//! received before. This is the one place with that rule.
 
 use std::collections::BTreeSet;
 

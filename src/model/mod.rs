@@ -18,4 +18,4 @@ pub use name::{Recipient, RoomName, UserName};
 pub use ready::{BoxFuture, MaybeReady};
 pub use refusal::{Closing, Refusal};
 pub use timestamp::{Moment, Timestamp, Uptime, whole_ms};
-pub use token::{Secret, Token, TokenDigest, TokenText};
+pub use token::{PasswordDigest, Secret, Token, TokenDigest, TokenText};

@@ -110,6 +110,16 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Digest of the text of a password in the users file, to notice another one. It does not help to find the password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PasswordDigest(pub [u8; 32]);
+
+impl fmt::Debug for PasswordDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordDigest(redacted)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,10 @@ use std::{
 use tokio::signal::unix::Signal;
 
 use super::file_watch::Reloads;
-use crate::chat::{Change, Chat};
+use crate::{
+    chat::{Change, Chat},
+    model::UserName,
+};
 
 /// State of a file, to tell whether it was replaced or written.
 #[derive(PartialEq, Eq)]
@@ -55,6 +58,16 @@ pub(super) fn keep_current(chat: &Arc<Chat>, file: &Path, hangup: Signal) {
     });
 }
 
+/// Most names of a change that the log has.
+const MAX_NAMES: usize = 20;
+
+/// Names for the log.
+fn names(all: &[UserName]) -> String {
+    let shown: Vec<&str> = all.iter().take(MAX_NAMES).map(|name| &**name).collect();
+    let more = all.len() - shown.len();
+    if more > 0 { format!("{} and {more} more", shown.join(",")) } else { shown.join(",") }
+}
+
 /// Reads the file. Returns whether it is good; `was_good` says whether it was before.
 async fn reload(chat: &Arc<Chat>, asked: bool, was_good: bool) -> bool {
     match chat.reload_users().await {
@@ -64,7 +77,12 @@ async fn reload(chat: &Arc<Chat>, asked: bool, was_good: bool) -> bool {
             if !was_good {
                 tracing::info!("the users file is good again");
             }
-            tracing::info!(added, removed, passwords, "users file read again");
+            tracing::info!(
+                added = names(&added),
+                removed = names(&removed),
+                passwords = names(&passwords),
+                "users file read again"
+            );
         }
         Err(error) => {
             tracing::error!("users file cannot be used: the old users stay: {error}");

@@ -96,7 +96,7 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     // Before another thread is started: it would not be confined.
     let confinement = confine_to_files(args);
     log.run()?;
-    let users = Directory::of_file(loaded.users, args.files.users.clone());
+    let users = Directory::of_file(loaded.users.clone(), args.files.users.clone());
     let store = open_store(args)?;
     let described = store.describe();
     let (limits, chat_limits) = limits(args);
@@ -104,7 +104,7 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
 
     let runtime = runtime(args.network_threads)?;
     let ended: Result<(), StartError> = runtime.block_on(async {
-        chat.retire_previous_owners(&chat.users().all()).await;
+        chat.admit_users(loaded.users).await;
         let endpoints = addresses.listen(args)?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let encrypted = endpoints.iter().find_map(|endpoint| Some((endpoint, endpoint.tls.clone()?)));

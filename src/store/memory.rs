@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Acknowledged, Change, CommitLog, Cursors, Membership, Messages, Observer, Reading, Receipt, RoomEntry,
-    Rooms, SessionRecord, Sessions, Store,
+    Acknowledged, Change, CommitLog, Cursors, Membership, Messages, Observer, People, PersonRecord, Reading,
+    Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
     front::{Front, NO_PLACE, Passed, ops::Op},
 };
 use crate::model::{
@@ -198,6 +198,21 @@ impl Sessions for Memory {
 
     fn sessions(&self) -> Vec<SessionRecord> {
         Vec::new()
+    }
+}
+
+impl People for Memory {
+    fn people(&self) -> Vec<PersonRecord> {
+        Vec::new()
+    }
+
+    fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        self.lock().set_person(person);
+        done(Ok(()))
+    }
+
+    fn last_message(&self) -> MessageId {
+        self.lock().last_message()
     }
 }
 

@@ -18,8 +18,8 @@ pub use sqlite::{
 };
 
 use crate::model::{
-    At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, Recipient, RoomName,
-    Stored, Timestamp, TokenDigest, UserName,
+    At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, PasswordDigest, Position,
+    Recipient, RoomName, Stored, Timestamp, TokenDigest, UserName,
 };
 
 /// What a store returns for a write: its outcome, or a future of it.
@@ -51,6 +51,41 @@ pub struct SessionRecord {
     pub used: Timestamp,
     /// Its number among the user's sessions; 0 if it is from a time when sessions had no numbers.
     pub number: u32,
+}
+
+/// What a store keeps of who has a user name.
+///
+/// A name can pass from one person to another. What the store has of the name up to message `after` belongs to its previous
+/// owners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonRecord {
+    /// The name.
+    pub user: UserName,
+    /// Time of the last decision of the operator about who has the name; the epoch if there was none.
+    pub decided: Timestamp,
+    /// The last message of the previous owners; 0 if there were none.
+    pub after: MessageId,
+    /// Since when the name is missing from the users file; `None` if it is not.
+    pub absence: Option<Absence>,
+    /// Digest of the password with which the sessions were opened; `None` if it was not noted.
+    pub password: Option<PasswordDigest>,
+}
+
+impl PersonRecord {
+    /// The record of a name of which nothing was noted.
+    #[must_use]
+    pub fn new(user: UserName) -> Self {
+        PersonRecord { user, decided: Timestamp(0), after: MessageId(0), absence: None, password: None }
+    }
+}
+
+/// The absence of a name from the users file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absence {
+    /// When it was noticed or, if the user was removed, the time of that.
+    pub since: Timestamp,
+    /// Whether the user was removed by `chat-server user remove`. Otherwise the name is just not there.
+    pub is_removal: bool,
 }
 
 /// A change that has become durable. Changes are reported in the order of the log.
@@ -200,6 +235,18 @@ pub trait Sessions {
     fn sessions(&self) -> Vec<SessionRecord>;
 }
 
+/// Who has each user name.
+pub trait People {
+    /// The names of all users of whom the store had anything when it was opened, with what was noted of them.
+    fn people(&self) -> Vec<PersonRecord>;
+
+    /// Stores who has a name. Keys and rooms of its previous owners are not found by the name any more.
+    fn set_person(&self, person: PersonRecord) -> Receipt<()>;
+
+    /// The greatest message number that was ever assigned; 0 if there was none.
+    fn last_message(&self) -> MessageId;
+}
+
 /// The contract of a store.
 ///
 /// - **Order.** Messages that one caller appends one after the other get growing numbers, and every inbox returns its messages
@@ -212,7 +259,7 @@ pub trait Sessions {
 /// - **Once.** A key names one message of its sender, whatever happens at the same time.
 /// - **Late outcomes.** Any receipt may be [`Late`](MaybeReady::Late), and late ones may resolve in another order than the calls.
 /// - **Changes.** The observer learns of every durable change, its own writes included, not before it is durable.
-pub trait Store: Messages + Cursors + Rooms + Sessions + Send + Sync + 'static {
+pub trait Store: Messages + Cursors + Rooms + Sessions + People + Send + Sync + 'static {
     /// Sets the observer. There is one, and it is set once, before the first write.
     fn subscribe(&self, observer: Arc<dyn Observer>);
 

@@ -58,14 +58,8 @@ impl Directory {
         let Some(user) = users.get(name) else {
             return;
         };
-        let changed = User {
-            username: name.clone(),
-            name: user.name.clone(),
-            country: user.country.clone(),
-            password: Password::Hashed(password),
-            messages_after: user.messages_after,
-        };
-        users.0.insert(name.clone(), Arc::new(changed));
+        let changed = User { password: Password::Hashed(password), ..User::clone(user) };
+        users.insert(changed);
         self.replace(users);
     }
 }

@@ -14,17 +14,17 @@ use std::{
 };
 
 use thiserror::Error;
-use toml_edit::{Document, DocumentMut, InlineTable, Item, TableLike, Value};
+use toml_edit::{Datetime, Document, DocumentMut, InlineTable, Item, TableLike, Value};
 use zeroize::Zeroizing;
 
 use super::{
-    User, Users, UsersFileError,
-    lines::{lines_of, with, without},
+    Decision, User, Users, UsersFileError,
+    lines::{lines_of, set_beside_password, with, with_line_after, without},
     parse,
 };
 use crate::{
     files::{self, AsOwner, ReplaceError},
-    model::UserName,
+    model::{Timestamp, UserName},
 };
 
 /// Why the file was not changed. It is as it was.
@@ -117,8 +117,8 @@ pub struct NewUser {
     pub country: String,
     /// The hash of their password.
     pub hash: String,
-    /// Messages up to this number are not theirs; 0 if all are.
-    pub messages_after: u64,
+    /// The operator's decision about the name, if somebody had it before.
+    pub decision: Option<Decision>,
 }
 
 /// Adds all of them, or none. Makes the file, for its owner only, if there is none.
@@ -131,8 +131,8 @@ pub fn add(file: &Path, people: &[NewUser]) -> Result<(), EditError> {
             && people.iter().all(|new| {
                 after.get(&new.username).is_some_and(|user| {
                     user.password.reveal() == new.hash
-                        && (&user.name, &user.country, user.messages_after)
-                            == (&new.name, &new.country, new.messages_after)
+                        && (&user.name, &user.country, user.decision)
+                            == (&new.name, &new.country, new.decision)
                 })
             })
     };
@@ -183,29 +183,67 @@ pub fn set_password(
     })
 }
 
-/// Removes a user and the comment that stands right above.
+/// Writes a decision about the names of users who are there.
+///
+/// # Errors
+/// If one of them is not there, or the file cannot be used or written.
+pub fn decide(file: &Path, all: &[(UserName, Decision)]) -> Result<(), EditError> {
+    let decided = |before: &Users, after: &Users| {
+        after.len() == before.len()
+            && all.iter().all(|(username, decision)| {
+                after.get(username).is_some_and(|user| user.decision == Some(*decision))
+            })
+    };
+    change(file, false, decided, |current| {
+        let mut text = Zeroizing::new(current.text.to_owned());
+        for (username, Decision { at, kind }) in all {
+            current.user(username)?;
+            let document = Document::parse(text.as_str()).map_err(|_| current.form())?;
+            let set = users_of(&document).and_then(|users| {
+                let is_inline = matches!(document.get(USERS), Some(Item::Value(_)));
+                set_beside_password(&text, users, is_inline, username, (kind.key(), &at.to_string()))
+            });
+            let set = set.ok_or_else(|| current.form())?;
+            drop(document);
+            *text = set;
+        }
+        Ok(text.to_string())
+    })
+}
+
+/// Removes a user and the comment that stands right above, and notes the time of that: the server must not take the next user of
+/// that name for the same person.
 ///
 /// # Errors
 /// If there is no such user, or the file cannot be used or written.
-pub fn remove(file: &Path, username: &str) -> Result<(), EditError> {
-    let removed =
-        |before: &Users, after: &Users| after.len() + 1 == before.len() && after.get(username).is_none();
+pub fn remove(file: &Path, username: &UserName, at: Timestamp) -> Result<(), EditError> {
+    let removed = |before: &Users, after: &Users| {
+        after.len() + 1 == before.len()
+            && after.get(username).is_none()
+            && after.removed(username) == Some(at)
+    };
     change(file, false, removed, |current| {
         current.user(username)?;
         let document = current.document()?;
-        if let Some(Item::Value(Value::InlineTable(_))) = document.get(USERS) {
-            return current.with_inline_users(&document, |users| {
+        let text = if let Some(Item::Value(Value::InlineTable(_))) = document.get(USERS) {
+            current.with_inline_users(&document, |users| {
                 users.remove(username);
-            });
-        }
-        let users = users_of(&document).ok_or_else(|| current.form())?;
-        let lines = lines_of(users, username).ok_or_else(|| current.form())?;
-        Ok(without(current.text, lines))
+            })?
+        } else {
+            let users = users_of(&document).ok_or_else(|| current.form())?;
+            let lines = lines_of(users, username).ok_or_else(|| current.form())?;
+            without(current.text, lines)
+        };
+        let document = Document::parse(text.as_str()).map_err(|_| current.form())?;
+        with_removed(&text, &document, username, &at.to_string()).ok_or_else(|| current.form())
     })
 }
 
 /// The table in which all users stand.
 const USERS: &str = "users";
+
+/// The table of the users who were removed.
+const REMOVED: &str = "removed";
 
 /// The file before a change.
 struct Current<'a> {
@@ -288,6 +326,11 @@ fn change(
     Ok(files::replace(&lock.target, changed.as_bytes())?)
 }
 
+/// TOML for a key that is a user name. With a dot in it, it would be two keys.
+fn key_of(username: &UserName) -> String {
+    if username.contains('.') { format!("\"{username}\"") } else { username.to_string() }
+}
+
 /// TOML for a text.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
@@ -302,32 +345,49 @@ fn append(text: &mut String, new: &NewUser) {
         }
         text.push_str(end);
     }
-    let NewUser { username, name, country, hash, messages_after } = new;
-    // A name with a dot in it would be two.
-    let key = if username.contains('.') { format!("\"{username}\"") } else { username.to_string() };
+    let NewUser { username, name, country, hash, decision } = new;
     let mut line = |line: String| text.extend([line.as_str(), end]);
-    line(format!("[users.{key}]"));
+    line(format!("[users.{}]", key_of(username)));
     line(format!("name = {}", quoted(name)));
     if !country.is_empty() {
         line(format!("country = {}", quoted(country)));
     }
     line(format!("password = {}", quoted(hash)));
-    if *messages_after > 0 {
-        line(format!("messages_after = {messages_after}"));
+    if let Some(Decision { at, kind }) = decision {
+        line(format!("{} = {at}", kind.key()));
     }
+}
+
+/// The text with the time at which a user was removed; `None` if the table of those has a form that is not changed in place.
+fn with_removed(text: &str, document: &Document<&str>, username: &UserName, at: &str) -> Option<String> {
+    let line = format!("{} = {at}", key_of(username));
+    let Some(removed) = document.get(REMOVED) else {
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let separate = if text.is_empty() || text.ends_with('\n') { "" } else { end };
+        let blank = if text.trim().is_empty() { "" } else { end };
+        return Some(format!("{text}{separate}{blank}[{REMOVED}]{end}{line}{end}"));
+    };
+    let removed = removed.as_table()?;
+    if let Some(item) = removed.get(username) {
+        return Some(with(text, item.span()?, at));
+    }
+    let last = removed.iter().filter_map(|(_, item)| item.span()).map(|place| place.end).max()?;
+    Some(with_line_after(text, last, &line))
 }
 
 /// Puts a user at the end of the inline table of users.
 fn insert(users: &mut InlineTable, new: &NewUser) {
-    let NewUser { username, name, country, hash, messages_after } = new;
+    let NewUser { username, name, country, hash, decision } = new;
     let mut user = InlineTable::new();
     user.insert("name", name.as_str().into());
     if !country.is_empty() {
         user.insert("country", country.as_str().into());
     }
     user.insert("password", hash.as_str().into());
-    if let Ok(after @ 1..) = i64::try_from(*messages_after) {
-        user.insert("messages_after", after.into());
+    if let Some(Decision { at, kind }) = decision
+        && let Ok(at) = at.to_string().parse::<Datetime>()
+    {
+        user.insert(kind.key(), at.into());
     }
     let mut user = Value::from(user);
     // What stood between the last one and the closing brace stands there again.

@@ -1,4 +1,5 @@
-//! The users file: `[users.NAME]` with `name`, `country`, `password`, `messages_after`.
+//! The users file: `[users.NAME]` with `name`, `country`, `password`, `fresh_since`, `reclaimed` or `added`; and `[removed]`, with the time
+//! at which each user was removed.
 
 use std::{
     collections::BTreeMap,
@@ -10,12 +11,12 @@ use std::{
 
 use serde::Deserialize;
 use thiserror::Error;
-use toml::Spanned;
+use toml::{Spanned, value::Datetime};
 
-use super::{Password, PasswordHash, User, Users};
+use super::{Decision, DecisionKind, Password, PasswordHash, User, Users};
 use crate::{
     files,
-    model::{Secret, UserName},
+    model::{Secret, Timestamp, UserName},
 };
 
 /// Why a users file cannot be used. It never shows text of the file, which may be a password.
@@ -69,6 +70,8 @@ pub struct Loaded {
 struct Document {
     #[serde(default)]
     users: BTreeMap<Spanned<String>, Entry>,
+    #[serde(default)]
+    removed: BTreeMap<Spanned<String>, Spanned<Datetime>>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +81,9 @@ struct Entry {
     country: Option<String>,
     password: Spanned<String>,
     messages_after: Option<u64>,
+    fresh_since: Option<Spanned<Datetime>>,
+    reclaimed: Option<Spanned<Datetime>>,
+    added: Option<Spanned<Datetime>>,
 }
 
 /// Reads the users file at `path`.
@@ -123,10 +129,7 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
     // Sort by place in the file, so that the first mistake is the one that is reported.
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, entry) in entries {
-        let Some(username) = UserName::parse(key.get_ref()) else {
-            let problem = format!("{:?} is not a user name", key.get_ref());
-            return Err(source.wrong(key.span(), problem, "use 1 to 32 of a-z, 0-9, '.', '_' and '-'"));
-        };
+        let username = source.username(&key)?;
         if entry.name.get_ref().trim().is_empty() {
             return Err(source.wrong(
                 entry.name.span(),
@@ -134,6 +137,11 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
                 "write the name that other users see",
             ));
         }
+        let decision = source.last_decision([
+            (DecisionKind::Added, entry.added),
+            (DecisionKind::Reclaimed, entry.reclaimed),
+            (DecisionKind::Fresh, entry.fresh_since),
+        ])?;
         let span = entry.password.span();
         let password = source.password(&username, entry.password.into_inner(), span, &mut warnings)?;
         users.push(User {
@@ -142,13 +150,18 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
             country: entry.country.unwrap_or_default(),
             password,
             messages_after: entry.messages_after.unwrap_or(0),
+            decision,
         });
     }
     if users.is_empty() {
         warnings
             .push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
     }
-    Ok(Loaded { users: users.into_iter().collect(), warnings, is_blank: false })
+    let mut users: Users = users.into_iter().collect();
+    for (key, at) in document.removed {
+        users.removed.insert(source.username(&key)?, source.time(&at)?);
+    }
+    Ok(Loaded { users, warnings, is_blank: false })
 }
 
 /// The text of a users file, with its name for errors.
@@ -166,6 +179,36 @@ impl Source<'_> {
     fn wrong(&self, span: Range<usize>, problem: String, remedy: &str) -> UsersFileError {
         let line = self.line(&span);
         UsersFileError::Line { file: self.file.to_owned(), line, problem, remedy: remedy.to_owned() }
+    }
+
+    fn username(&self, key: &Spanned<String>) -> Result<UserName, UsersFileError> {
+        UserName::parse(key.get_ref()).ok_or_else(|| {
+            let problem = format!("{:?} is not a user name", key.get_ref());
+            self.wrong(key.span(), problem, "use 1 to 32 of a-z, 0-9, '.', '_' and '-'")
+        })
+    }
+
+    /// The latest of the decisions that were taken.
+    fn last_decision<const N: usize>(
+        &self,
+        all: [(DecisionKind, Option<Spanned<Datetime>>); N],
+    ) -> Result<Option<Decision>, UsersFileError> {
+        let mut last: Option<Decision> = None;
+        for (kind, at) in all {
+            if let Some(at) = at.map(|at| self.time(&at)).transpose()?
+                && last.is_none_or(|last| at >= last.at)
+            {
+                last = Some(Decision { at, kind });
+            }
+        }
+        Ok(last)
+    }
+
+    fn time(&self, at: &Spanned<Datetime>) -> Result<Timestamp, UsersFileError> {
+        let text = at.get_ref().to_string();
+        humantime::parse_rfc3339(&text).map(Timestamp::from).map_err(|_| {
+            self.wrong(at.span(), format!("{text} is not a time in UTC"), "write it as 2026-11-27T18:42:01Z")
+        })
     }
 
     fn password(

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use toml_edit::TableLike;
+use toml_edit::{Item, TableLike, Value};
 
 /// The text with other text in one place of it.
 pub(super) fn with(text: &str, place: Range<usize>, new: &str) -> String {
@@ -61,6 +61,47 @@ pub(super) fn without(text: &str, lines: Lines) -> String {
             text
         }
     }
+}
+
+/// The text in which a user's table has this key, next to the password, with this value; `None` if the user is not there.
+/// `is_inline` says whether the table of users is an inline one.
+pub(super) fn set_beside_password(
+    text: &str,
+    users: &dyn TableLike,
+    is_inline: bool,
+    username: &str,
+    (key, value): (&str, &str),
+) -> Option<String> {
+    let item = users.get(username)?;
+    let user = item.as_table_like()?;
+    if let Some(there) = user.get(key) {
+        return Some(with(text, there.span()?, value));
+    }
+    let (password, end) = (user.get_key_value("password")?.0.span()?, user.get("password")?.span()?.end);
+    let before = &text[..password.start];
+    // Keys with dots: `messi.password = "…"`.
+    let begin = before.rfind(['\n', ',', '{']).map_or(0, |at| at + 1);
+    let prefix = before[begin..].trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let prefix = if before.trim_end().ends_with('.') { prefix } else { "" };
+    let pair = format!("{prefix}{key} = {value}");
+    let is_inline = is_inline || matches!(item, Item::Value(Value::InlineTable(_)));
+    Some(if is_inline {
+        with(text, end..end, &format!(", {pair}"))
+    } else {
+        with_line_after(text, end, &pair)
+    })
+}
+
+/// The text with a line after the one in which a place is.
+pub(super) fn with_line_after(text: &str, place: usize, line: &str) -> String {
+    let at = line_end(text, place);
+    let end = if text[..at].ends_with("\r\n") || (!text[..at].ends_with('\n') && text.contains("\r\n")) {
+        "\r\n"
+    } else {
+        "\n"
+    };
+    let before = if text[..at].ends_with('\n') { "" } else { end };
+    with(text, at..at, &format!("{before}{line}{end}"))
 }
 
 /// Where the lines of a place begin and end.

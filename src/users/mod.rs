@@ -15,10 +15,12 @@ pub use directory::Directory;
 pub use file::{Loaded, UsersFileError, load, parse};
 pub use password::{Memory, PasswordHash, PasswordHashError, hash, hash_in, verify};
 
-use crate::model::{Recipient, UserName};
+use sha2::{Digest, Sha256};
+
+use crate::model::{PasswordDigest, Recipient, Timestamp, UserName};
 
 /// One user: a person or a device.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct User {
     /// Name to log in with, and the address for messages.
     pub username: UserName,
@@ -30,9 +32,44 @@ pub struct User {
     pub password: Password,
     /// Messages up to this number belong to a previous owner of the user name; 0 if there was none.
     pub messages_after: u64,
+    /// The operator's last decision about who has the name; `None` if none was needed.
+    pub decision: Option<Decision>,
+}
+
+/// A decision of the operator about a user name that somebody had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// What was decided.
+    pub kind: DecisionKind,
+}
+
+/// What the operator has decided about a user name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecisionKind {
+    /// Another person has the name now, who gets nothing of what there was.
+    Fresh,
+    /// It is the same person.
+    Reclaimed,
+    /// Nothing: the user was added where the store could not be seen. If the store knows the name, the operator must decide.
+    Added,
+}
+
+impl DecisionKind {
+    /// The key in the users file, whose value is the time of the decision.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            DecisionKind::Fresh => "fresh_since",
+            DecisionKind::Reclaimed => "reclaimed",
+            DecisionKind::Added => "added",
+        }
+    }
 }
 
 /// A password, as it is in the users file.
+#[derive(Clone)]
 pub enum Password {
     /// An argon2id hash.
     Hashed(PasswordHash),
@@ -41,6 +78,16 @@ pub enum Password {
 }
 
 impl Password {
+    /// Digest of its text in the users file, to notice another one. It is the same for all passwords in clear text, because a
+    /// digest of those would help to guess them.
+    #[must_use]
+    pub fn digest(&self) -> PasswordDigest {
+        match self {
+            Password::Hashed(hash) => PasswordDigest(Sha256::digest(hash.as_str()).into()),
+            Password::Plain(_) => PasswordDigest([0; 32]),
+        }
+    }
+
     /// Whether guessing it costs less than guessing a new hash with the current parameters.
     #[must_use]
     pub fn is_weak(&self) -> bool {
@@ -68,18 +115,39 @@ impl fmt::Debug for Password {
 
 /// A set of users, by user name.
 #[derive(Debug, Default, Clone)]
-pub struct Users(HashMap<UserName, Arc<User>, foldhash::fast::RandomState>);
+pub struct Users {
+    by_name: HashMap<UserName, Arc<User>, foldhash::fast::RandomState>,
+    /// When users were removed who had these names.
+    removed: HashMap<UserName, Timestamp>,
+}
 
 impl Users {
     /// Returns the user of that name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<User>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
     /// Iterates over all users, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<User>> {
-        self.0.values()
+        self.by_name.values()
+    }
+
+    /// When a user of that name was removed by `chat-server user remove`, if it is known.
+    #[must_use]
+    pub fn removed(&self, name: &str) -> Option<Timestamp> {
+        self.removed.get(name).copied()
+    }
+
+    /// Adds a user, or replaces the one of that name.
+    pub fn insert(&mut self, user: User) {
+        self.by_name.insert(user.username.clone(), Arc::new(user));
+    }
+
+    /// Whether nobody is named, present or removed.
+    #[must_use]
+    pub fn names_nobody(&self) -> bool {
+        self.by_name.is_empty() && self.removed.is_empty()
     }
 
     /// Returns the name that others see for a user: the user name if the user does not exist any more.
@@ -100,18 +168,19 @@ impl Users {
     /// Number of users.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_name.len()
     }
 
     /// Whether there are no users.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_name.is_empty()
     }
 }
 
 impl FromIterator<User> for Users {
     fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
-        Users(users.into_iter().map(|user| (user.username.clone(), Arc::new(user))).collect())
+        let by_name = users.into_iter().map(|user| (user.username.clone(), Arc::new(user))).collect();
+        Users { by_name, removed: HashMap::new() }
     }
 }

@@ -8,7 +8,7 @@ use super::Password;
 use crate::model::Secret;
 
 /// A valid argon2id hash, as a PHC string.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(Box<str>);
 
 /// Working memory of argon2id: 19 MiB for a hash with the current parameters.

@@ -19,8 +19,8 @@ use chat_service::{
     },
     server::{self, Server},
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Options, Reading, Receipt,
-        RoomEntry, SessionRecord, Sessions, Sqlite, Store,
+        Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Options, People, PersonRecord,
+        Reading, Receipt, RoomEntry, SessionRecord, Sessions, Sqlite, Store,
     },
     users,
 };
@@ -121,6 +121,20 @@ impl Sessions for Planted {
 
     fn sessions(&self) -> Vec<SessionRecord> {
         self.store.sessions()
+    }
+}
+
+impl People for Planted {
+    fn people(&self) -> Vec<PersonRecord> {
+        self.store.people()
+    }
+
+    fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        self.receipt(self.store.set_person(person))
+    }
+
+    fn last_message(&self) -> MessageId {
+        self.store.last_message()
     }
 }
 

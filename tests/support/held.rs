@@ -11,8 +11,8 @@ use chat_service::{
         RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, Change, CommitLog, Cursors, Membership, Memory, Messages, Observer, Reading, Receipt,
-        RoomEntry, Rooms, SessionRecord, Sessions, Settlement, Store,
+        Acknowledged, Change, CommitLog, Cursors, Membership, Memory, Messages, Observer, People,
+        PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Settlement, Store,
     },
 };
 use tokio::sync::oneshot;
@@ -191,6 +191,20 @@ impl Sessions for Held {
 
     fn sessions(&self) -> Vec<SessionRecord> {
         Vec::new()
+    }
+}
+
+impl People for Held {
+    fn people(&self) -> Vec<PersonRecord> {
+        self.memory.people()
+    }
+
+    fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        self.write(self.memory.set_person(person))
+    }
+
+    fn last_message(&self) -> MessageId {
+        self.memory.last_message()
     }
 }
 

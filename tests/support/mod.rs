@@ -9,6 +9,7 @@ pub(crate) mod random;
 pub(crate) mod reordering;
 pub(crate) mod shared;
 pub(crate) mod subject;
+pub(crate) mod users_file;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -8,8 +8,8 @@ use chat_service::{
         Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, Reading, Receipt,
-        RoomEntry, Rooms, SessionRecord, Sessions, Store,
+        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, People, PersonRecord,
+        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
     },
 };
 
@@ -98,6 +98,20 @@ impl Sessions for Reordering {
 
     fn sessions(&self) -> Vec<SessionRecord> {
         self.0.sessions()
+    }
+}
+
+impl People for Reordering {
+    fn people(&self) -> Vec<PersonRecord> {
+        self.0.people()
+    }
+
+    fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        late(self.0.set_person(person), 2)
+    }
+
+    fn last_message(&self) -> MessageId {
+        self.0.last_message()
     }
 }
 

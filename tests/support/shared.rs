@@ -18,8 +18,8 @@ use chat_service::{
         Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, Reading, Receipt,
-        RoomEntry, Rooms, SessionRecord, Sessions, Store,
+        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, People, PersonRecord,
+        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
     },
 };
 use tokio::{sync::oneshot, task::yield_now};
@@ -33,6 +33,7 @@ enum Record {
     Leave(UserName, RoomName),
     OpenSession(SessionRecord),
     EndSession(TokenDigest),
+    Person(PersonRecord),
 }
 
 /// Outcome of applying a record.
@@ -122,6 +123,7 @@ impl Handle {
             Record::Join(user, room) => Applied::Done(ready(view.join(user, room))),
             Record::Leave(user, room) => Applied::Done(ready(view.leave(user, room))),
             Record::OpenSession(session) => Applied::Done(ready(view.open_session(session.clone()))),
+            Record::Person(person) => Applied::Done(ready(view.set_person(person.clone()))),
             Record::EndSession(digest) => Applied::Done(ready(view.end_session(digest))),
         }
     }
@@ -304,6 +306,20 @@ impl Sessions for Shared {
 
     fn sessions(&self) -> Vec<SessionRecord> {
         Vec::new()
+    }
+}
+
+impl People for Shared {
+    fn people(&self) -> Vec<PersonRecord> {
+        self.view().people()
+    }
+
+    fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        self.handle().write(Record::Person(person), done)
+    }
+
+    fn last_message(&self) -> MessageId {
+        self.view().last_message()
     }
 }
 

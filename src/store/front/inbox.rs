@@ -18,6 +18,8 @@ pub(crate) struct Inbox {
     pub(crate) last_indexed: MessageId,
     /// Numbers of this recipient's messages in the tail, acknowledged or not, ascending.
     pub(super) tail: VecDeque<MessageId>,
+    /// Messages up to this one belong to previous owners of the name.
+    pub(crate) begins_after: MessageId,
 }
 
 /// Messages to a user, not to rooms, that a cursor passes.
@@ -31,7 +33,7 @@ pub(crate) struct Passed {
 impl Inbox {
     /// An inbox without messages in the tail.
     pub(super) fn restored(cursor: InboxCursor, received: u64, last_indexed: MessageId) -> Self {
-        Inbox { cursor, received, last_indexed, tail: VecDeque::new() }
+        Inbox { cursor, received, last_indexed, tail: VecDeque::new(), begins_after: MessageId(0) }
     }
 
     /// Number of messages that wait.

@@ -29,7 +29,7 @@ use foldhash::fast::RandomState;
 use self::{
     conversations::Conversations,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
-    rooms::Rooms,
+    rooms::{Rooms, Span},
     steps::CursorSteps,
     tail::{Found, Tail},
 };
@@ -37,7 +37,7 @@ pub(crate) use self::{
     inbox::{Inbox, Passed},
     keyed::KeyedMessage,
 };
-use super::{CommitLog, Membership, RoomEntry, SessionRecord};
+use super::{CommitLog, Membership, PersonRecord, RoomEntry, SessionRecord};
 use crate::model::{
     At, Message, MessageId, NewMessage, Outcome, Position, Recipient, RoomName, Stored, Timestamp, UserName,
 };
@@ -111,6 +111,11 @@ impl Front {
         &self.inboxes[id.index()]
     }
 
+    /// The last message of the previous owners of a name; 0 if there were none.
+    pub(crate) fn begins_after(&self, id: NameId) -> MessageId {
+        self.inbox(id).begins_after
+    }
+
     /// The number of a name. A new name gets the next number; numbers begin with 0 and have no gaps.
     fn intern(&mut self, name: &str, whole: impl FnOnce() -> Recipient) -> NameId {
         if let Some(id) = self.names.get(name) { *id } else { self.restore_name(whole()) }
@@ -138,7 +143,7 @@ impl Front {
 
     /// Returns the confirmed message in the tail that the sender's key names.
     pub(crate) fn known(&self, sender: NameId, key: &str) -> Option<KeyedMessage> {
-        let row = self.tail.known(sender, key)?;
+        let row = self.tail.known(sender, key).filter(|row| row.id > self.begins_after(sender))?;
         let text = row.text.clone();
         let position = self.unsettled(row.place);
         Some(KeyedMessage { id: row.id, at: row.at, recipient: row.recipient, text, position })
@@ -246,7 +251,22 @@ impl Front {
     }
 
     pub(crate) fn membership(&self, user: &UserName, room: &RoomName) -> At<Membership> {
-        At::new(self.rooms.membership(user, room), self.rooms_position())
+        let membership = match self.rooms.membership(user, room) {
+            // The previous owner of the name was there.
+            Membership::Former if self.own_stays(user, room).next().is_none() => Membership::Never,
+            membership => membership,
+        };
+        At::new(membership, self.rooms_position())
+    }
+
+    /// The user's stays in a room, without those of previous owners of the name, which ended before this owner began.
+    pub(crate) fn own_stays(&self, user: &UserName, room: &RoomName) -> impl Iterator<Item = Span> {
+        let begin = self.name_id(user).map_or(MessageId(0), |id| self.begins_after(id));
+        self.rooms
+            .stays(user, room)
+            .iter()
+            .copied()
+            .filter(move |span| span.extends_past(begin) || begin.0 == 0)
     }
 
     pub(crate) fn list_rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
@@ -297,6 +317,18 @@ impl Front {
         Op::OpenSession(self.intern_user(&session.user), session)
     }
 
+    /// Records who has a name.
+    pub(crate) fn set_person(&mut self, person: PersonRecord) -> Op {
+        let id = self.intern_user(&person.user);
+        let before = std::mem::replace(&mut self.inboxes[id.index()].begins_after, person.after);
+        Op::Person(id, person, before)
+    }
+
+    /// The greatest message number that was assigned; 0 if there was none.
+    pub(crate) fn last_message(&self) -> MessageId {
+        MessageId(self.tail.next_id().0 - 1)
+    }
+
     /// Undoes an op that was not stored. To be called for the newest one first.
     pub(crate) fn undo(&mut self, op: &Op) {
         match op {
@@ -306,6 +338,7 @@ impl Front {
             Op::Cursor(cursor) => self.undo_cursor(cursor),
             Op::Join(stay) => self.undo_stay(*stay, false),
             Op::Leave(stay, _) => self.undo_stay(*stay, true),
+            Op::Person(id, _, before) => self.inboxes[id.index()].begins_after = *before,
             // The front does not keep sessions.
             Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) => {}
         }

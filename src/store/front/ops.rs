@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     model::{MessageId, Timestamp, TokenDigest},
-    store::SessionRecord,
+    store::{PersonRecord, SessionRecord},
 };
 
 /// Number of a user or a room. Rows refer to names by number, so that they are small.
@@ -46,6 +46,8 @@ pub(crate) enum Op {
     OpenSession(NameId, SessionRecord),
     TouchSession(TokenDigest, Timestamp),
     EndSession(TokenDigest),
+    /// Who has a name now, and the last message of the previous owners before.
+    Person(NameId, PersonRecord, MessageId),
 }
 
 /// The beginning of a user's stay in a room.

@@ -19,7 +19,8 @@ pub(crate) struct InboxPlan {
     pub(crate) position: Position,
 }
 
-/// Indexed messages that belong to a page: those to one user or room, in a range of numbers.
+/// Indexed messages that belong to a page: those to one user or room, in a range of numbers. Of those to a room, the reader
+/// must skip those that the user has sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source {
     pub(crate) to: NameId,
@@ -27,8 +28,6 @@ pub(crate) struct Source {
     pub(crate) after: MessageId,
     /// Upper bound, included.
     pub(crate) upto: MessageId,
-    /// They are sent to a room; the reader must skip those that the user has sent.
-    pub(crate) is_room: bool,
 }
 
 /// Messages in a room, or between two users.
@@ -65,7 +64,8 @@ impl Front {
         let indexed = self.tail.indexed();
         let id = self.name_id(user);
         let cursor = id.map(|id| self.inbox(id).cursor);
-        let lower = cursor.map_or(after, |cursor| cursor.upto.max(after));
+        let begin = id.map_or(MessageId(0), |id| self.begins_after(id));
+        let lower = cursor.map_or(after, |cursor| cursor.upto.max(after)).max(begin);
         let mut plan = InboxPlan {
             user: id,
             sources: Vec::new(),
@@ -82,7 +82,7 @@ impl Front {
         if let Some((id, inbox)) = id.zip(inbox)
             && inbox.last_indexed > lower
         {
-            plan.sources.push(Source { to: id, after: lower, upto: indexed, is_room: false });
+            plan.sources.push(Source { to: id, after: lower, upto: indexed });
         }
         if !self.rooms.knows(user) {
             if let Some(inbox) = inbox {
@@ -103,7 +103,7 @@ impl Front {
             let after = lower.max(MessageId(span.from.0 - 1));
             let upto = span.until.map_or(indexed, |until| indexed.min(MessageId(until.0 - 1)));
             if inbox.last_indexed > after && after < upto {
-                plan.sources.push(Source { to: room, after, upto, is_room: true });
+                plan.sources.push(Source { to: room, after, upto });
             }
             let others = |message: &MessageId| match self.tail.find(*message) {
                 Found::Row(row) => Some(row.sender) != id,
@@ -156,7 +156,7 @@ impl Front {
     ) -> HistoryPlan {
         let before = before.unwrap_or(MessageId(u64::MAX));
         let indexed_before = before.min(MessageId(self.tail.indexed().0 + 1));
-        let stays = with.room().map(|room| self.rooms.stays(user, room).to_vec());
+        let stays: Option<Vec<Span>> = with.room().map(|room| self.own_stays(user, room).collect());
         let conversation = match (self.name_id(user), self.name_id(with)) {
             (_, Some(room)) if stays.is_some() => Some(Conversation::Room(room)),
             (Some(user), Some(other)) => Some(Conversation::Between(user, other)),

@@ -27,6 +27,11 @@ impl Front {
         self.inboxes[user.index()] = Inbox::restored(cursor, received, last);
     }
 
+    /// Restores the last message of the previous owners of a name. To be called after the inbox was restored.
+    pub(crate) fn restore_begin(&mut self, user: NameId, after: MessageId) {
+        self.inboxes[user.index()].begins_after = after;
+    }
+
     /// Restores a cursor step that is in the file and not indexed.
     pub(crate) fn restore_passed(&mut self, passed: CursorStep) {
         self.passed.push(passed);
@@ -43,12 +48,13 @@ impl Front {
         self.tail.restore(row);
     }
 
-    /// Makes the next message number greater than every number that a cursor or a stay refers to. To be called last.
+    /// Makes the next message number greater than every number that a cursor, a stay or the begin of an owner refers to. To be called last.
     ///
     /// The message with such a number may not be in the file: it was refused, but by then the number was taken. If another
     /// message got it now, it would count as acknowledged, or as sent while somebody was, or was not, in a room.
     pub(crate) fn skip_used_numbers(&mut self) {
-        let cursors = self.inboxes.iter().map(|inbox| MessageId(inbox.cursor.upto.0 + 1));
+        let cursors =
+            self.inboxes.iter().map(|inbox| MessageId(inbox.cursor.upto.max(inbox.begins_after).0 + 1));
         let next = cursors.max().max(self.rooms.last_bound());
         self.tail.skip_to(next.unwrap_or(MessageId(0)));
     }

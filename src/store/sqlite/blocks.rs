@@ -6,9 +6,9 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Transaction, params};
 
-use super::{list::List, varint};
+use super::{list::List, row_crc, varint};
 use crate::model::MessageId;
 
 /// Most numbers in a block. It then fits into the quarter of a page that SQLite stores together with the key.
@@ -18,7 +18,8 @@ const MAX_BLOCK: usize = 256;
 ///
 /// After a crash during a merge, the first of them may be in the list already: the same blocks are then replaced.
 pub(super) fn append(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO blocks VALUES (?1, ?2, ?3, ?4, row_crc(?1, ?2, ?3, ?4))")?;
     for block in ids.chunks(MAX_BLOCK) {
         insert.execute(params![list.one, list.other, block[0].0.cast_signed(), encode(block)])?;
     }
@@ -33,12 +34,12 @@ pub(super) fn scan(
     mut visit: impl FnMut(MessageId) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<ControlFlow<()>> {
     let mut blocks = connection.prepare_cached(
-        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first >= coalesce(\
+        "SELECT first, rest, crc = row_crc(one, other, first, rest) FROM blocks WHERE one = ?1 AND other = ?2 AND first >= coalesce(\
          (SELECT max(first) FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3), 0) ORDER BY first",
     )?;
     let mut rows = blocks.query(params![list.one, list.other, after.0.cast_signed()])?;
     while let Some(row) = rows.next()? {
-        for id in decode(row.get(0)?, row.get_ref(1)?.as_blob()?)? {
+        for id in read(row)? {
             if id > after && visit(id)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -55,11 +56,11 @@ pub(super) fn scan_back(
     mut visit: impl FnMut(MessageId) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
     let mut blocks = connection.prepare_cached(
-        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first < ?3 ORDER BY first DESC",
+        "SELECT first, rest, crc = row_crc(one, other, first, rest) FROM blocks WHERE one = ?1 AND other = ?2 AND first < ?3 ORDER BY first DESC",
     )?;
     let mut rows = blocks.query(params![list.one, list.other, before.0.cast_signed()])?;
     while let Some(row) = rows.next()? {
-        for id in decode(row.get(0)?, row.get_ref(1)?.as_blob()?)?.into_iter().rev() {
+        for id in read(row)?.into_iter().rev() {
             if id < before && visit(id)?.is_break() {
                 return Ok(());
             }
@@ -71,7 +72,7 @@ pub(super) fn scan_back(
 /// Removes numbers from a list. They must be sorted.
 pub(super) fn remove(transaction: &Transaction<'_>, list: List, ids: &[MessageId]) -> rusqlite::Result<()> {
     let mut find = transaction.prepare_cached(
-        "SELECT first, rest FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1",
+        "SELECT first, rest, crc = row_crc(one, other, first, rest) FROM blocks WHERE one = ?1 AND other = ?2 AND first <= ?3 ORDER BY first DESC LIMIT 1",
     )?;
     let mut delete =
         transaction.prepare_cached("DELETE FROM blocks WHERE one = ?1 AND other = ?2 AND first = ?3")?;
@@ -80,14 +81,13 @@ pub(super) fn remove(transaction: &Transaction<'_>, list: List, ids: &[MessageId
     while let Some(last) = ids.last() {
         let found = find
             .query_row(params![list.one, list.other, last.0.cast_signed()], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+                Ok((row.get::<_, i64>(0)?, read(row)?))
             })
             .optional()?;
-        let Some((first, rest)) = found else {
+        let Some((first, mut kept)) = found else {
             return Ok(());
         };
         let here = ids.partition_point(|id| id.0.cast_signed() < first);
-        let mut kept = decode(first, &rest)?;
         kept.retain(|id| ids[here..].binary_search(id).is_err());
         delete.execute(params![list.one, list.other, first])?;
         if !kept.is_empty() {
@@ -102,6 +102,12 @@ fn encode(ids: &[MessageId]) -> Vec<u8> {
     let mut rest = Vec::with_capacity(2 * ids.len());
     varint::put_growing(&mut rest, ids[0].0, ids[1..].iter().map(|id| id.0));
     rest
+}
+
+/// Reads the numbers of a block from a row of its first number, the rest, and whether it matches its checksum.
+fn read(row: &SqlRow<'_>) -> rusqlite::Result<Vec<MessageId>> {
+    row_crc::verify(row, 2, "blocks")?;
+    decode(row.get(0)?, row.get_ref(1)?.as_blob()?)
 }
 
 /// Returns the numbers of a block.

@@ -9,7 +9,7 @@ use rusqlite::Transaction;
 use super::{
     OpenError, postings,
     reader::{COLUMNS, StoredRow},
-    schema,
+    row_crc, schema,
 };
 use crate::{model::Recipient, store::front::ops::NameId};
 
@@ -75,7 +75,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     }
     let transaction = connection.transaction()?;
     let mut report = Report::default();
-    let parts: [(&str, Part<'_>); 8] = [
+    let parts: [(&str, Part<'_>); 9] = [
         ("the structure", Check::structure),
         ("names", Check::names),
         ("messages", Check::messages),
@@ -84,6 +84,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         ("rooms", Check::rooms),
         ("keys", Check::keys),
         ("sessions", Check::sessions),
+        ("users", Check::people),
     ];
     let mut check = Check { transaction: &transaction, indexed: 0, merged: 0, folded: 0, names: Vec::new() };
     for (what, part) in parts {
@@ -91,6 +92,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
             report.problem(format!("{what} cannot be read: {error}"));
         }
     }
+    check.checksums(&mut report);
     check.inboxes(&mut report);
     report.users = check.names.iter().filter(|name| !name.is_room).count();
     report.rooms = check.names.len() - report.users;
@@ -128,6 +130,17 @@ impl Check<'_> {
             report.problem(format!("message {} is merged but not indexed", self.merged));
         }
         Ok(())
+    }
+
+    fn checksums(&self, report: &mut Report) {
+        for (table, columns) in row_crc::TABLES {
+            let sql = format!("SELECT count(*) FROM {table} WHERE crc IS NOT row_crc({columns})");
+            match self.transaction.query_row(&sql, [], |row| row.get::<_, i64>(0)) {
+                Ok(0) => {}
+                Ok(wrong) => report.problem(format!("{wrong} rows of {table} do not match their checksums")),
+                Err(error) => report.problem(format!("{table} cannot be read: {error}")),
+            }
+        }
     }
 
     fn names(&mut self, report: &mut Report) -> rusqlite::Result<()> {
@@ -278,8 +291,9 @@ impl Check<'_> {
     fn keys(&mut self, report: &mut Report) -> rusqlite::Result<()> {
         let wrong = "SELECT k.id FROM keys k LEFT JOIN messages m ON m.id = k.id \
                      WHERE m.id IS NULL OR m.sender <> k.sender OR m.key IS NOT k.key";
+        // A new owner of a name may use a key of the previous owner again: the last message has it.
         let missing = "SELECT m.id FROM messages m LEFT JOIN keys k ON k.sender = m.sender AND k.key = m.key \
-                       WHERE m.key IS NOT NULL AND m.id <= ?1 AND k.id IS NOT m.id";
+                       WHERE m.key IS NOT NULL AND m.id <= ?1 AND (k.id IS NULL OR k.id < m.id)";
         for (sql, parameter) in [(wrong, None), (missing, Some(self.indexed.cast_signed()))] {
             let mut statement = self.transaction.prepare(sql)?;
             let mut rows = match parameter {
@@ -288,6 +302,20 @@ impl Check<'_> {
             };
             while let Some(row) = rows.next()? {
                 report.problem(format!("the key of message {} is missing or wrong", row.get::<_, i64>(0)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn people(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        for table in ["people", "trusted"] {
+            let mut statement = self.transaction.prepare(&format!("SELECT user FROM {table}"))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let user = NameId(row.get(0)?);
+                if self.user(user, "what is noted of a user", report).is_some_and(|user| user.is_room) {
+                    report.problem(format!("name {} is a room, but noted as a user", user.0));
+                }
             }
         }
         Ok(())

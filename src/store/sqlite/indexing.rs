@@ -141,11 +141,13 @@ impl Indexing {
     /// Writes at most `most` further rows and, after the last of them, the run and everything else that completes the batch.
     pub(super) fn write(&self, transaction: &Transaction<'_>, mut most: usize) -> rusqlite::Result<Progress> {
         let mut written = self.written;
-        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3)")?;
+        let mut insert = transaction
+            .prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, row_crc(?1, ?2, ?3))")?;
         for (sender, key, id) in next(&self.keys, &mut written.keys, &mut most) {
             insert.execute(params![sender.0, key, id.0.cast_signed()])?;
         }
-        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO passed VALUES (?1, ?2, ?3)")?;
+        let mut insert = transaction
+            .prepare_cached("INSERT OR REPLACE INTO passed VALUES (?1, ?2, ?3, row_crc(?1, ?2, ?3))")?;
         for CursorStep { user, upto, at } in next(&self.passed, &mut written.passed, &mut most) {
             insert.execute(params![user.0, upto.0.cast_signed(), at.0])?;
         }
@@ -160,8 +162,9 @@ impl Indexing {
         if let Some(upto) = self.upto {
             self.run.write(transaction, upto)?;
         }
-        let mut replace =
-            transaction.prepare_cached("INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut replace = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO inboxes VALUES (?1, ?2, ?3, ?4, ?5, row_crc(?1, ?2, ?3, ?4, ?5))",
+        )?;
         for (user, inbox) in &self.changed {
             let row = [
                 i64::from(user.0),
@@ -174,7 +177,7 @@ impl Indexing {
         }
         let indexed = self.upto.map(|id| id.0.cast_signed());
         transaction
-            .prepare_cached("UPDATE state SET indexed = coalesce(?1, indexed), folded = ?2")?
+            .prepare_cached("UPDATE state SET indexed = coalesce(?1, indexed), folded = ?2, crc = row_crc(coalesce(?1, indexed), ?2, merged)")?
             .execute(params![indexed, self.folded])?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{checksum::checksum, error::damaged};
 use crate::{
     model::MessageId,
     store::{
-        SessionRecord,
+        PersonRecord, SessionRecord,
         front::ops::{CursorMove, Op, Row, Stay},
     },
 };
@@ -97,15 +97,19 @@ pub(super) fn write_small(
         Op::Cursor(CursorMove { user, after, at, .. }) => {
             *seq += 1;
             let row = params![*seq, user.0, after.upto.0.cast_signed(), after.taken.cast_signed(), at.0];
-            transaction.prepare_cached("INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(row)?;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5, row_crc(?1, ?2, ?3, ?4, ?5))",
+                )?
+                .execute(row)?;
         }
         Op::Join(Stay { room, user, from }) => {
             // A stay that ended where it began has the same key. No message can belong to it.
-            let sql = "INSERT OR REPLACE INTO stays VALUES (?1, ?2, ?3, NULL)";
+            let sql = "INSERT OR REPLACE INTO stays VALUES (?1, ?2, ?3, NULL, row_crc(?1, ?2, ?3, NULL))";
             transaction.prepare_cached(sql)?.execute(params![room.0, user.0, from.0.cast_signed()])?;
         }
         Op::Leave(Stay { room, user, from }, until) => {
-            let sql = "UPDATE stays SET until = ?4 WHERE room = ?1 AND user = ?2 AND began = ?3";
+            let sql = "UPDATE stays SET until = ?4, crc = row_crc(room, user, began, ?4) WHERE room = ?1 AND user = ?2 AND began = ?3";
             transaction.prepare_cached(sql)?.execute(params![
                 room.0,
                 user.0,
@@ -117,17 +121,29 @@ pub(super) fn write_small(
             let SessionRecord { digest, created, used, number, .. } = session;
             let row = params![digest.0, user.0, created.0, used.0, number];
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, row_crc(?1, ?2, ?3, ?4, ?5))")?
                 .execute(row)?;
         }
         Op::TouchSession(digest, used) => {
-            let sql = "UPDATE sessions SET used = ?2 WHERE digest = ?1";
+            let sql = "UPDATE sessions SET used = ?2, crc = row_crc(digest, user, created, ?2, number) WHERE digest = ?1";
             transaction.prepare_cached(sql)?.execute(params![digest.0, used.0])?;
         }
         Op::EndSession(digest) => {
             transaction
                 .prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
                 .execute(params![digest.0])?;
+        }
+        Op::Person(id, person, _) => {
+            let PersonRecord { decided, after, absence, password, .. } = person;
+            let sql = "INSERT OR REPLACE INTO people VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc(?1, ?2, ?3, ?4, ?5, ?6))";
+            transaction.prepare_cached(sql)?.execute(params![
+                id.0,
+                decided.0,
+                after.0.cast_signed(),
+                absence.map(|absence| absence.since.0),
+                absence.is_some_and(|absence| absence.is_removal),
+                password.map(|password| password.0),
+            ])?;
         }
         Op::Message(_) => {}
     }

@@ -47,6 +47,14 @@ impl List {
         (self.other == SENT).then_some(name(self.one))
     }
 
+    /// Whether a message of this sender and recipient belongs in the list.
+    pub(super) fn has(self, sender: NameId, recipient: NameId) -> bool {
+        match self.pair() {
+            None => Some(recipient) == self.recipient(),
+            Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
+        }
+    }
+
     /// The user of a list made by [`List::partners`]; `None` for another kind of list.
     pub(super) fn partners_of(self) -> Option<NameId> {
         (self.other == PARTNERS).then_some(name(self.one))

@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     blocks,
     list::{List, Partner},
-    postings,
+    postings, row_crc,
     runs::{self, Lists},
     varint,
 };
@@ -120,7 +120,7 @@ impl Merge {
     fn end(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         if !self.is_whole {
             transaction
-                .prepare_cached("UPDATE state SET merged = ?1")?
+                .prepare_cached("UPDATE state SET merged = ?1, crc = row_crc(indexed, folded, ?1)")?
                 .execute([self.upto.0.cast_signed()])?;
             self.spent.extend(self.runs.iter().map(|run| run.number));
             self.is_whole = true;
@@ -160,12 +160,14 @@ impl RunCursor {
     /// Reads the next row of the run. Returns whether there is one.
     fn load(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         let mut next = transaction.prepare_cached(
-            "SELECT one, other, lists FROM run_parts WHERE run = ?1 AND (one, other) > (?2, ?3) \
+            "SELECT one, other, lists, crc = row_crc(run, one, other, lists) FROM run_parts WHERE run = ?1 AND (one, other) > (?2, ?3) \
              ORDER BY one, other LIMIT 1",
         )?;
         let after = params![self.number.0.cast_signed(), self.list.one, self.list.other];
-        let found =
-            next.query_row(after, |row| Ok((List { one: row.get(0)?, other: row.get(1)? }, row.get(2)?)));
+        let found = next.query_row(after, |row| {
+            row_crc::verify(row, 3, "run_parts")?;
+            Ok((List { one: row.get(0)?, other: row.get(1)? }, row.get(2)?))
+        });
         let found = found.optional()?;
         let is_there = found.is_some();
         if let Some((first, row)) = found {
@@ -180,7 +182,8 @@ fn write_partners(
     user: NameId,
     partners: &[MessageId],
 ) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO partners VALUES (?1, ?2)")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT OR IGNORE INTO partners VALUES (?1, ?2, row_crc(?1, ?2))")?;
     for partner in partners {
         insert.execute([user.0, Partner::from(partner.0).0.0])?;
     }

@@ -34,6 +34,7 @@ mod read_pages;
 mod reader;
 mod restore;
 mod retention;
+mod row_crc;
 mod runs;
 mod schema;
 mod state;
@@ -71,7 +72,7 @@ use self::{
     syncer::{Syncer, Trim, Unsynced},
     writer::Writer,
 };
-use super::{CommitLog, Observer, SessionRecord, Store};
+use super::{CommitLog, Observer, PersonRecord, SessionRecord, Store};
 use crate::model::{Message, Position};
 
 /// Most bytes queued for the writer; beyond it, connections are not read until the writer takes the queue.
@@ -186,6 +187,7 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
     sessions: Vec<SessionRecord>,
+    people: Vec<PersonRecord>,
     durable: Durable,
     inbox_limit: usize,
     described: String,
@@ -233,6 +235,7 @@ impl Sqlite {
             shared,
             writer: Mutex::new(Some(thread)),
             sessions: restored.sessions,
+            people: restored.people,
             durable: options.durable,
             inbox_limit: options.inbox_limit,
             described: format!("sqlite in {} ({promise})", folder.display()),

@@ -7,10 +7,10 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{OpenError, schema};
-use crate::model::{MessageId, UserName};
+use crate::model::{Timestamp, UserName};
 
 /// What a store has of a user name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct NameUsage {
     /// Number of messages from and to it.
     pub messages: u64,
@@ -18,11 +18,13 @@ pub struct NameUsage {
     pub rooms: u64,
     /// Number of sessions that have not ended.
     pub sessions: u64,
-    /// The greatest message number that the store has ever assigned; all later messages have greater ones.
-    pub last: MessageId,
+    /// Time of the operator's last decision about who has the name; the epoch if there was none.
+    pub decided: Timestamp,
+    /// Whether there is anything of the name, even if all of it has been removed meanwhile.
+    pub is_known: bool,
 }
 
-/// Returns what the database at `path` has of a user name; `None` if it has nothing, or if there is no database.
+/// Returns what the database at `path` has of the last owner of a user name; `None` if there is no database.
 ///
 /// # Errors
 /// If there is a database that this program cannot read.
@@ -39,33 +41,34 @@ pub fn name_usage(path: &Path, user: &UserName) -> Result<Option<NameUsage>, Ope
     let find = "SELECT id FROM names WHERE name = ?1";
     let found: Option<i64> = transaction.query_row(find, [&**user], |row| row.get(0)).optional()?;
     let Some(id) = found else {
-        return Ok(None);
+        return Ok(Some(NameUsage::default()));
     };
+    let noted = "SELECT decided, after FROM people WHERE user = ?1";
+    let noted = transaction.query_row(noted, [id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (decided, after): (i64, i64) = noted.unwrap_or_default();
     let usage = NameUsage {
         // A scan of the whole table: no index has the messages that a user has sent to rooms, and names are seldom given to
         // another person.
-        messages: count(&transaction, "messages WHERE sender = ?1 OR recipient = ?1", id)?,
-        rooms: count(&transaction, "(SELECT DISTINCT room FROM stays WHERE user = ?1)", id)?,
-        sessions: count(&transaction, "sessions WHERE user = ?1", id)?,
-        last: MessageId(last(&transaction)?),
+        messages: count(
+            &transaction,
+            "messages WHERE (sender = ?1 OR recipient = ?1) AND id > ?2",
+            id,
+            after,
+        )?,
+        rooms: count(
+            &transaction,
+            "(SELECT DISTINCT room FROM stays WHERE user = ?1 AND coalesce(until, began + 2) > ?2 + 1)",
+            id,
+            after,
+        )?,
+        sessions: count(&transaction, "sessions WHERE user = ?1 AND ?2 >= 0", id, after)?,
+        decided: Timestamp(decided),
+        is_known: true,
     };
-    // A cursor above 0 has passed messages, even if retention has removed them.
-    let cursors = count(
-        &transaction,
-        "(SELECT user, upto FROM cursors UNION ALL SELECT user, upto FROM inboxes) WHERE user = ?1 AND upto > 0",
-        id,
-    )?;
-    let has_some = usage.messages + usage.rooms + usage.sessions + cursors > 0;
-    Ok(has_some.then_some(usage))
+    Ok(Some(usage))
 }
 
-fn count(connection: &Connection, what: &str, id: i64) -> rusqlite::Result<u64> {
+fn count(connection: &Connection, what: &str, id: i64, after: i64) -> rusqlite::Result<u64> {
     let sql = format!("SELECT count(*) FROM {what}");
-    connection.query_row(&sql, [id], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
-}
-
-/// The greatest number ever assigned, even if retention has removed that message.
-fn last(connection: &Connection) -> rusqlite::Result<u64> {
-    let sql = "SELECT max(indexed, (SELECT coalesce(max(id), 0) FROM messages)) FROM state";
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+    connection.query_row(&sql, [id, after], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
 }

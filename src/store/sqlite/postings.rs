@@ -6,19 +6,22 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row as SqlRow};
 
 use super::{
     blocks,
     list::{List, Partner},
-    runs,
+    row_crc, runs,
 };
 use crate::{model::MessageId, store::front::ops::NameId};
 
 /// Returns `state.merged`: the last message that is in the blocks.
 pub(super) fn merged(connection: &Connection) -> rusqlite::Result<MessageId> {
-    let mut select = connection.prepare_cached("SELECT merged FROM state")?;
-    select.query_row([], |row| row.get(0)).map(|id: i64| MessageId(id.cast_unsigned()))
+    let sql = "SELECT merged, crc = row_crc(indexed, folded, merged) FROM state";
+    connection.prepare_cached(sql)?.query_row([], |row| {
+        row_crc::verify(row, 1, "state")?;
+        Ok(MessageId(row.get::<_, i64>(0)?.cast_unsigned()))
+    })
 }
 
 /// Visits the numbers of a list that are greater than `after`, ascending, until `visit` breaks.
@@ -79,9 +82,13 @@ pub(super) fn scan_back(
 
 /// Returns the users with whom `user` has exchanged indexed messages. To be called in a transaction.
 pub(super) fn partners(connection: &Connection, user: NameId) -> rusqlite::Result<Vec<NameId>> {
-    let mut select = connection.prepare_cached("SELECT other FROM partners WHERE user = ?1")?;
-    let mut all =
-        select.query_map([user.0], |row| row.get(0).map(NameId))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut select = connection
+        .prepare_cached("SELECT other, crc = row_crc(user, other) FROM partners WHERE user = ?1")?;
+    let partner = |row: &SqlRow<'_>| {
+        row_crc::verify(row, 1, "partners")?;
+        row.get(0).map(NameId)
+    };
+    let mut all = select.query_map([user.0], partner)?.collect::<rusqlite::Result<Vec<_>>>()?;
     for run in runs::after(connection, merged(connection)?)? {
         let lately = runs::find(connection, run, List::partners(user))?;
         all.extend(lately.into_iter().map(|number| Partner::from(number.0).0));

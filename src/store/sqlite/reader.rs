@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
-use super::{checksum::checksum, error::damaged, list::List, postings, schema};
+use super::{checksum::checksum, error::damaged, list::List, postings, row_crc, schema};
 use crate::{
     model::{MAX_REPLY, Message, MessageId, Position, Timestamp},
     store::front::{Front, KeyedMessage, Passed, ops::NameId, plan::Source, rooms::Span},
@@ -100,19 +100,29 @@ impl StoredRow {
     }
 }
 
-/// Returns the indexed message that the sender's key names.
+/// Returns the indexed message that the sender's key names, if it came after message `begin`: earlier ones are of a previous
+/// owner of the sender's name.
 pub(super) fn find_key(
     connection: &Connection,
     sender: NameId,
     key: &str,
+    begin: MessageId,
 ) -> rusqlite::Result<Option<KeyedMessage>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM keys k JOIN messages m ON m.id = k.id WHERE k.sender = ?1 AND k.key = ?2"
+        "SELECT {COLUMNS}, k.crc = row_crc(k.sender, k.key, k.id) \
+         FROM keys k LEFT JOIN messages m ON m.id = k.id WHERE k.sender = ?1 AND k.key = ?2"
     );
-    let row =
-        connection.prepare_cached(&sql)?.query_row(params![sender.0, key], StoredRow::read).optional()?;
+    let read = |row: &SqlRow<'_>| {
+        row_crc::verify(row, 7, "keys")?;
+        let row = StoredRow::read(row)?;
+        if row.sender != sender || row.key.as_deref() != Some(key) {
+            return Err(damaged(format!("a key names message {}, which has another one", row.id.0)));
+        }
+        Ok(row)
+    };
+    let row = connection.prepare_cached(&sql)?.query_row(params![sender.0, key], read).optional()?;
     let position = Position::START;
-    Ok(row.map(|row| KeyedMessage {
+    Ok(row.filter(|row| row.id > begin).map(|row| KeyedMessage {
         id: row.id,
         at: row.at,
         recipient: row.recipient,
@@ -136,6 +146,20 @@ pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Resul
         .optional()
 }
 
+/// Returns the message of that number, which a list of the index has.
+///
+/// # Errors
+/// If the message does not belong in that list: somebody would be shown a message of others.
+fn listed(connection: &Connection, list: List, id: MessageId) -> rusqlite::Result<Option<StoredRow>> {
+    let row = message(connection, id)?;
+    match &row {
+        Some(row) if !list.has(row.sender, row.recipient) => {
+            Err(damaged(format!("the index has message {} in a list where it does not belong", id.0)))
+        }
+        _ => Ok(row),
+    }
+}
+
 /// Returns the oldest indexed messages of an inbox, merged by number from its sources.
 pub(super) fn inbox(
     connection: &Connection,
@@ -154,7 +178,7 @@ pub(super) fn inbox(
                 if id > source.upto {
                     return Ok(ControlFlow::Break(()));
                 }
-                ids.push((id, source.is_room));
+                ids.push((id, source.to));
                 left -= 1;
                 if left > 0 {
                     return Ok(ControlFlow::Continue(()));
@@ -165,11 +189,11 @@ pub(super) fn inbox(
         }
         ids.retain(|(id, _)| *id <= seen);
         ids.sort_unstable();
-        for (id, is_room) in ids {
+        for (id, to) in ids {
             // Retention never removes a message that is in an inbox, so a missing one is damage.
-            let row = message(connection, id)?;
+            let row = listed(connection, List::to(to), id)?;
             let row = row.ok_or_else(|| damaged(format!("message {} is missing", id.0)))?;
-            if is_room && row.sender == user {
+            if to != user && row.sender == user {
                 continue;
             }
             if rows.len() == limit || bytes > MAX_REPLY {
@@ -208,7 +232,7 @@ pub(super) fn history(
             return Ok(ControlFlow::Break(()));
         }
         // Retention may have removed it.
-        if let Some(row) = message(connection, id)? {
+        if let Some(row) = listed(connection, list, id)? {
             bytes += row.text.len();
             rows.push(row);
         }
@@ -230,7 +254,7 @@ pub(super) fn passed(
             return Ok(ControlFlow::Break(()));
         }
         passed.count += 1;
-        if wants_deliveries && let Some(row) = message(connection, id)? {
+        if wants_deliveries && let Some(row) = listed(connection, List::to(user), id)? {
             passed.delivered.push((row.sender, id));
         }
         Ok(ControlFlow::Continue(()))
@@ -244,8 +268,10 @@ pub(super) fn passed_at(
     user: NameId,
     id: MessageId,
 ) -> rusqlite::Result<Option<Timestamp>> {
-    connection
-        .prepare_cached("SELECT at FROM passed WHERE user = ?1 AND upto >= ?2 ORDER BY upto LIMIT 1")?
-        .query_row(params![user.0, id.0.cast_signed()], |row| row.get(0).map(Timestamp))
-        .optional()
+    let sql = "SELECT at, crc = row_crc(user, upto, at) FROM passed WHERE user = ?1 AND upto >= ?2 ORDER BY upto LIMIT 1";
+    let read = |row: &SqlRow<'_>| {
+        row_crc::verify(row, 1, "passed")?;
+        row.get(0).map(Timestamp)
+    };
+    connection.prepare_cached(sql)?.query_row(params![user.0, id.0.cast_signed()], read).optional()
 }

@@ -10,12 +10,12 @@ use super::{
     indexing::{InboxRow, PendingCursor},
     postings,
     reader::{COLUMNS, StoredRow},
-    runs,
+    row_crc, runs,
 };
 use crate::{
-    model::{MessageId, Recipient, Timestamp, TokenDigest, UserName},
+    model::{MessageId, PasswordDigest, Recipient, Timestamp, TokenDigest, UserName},
     store::{
-        CommitLog, SessionRecord,
+        Absence, CommitLog, PersonRecord, SessionRecord,
         front::{
             Front,
             ops::{CursorStep, InboxCursor, NameId, Row},
@@ -29,6 +29,7 @@ pub(super) struct Restored {
     pub(super) front: Front,
     pub(super) log: Arc<CommitLog>,
     pub(super) sessions: Vec<SessionRecord>,
+    pub(super) people: Vec<PersonRecord>,
     pub(super) index: Index,
 }
 
@@ -41,23 +42,33 @@ fn corrupt(what: &str) -> OpenError {
 /// # Errors
 /// [`OpenError::Corrupt`] if the tables contradict each other; [`OpenError::Damaged`] if they cannot be read.
 pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Restored, OpenError> {
-    let (indexed, folded): (i64, i64) =
-        connection
-            .query_row("SELECT indexed, folded FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (indexed, folded): (i64, i64) = connection.query_row(
+        "SELECT indexed, folded, crc = row_crc(indexed, folded, merged) FROM state",
+        [],
+        |row| {
+            row_crc::verify(row, 2, "state")?;
+            Ok((row.get(0)?, row.get(1)?))
+        },
+    )?;
     let log = Arc::default();
     let mut front = Front::new(options.inbox_limit, MessageId(indexed.cast_unsigned()), Arc::clone(&log));
     restore_names(connection, &mut front)?;
-    let runs = runs::after(connection, postings::merged(connection)?)?.len();
-    let mut index = Index::new(restore_inboxes(connection, &front)?, folded, runs, options);
+    let merged = postings::merged(connection)?;
+    let runs = runs::after(connection, merged)?;
+    if runs.last().unwrap_or(&merged).0 != indexed.cast_unsigned() {
+        return Err(corrupt("the index does not end with the last message that is indexed"));
+    }
+    let mut index = Index::new(restore_inboxes(connection, &front)?, folded, runs.len(), options);
     restore_cursors(connection, &mut front, &mut index)?;
     restore_stays(connection, &mut front)?;
     restore_tail(connection, indexed, &mut front, &mut index)?;
+    let people = restore_people(connection, &mut front)?;
     front.skip_used_numbers();
     if let Some(latest) = latest(connection)? {
         front.restore_latest(latest);
     }
     let sessions = restore_sessions(connection, &front)?;
-    Ok(Restored { front, log, sessions, index })
+    Ok(Restored { front, log, sessions, people, index })
 }
 
 /// Time of the latest message; `None` if there is none.
@@ -67,9 +78,10 @@ fn latest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
 }
 
 fn restore_names(connection: &Connection, front: &mut Front) -> Result<(), OpenError> {
-    let mut names = connection.prepare("SELECT id, name FROM names ORDER BY id")?;
+    let mut names = connection.prepare("SELECT id, name, crc = row_crc(id, name) FROM names ORDER BY id")?;
     let mut rows = names.query([])?;
     while let Some(row) = rows.next()? {
+        row_crc::verify(row, 2, "names")?;
         let name = Recipient::parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
         let name = name.ok_or_else(|| corrupt("a user or room has an invalid name"))?;
         if front.restore_name(name).0 != row.get::<_, u32>(0)? {
@@ -94,9 +106,12 @@ fn number(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<u64> {
 
 fn restore_inboxes(connection: &Connection, front: &Front) -> Result<HashMap<NameId, InboxRow>, OpenError> {
     let mut inboxes = HashMap::new();
-    let mut select = connection.prepare("SELECT user, upto, taken, received, last FROM inboxes")?;
+    let mut select = connection.prepare(
+        "SELECT user, upto, taken, received, last, crc = row_crc(user, upto, taken, received, last) FROM inboxes",
+    )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
+        row_crc::verify(row, 5, "inboxes")?;
         let inbox = InboxRow {
             upto: number(row, 1)?,
             taken: number(row, 2)?,
@@ -110,10 +125,13 @@ fn restore_inboxes(connection: &Connection, front: &Front) -> Result<HashMap<Nam
 
 fn restore_cursors(connection: &Connection, front: &mut Front, index: &mut Index) -> Result<(), OpenError> {
     let mut current = index.inboxes().clone();
-    let mut select =
-        connection.prepare("SELECT seq, user, upto, taken, at FROM cursors WHERE seq > ?1 ORDER BY seq")?;
+    let mut select = connection.prepare(
+        "SELECT seq, user, upto, taken, at, crc = row_crc(seq, user, upto, taken, at) FROM cursors \
+         WHERE seq > ?1 ORDER BY seq",
+    )?;
     let mut rows = select.query([index.cursor_seq])?;
     while let Some(row) = rows.next()? {
+        row_crc::verify(row, 5, "cursors")?;
         index.cursor_seq = row.get(0)?;
         let user = known_name(front, row.get(1)?)?;
         let passed = CursorStep { user, upto: MessageId(number(row, 2)?), at: Timestamp(row.get(4)?) };
@@ -131,9 +149,12 @@ fn restore_cursors(connection: &Connection, front: &mut Front, index: &mut Index
 }
 
 fn restore_stays(connection: &Connection, front: &mut Front) -> Result<(), OpenError> {
-    let mut select = connection.prepare("SELECT room, user, began, until FROM stays ORDER BY began")?;
+    let mut select = connection.prepare(
+        "SELECT room, user, began, until, crc = row_crc(room, user, began, until) FROM stays ORDER BY began",
+    )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
+        row_crc::verify(row, 4, "stays")?;
         let room = front.name(NameId(row.get(0)?)).and_then(Recipient::room).cloned();
         let room = room.ok_or_else(|| corrupt("a row refers to a room that does not exist"))?;
         let user = known_user(front, row.get(1)?)?;
@@ -172,12 +193,48 @@ fn restore_tail(
     Ok(())
 }
 
-fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<SessionRecord>, OpenError> {
-    let mut sessions = Vec::new();
-    let mut select =
-        connection.prepare("SELECT digest, user, created, used, number FROM sessions ORDER BY created")?;
+/// Reads who has each name. Of a user without a row, nothing was noted.
+fn restore_people(connection: &Connection, front: &mut Front) -> Result<Vec<PersonRecord>, OpenError> {
+    let mut noted = HashMap::new();
+    let mut select = connection.prepare(
+        "SELECT user, decided, after, absent, removed, password, \
+         crc = row_crc(user, decided, after, absent, removed, password) FROM people",
+    )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
+        row_crc::verify(row, 6, "people")?;
+        let user = row.get(0)?;
+        let absent: Option<i64> = row.get(3)?;
+        let record = PersonRecord {
+            user: known_user(front, user)?,
+            decided: Timestamp(row.get(1)?),
+            after: MessageId(number(row, 2)?),
+            absence: match absent {
+                Some(since) => Some(Absence { since: Timestamp(since), is_removal: row.get(4)? }),
+                None => None,
+            },
+            password: row.get::<_, Option<[u8; 32]>>(5)?.map(PasswordDigest),
+        };
+        front.restore_begin(NameId(user), record.after);
+        noted.insert(NameId(user), record);
+    }
+    let users = front.names_after(0).into_iter().filter_map(|(id, name)| Some((id, name.user()?.clone())));
+    Ok(users.map(|(id, user)| noted.remove(&id).unwrap_or_else(|| PersonRecord::new(user))).collect())
+}
+
+fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<SessionRecord>, OpenError> {
+    let mut sessions = Vec::new();
+    let mut select = connection.prepare(
+        "SELECT digest, user, created, used, number, crc = row_crc(digest, user, created, used, number) FROM sessions \
+         ORDER BY created",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Err(error) = row_crc::verify(row, 5, "sessions") {
+            // Nobody else gets in by it, and the user can log in again.
+            tracing::error!(%error, "a session is lost");
+            continue;
+        }
         sessions.push(SessionRecord {
             digest: TokenDigest(row.get(0)?),
             user: known_user(front, row.get(1)?)?,

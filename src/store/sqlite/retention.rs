@@ -7,7 +7,12 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Shared, blocks, list::List, postings};
+use super::{
+    Shared, blocks,
+    list::List,
+    postings,
+    reader::{COLUMNS, StoredRow},
+};
 use crate::{
     model::{MessageId, Timestamp, UserName},
     store::front::{ops::NameId, rooms::Span},
@@ -106,8 +111,8 @@ impl Retention {
                 .execute([message.id.0.cast_signed()])?;
             if let Some(key) = &message.key {
                 transaction
-                    .prepare_cached("DELETE FROM keys WHERE sender = ?1 AND key = ?2")?
-                    .execute(params![message.sender.0, key])?;
+                    .prepare_cached("DELETE FROM keys WHERE sender = ?1 AND key = ?2 AND id = ?3")?
+                    .execute(params![message.sender.0, key, message.id.0.cast_signed()])?;
             }
         }
         for (list, ids) in lists {
@@ -197,7 +202,7 @@ impl<F: Fn(NameId) -> MessageId> ReadPositions<'_, F> {
     }
 
     /// Whether the message is still in an inbox.
-    fn wait_for(&mut self, message: &Old) -> bool {
+    fn wait_for(&mut self, message: &StoredRow) -> bool {
         let waits = |reader: &Reader| {
             reader.user != Some(message.sender)
                 && message.id > reader.upto
@@ -210,13 +215,6 @@ impl<F: Fn(NameId) -> MessageId> ReadPositions<'_, F> {
     }
 }
 
-struct Old {
-    id: MessageId,
-    sender: NameId,
-    recipient: NameId,
-    key: Option<String>,
-}
-
 /// Returns at most [`STEP`] messages from before a time, with numbers after `after` and up to `upto`.
 ///
 /// Times grow with numbers, so the first younger message is the end.
@@ -225,22 +223,19 @@ fn old_messages(
     before: Timestamp,
     after: MessageId,
     upto: MessageId,
-) -> rusqlite::Result<Vec<Old>> {
-    let mut select = connection.prepare_cached(
-        "SELECT id, at, sender, recipient, key FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
-    )?;
+) -> rusqlite::Result<Vec<StoredRow>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM messages m WHERE m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3");
+    let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query(params![after.0.cast_signed(), upto.0.cast_signed(), STEP])?;
     let mut old = Vec::new();
     while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(1)? >= before.0 {
+        // A message is not removed because of a flipped bit in its time.
+        let row = StoredRow::read(row)?;
+        if row.at >= before {
             break;
         }
-        old.push(Old {
-            id: MessageId(row.get::<_, i64>(0)?.cast_unsigned()),
-            sender: NameId(row.get(2)?),
-            recipient: NameId(row.get(3)?),
-            key: row.get(4)?,
-        });
+        old.push(row);
     }
     Ok(old)
 }

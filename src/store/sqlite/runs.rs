@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{
     error::damaged,
     list::{List, PARTNERS},
-    varint,
+    row_crc, varint,
 };
 use crate::model::MessageId;
 
@@ -58,12 +58,13 @@ impl Run {
     /// Writes the run to the file. Its number, `upto`, is that of its last message.
     pub(super) fn write(&self, transaction: &Transaction<'_>, upto: MessageId) -> rusqlite::Result<()> {
         let upto = upto.0.cast_signed();
-        let mut insert = transaction.prepare_cached("INSERT INTO run_parts VALUES (?1, ?2, ?3, ?4)")?;
+        let mut insert = transaction
+            .prepare_cached("INSERT INTO run_parts VALUES (?1, ?2, ?3, ?4, row_crc(?1, ?2, ?3, ?4))")?;
         for part in &self.parts {
             insert.execute(params![upto, part.first.one, part.first.other, part.bytes])?;
         }
         transaction
-            .prepare_cached("INSERT INTO runs VALUES (?1, ?2)")?
+            .prepare_cached("INSERT INTO runs VALUES (?1, ?2, row_crc(?1, ?2))")?
             .execute(params![upto, self.size.cast_signed()])?;
         Ok(())
     }
@@ -121,18 +122,23 @@ impl<'a> Iterator for Lists<'a> {
 
 /// Returns the numbers of the runs after `id`, ascending. A run's number is that of its last message.
 pub(super) fn after(connection: &Connection, id: MessageId) -> rusqlite::Result<Vec<MessageId>> {
-    let mut select = connection.prepare_cached("SELECT upto FROM runs WHERE upto > ?1 ORDER BY upto")?;
-    let number = |row: &rusqlite::Row<'_>| row.get(0).map(|upto: i64| MessageId(upto.cast_unsigned()));
+    let mut select = connection
+        .prepare_cached("SELECT upto, crc = row_crc(upto, size) FROM runs WHERE upto > ?1 ORDER BY upto")?;
+    let number = |row: &rusqlite::Row<'_>| {
+        row_crc::verify(row, 1, "runs")?;
+        row.get(0).map(|upto: i64| MessageId(upto.cast_unsigned()))
+    };
     select.query_map([id.0.cast_signed()], number)?.collect()
 }
 
 /// Returns the numbers of a list in a run, ascending; none if the run does not have the list.
 pub(super) fn find(connection: &Connection, run: MessageId, list: List) -> rusqlite::Result<Vec<MessageId>> {
     let mut part = connection.prepare_cached(
-        "SELECT one, other, lists FROM run_parts WHERE run = ?1 AND (one, other) <= (?2, ?3) \
+        "SELECT one, other, lists, crc = row_crc(run, one, other, lists) FROM run_parts WHERE run = ?1 AND (one, other) <= (?2, ?3) \
          ORDER BY one DESC, other DESC LIMIT 1",
     )?;
     let found = part.query_row(params![run.0.cast_signed(), list.one, list.other], |row| {
+        row_crc::verify(row, 3, "run_parts")?;
         let first = List { one: row.get(0)?, other: row.get(1)? };
         let mut numbers = Vec::new();
         for entry in Lists::new(first, row.get_ref(2)?.as_blob()?) {

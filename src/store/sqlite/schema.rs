@@ -4,10 +4,10 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Durable, OpenError};
+use super::{Durable, OpenError, row_crc};
 
 /// Version of the database file that this program writes, as in `PRAGMA user_version`.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// Value of `PRAGMA application_id`: "chat" in ASCII.
 const APPLICATION_ID: i64 = 0x6368_6174;
@@ -36,7 +36,14 @@ const PAGE: u32 = 8 * 1024;
 /// - `partners`: pairs of users who have exchanged messages that are in `blocks`, in both directions.
 /// - `stays`: stays in rooms: room, user, the first message that can belong to it, and the first one after it.
 /// - `sessions`: one row for each session, with the digest of its token.
-const MIGRATIONS: [&str; 3] = ["
+/// - `people`: what the server has noted of each user name: the operator's last decision about it, the last message of its
+///   previous owners, since when it is missing from the users file, and a digest of the password.
+/// - `trusted`: networks from which each user has logged in, and when that was.
+/// - `file`: a random number that tells this file from others.
+///
+/// `crc` is a checksum of the rest of the row: of `messages` as [`checksum`](super::checksum) makes it, of the others as
+/// [`row_crc`] does.
+const MIGRATIONS: [&str; 4] = ["
     CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
     INSERT INTO state VALUES (0, 0);
     CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -77,6 +84,39 @@ const MIGRATIONS: [&str; 3] = ["
     CREATE TABLE run_parts (
         run INTEGER NOT NULL, one INTEGER NOT NULL, other INTEGER NOT NULL, lists BLOB NOT NULL,
         PRIMARY KEY (run, one, other)) WITHOUT ROWID;
+", "
+    ALTER TABLE state ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE state SET crc = row_crc(indexed, folded, merged);
+    ALTER TABLE names ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE names SET crc = row_crc(id, name);
+    ALTER TABLE cursors ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE cursors SET crc = row_crc(seq, user, upto, taken, at);
+    ALTER TABLE passed ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE passed SET crc = row_crc(user, upto, at);
+    ALTER TABLE inboxes ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE inboxes SET crc = row_crc(user, upto, taken, received, last);
+    ALTER TABLE keys ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE keys SET crc = row_crc(sender, key, id);
+    ALTER TABLE blocks ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE blocks SET crc = row_crc(one, other, first, rest);
+    ALTER TABLE runs ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE runs SET crc = row_crc(upto, size);
+    ALTER TABLE run_parts ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE run_parts SET crc = row_crc(run, one, other, lists);
+    ALTER TABLE partners ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE partners SET crc = row_crc(user, other);
+    ALTER TABLE stays ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE stays SET crc = row_crc(room, user, began, until);
+    ALTER TABLE sessions ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+    UPDATE sessions SET crc = row_crc(digest, user, created, used, number);
+    CREATE TABLE people (
+        user INTEGER PRIMARY KEY, decided INTEGER NOT NULL, after INTEGER NOT NULL, absent INTEGER, removed INTEGER NOT NULL,
+        password BLOB, crc INTEGER NOT NULL);
+    CREATE TABLE trusted (
+        user INTEGER NOT NULL, network BLOB NOT NULL, at INTEGER NOT NULL, crc INTEGER NOT NULL,
+        PRIMARY KEY (user, network)) WITHOUT ROWID;
+    CREATE TABLE file (id BLOB NOT NULL);
+    INSERT INTO file VALUES (randomblob(16));
 "];
 
 /// Opens the file for the writer; creates or migrates it if needed.
@@ -87,6 +127,7 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
     }
     let connection = Connection::open(path)?;
     let version = version(&connection)?;
+    row_crc::register(&connection)?;
     // Applies to a new file; an existing one keeps its page size.
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
@@ -166,6 +207,7 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.busy_timeout(BUSY_WAIT)?;
+    row_crc::register(&connection)?;
     Ok(connection)
 }
 

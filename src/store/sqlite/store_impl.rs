@@ -18,8 +18,8 @@ use crate::{
         Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        CommitLog, Membership, Messages, Observer, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
-        Sessions, Store,
+        CommitLog, Membership, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms,
+        SessionRecord, Sessions, Store,
         front::{
             ops::{NameId, Op},
             plan::{HistoryPlan, InboxPlan},
@@ -66,14 +66,15 @@ impl Sqlite {
         let (from, to) = (message.from.clone(), message.to.clone());
         let (text, key): (String, String) = (message.text.into(), message.key.unwrap_or_default().into());
         let read = self.read("a key", move |connection, shared| {
-            let (sender, recipient) = {
+            let (sender, recipient, begin) = {
                 let front = &shared.lock().front;
-                (front.name_id(&from), front.name_id(&to))
+                let sender = front.name_id(&from);
+                (sender, front.name_id(&to), sender.map(|id| front.begins_after(id)))
             };
-            let Some(sender) = sender else {
+            let Some((sender, begin)) = sender.zip(begin) else {
                 return Ok(None);
             };
-            let Some(mut known) = reader::find_key(connection, sender, &key)? else {
+            let Some(mut known) = reader::find_key(connection, sender, &key, begin)? else {
                 return Ok(None);
             };
             // The file may be ahead of what is synced; a message that is still in the tail has its position there.
@@ -308,6 +309,22 @@ impl Sessions for Sqlite {
 
     fn sessions(&self) -> Vec<SessionRecord> {
         self.sessions.clone()
+    }
+}
+
+impl People for Sqlite {
+    fn people(&self) -> Vec<PersonRecord> {
+        self.people.clone()
+    }
+
+    fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        let mut state = self.shared.lock();
+        let op = state.front.set_person(person);
+        self.write(&mut state, op)
+    }
+
+    fn last_message(&self) -> MessageId {
+        self.shared.lock().front.last_message()
     }
 }
 

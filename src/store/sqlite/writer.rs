@@ -182,7 +182,8 @@ impl Writer {
                 continue;
             };
             let key = row.key.as_deref().unwrap_or_default();
-            let known = match reader::find_key(&self.connection, row.sender, key) {
+            let begin = self.shared.lock().front.begins_after(row.sender);
+            let known = match reader::find_key(&self.connection, row.sender, key, begin) {
                 Err(error) if is_damaged_row(&error) => {
                     tracing::error!(%error, "the message of a key cannot be read");
                     self.refuse_keyed(&mut batch.ops[index]);
@@ -235,7 +236,7 @@ impl Writer {
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for (id, name) in &self.names {
             transaction
-                .prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, ?2)")?
+                .prepare_cached("INSERT OR IGNORE INTO names VALUES (?1, ?2, row_crc(?1, ?2))")?
                 .execute(params![id.0, &**name])?;
         }
         let mut seq = self.index.cursor_seq;
@@ -276,6 +277,9 @@ impl Writer {
                 match Cause::of(&error) {
                     Cause::Full => tracing::warn!(%error, "no space to remove old messages"),
                     Cause::Busy => tracing::warn!(%error, "another program holds the database"),
+                    Cause::Broken if is_damaged_row(&error) => {
+                        tracing::error!(%error, "old messages are not removed: run `chat-server check`");
+                    }
                     Cause::Broken => self.break_down(Batch::default(), &error),
                 }
             }

@@ -1,6 +1,20 @@
 //! Tests.
 
 use super::*;
+use crate::users::DecisionKind;
+
+const AT: Timestamp = Timestamp(1_795_530_515_007);
+
+const LATER: Timestamp = Timestamp(1_795_530_516_000);
+
+const FRESH: Decision = Decision { at: AT, kind: DecisionKind::Fresh };
+
+/// What stands between the users and the first one who was removed.
+const REMOVAL: &str = "\n[removed]\n";
+
+fn username(name: &str) -> UserName {
+    UserName::parse(name).expect("a name")
+}
 
 const HASH: &str =
     "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
@@ -72,16 +86,16 @@ fn a_password_is_replaced_in_every_form_and_nothing_else() {
 
 #[test]
 fn a_user_is_added_in_every_form() {
-    let new = |username: &str, messages_after| NewUser {
-        username: UserName::parse(username).expect("a name"),
+    let new = |username: &str, decision| NewUser {
+        username: self::username(username),
         name: "Dé \"E\" \\".to_owned(),
         country: String::new(),
         hash: HASH.to_owned(),
-        messages_after,
+        decision,
     };
     for text in texts() {
         let file = File::new(&text);
-        add(&file.path(), &[new("d.e", 0), new("eve", 7)]).expect(&text);
+        add(&file.path(), &[new("d.e", None), new("eve", Some(FRESH))]).expect(&text);
         assert_eq!(file.names(), ["ann", "bob", "d.e", "eve"]);
         // Before and after the new ones there is all that was there.
         let after = file.text();
@@ -100,8 +114,8 @@ fn a_user_is_removed_in_every_form_with_the_comment_above() {
             for mark in ["", "\u{feff}"] {
                 let text = |text: &str| format!("{mark}{}", text.replace('\n', end));
                 let file = File::new(&text(FORMS[form]));
-                remove(&file.path(), name).expect("removed");
-                assert_eq!(file.text(), text(expected));
+                remove(&file.path(), &username(name), AT).expect("removed");
+                assert_eq!(file.text(), text(&format!("{expected}{REMOVAL}{name} = {AT}\n")));
             }
         }
     };
@@ -122,11 +136,41 @@ fn a_user_is_removed_in_every_form_with_the_comment_above() {
 }
 
 #[test]
+fn a_decision_is_written_in_every_form_and_nothing_else() {
+    let line = format!("fresh_since = {AT}");
+    for text in texts() {
+        let file = File::new(&text);
+        decide(&file.path(), &[(username("ann"), FRESH), (username("bob"), FRESH)]).expect(&text);
+        let decided = file.text();
+        assert_eq!(decided.matches(&line).count(), 2, "{decided}");
+        // Without what was written, and in whatever way it is set off, the text is as it was.
+        let rest: String = decided
+            .split(&line)
+            .map(|part| {
+                part.trim_end_matches(['.', 'n', 'a', 'b', 'o', 'u', 's', 'e', 'r', ' ', ',', '\r', '\n'])
+            })
+            .collect();
+        let kept = |text: &str| text.chars().filter(|c| !" ,.\r\nanbouser".contains(*c)).collect::<String>();
+        assert_eq!(kept(&rest), kept(&text), "{decided}");
+        let again = Decision { at: LATER, kind: DecisionKind::Fresh };
+        decide(&file.path(), &[(username("bob"), again)]).expect(&decided);
+        assert_eq!(file.text().len(), decided.len(), "the time is replaced");
+        let reclaimed = Decision { at: Timestamp(LATER.0 + 1), kind: DecisionKind::Reclaimed };
+        decide(&file.path(), &[(username("ann"), reclaimed)]).expect(&decided);
+        let users = super::super::load(&file.path()).expect("understood").users;
+        let of = |name: &str| users.get(name).expect("there").decision;
+        assert_eq!((of("ann"), of("bob")), (Some(reclaimed), Some(again)));
+    }
+}
+
+#[test]
 fn everybody_can_be_removed() {
     for text in texts() {
         let file = File::new(&text);
-        remove(&file.path(), "ann").expect(&text);
-        remove(&file.path(), "bob").expect(&text);
+        remove(&file.path(), &username("ann"), AT).expect(&text);
+        remove(&file.path(), &username("bob"), LATER).expect(&text);
+        let users = super::super::load(&file.path()).expect("understood").users;
+        assert_eq!((users.removed("ann"), users.removed("bob")), (Some(AT), Some(LATER)), "{text}");
         assert_eq!(file.names(), [""; 0]);
         assert!(file.text().contains("# all"));
     }

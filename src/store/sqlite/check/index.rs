@@ -140,11 +140,7 @@ impl<'a> Check<'a> {
         let found = ends
             .query_row([id.0.cast_signed()], |row| Ok((NameId(row.get(0)?), NameId(row.get(1)?))))
             .optional()?;
-        let belongs = |(sender, recipient): (NameId, NameId)| match list.pair() {
-            None => Some(recipient) == list.recipient(),
-            Some(pair) => pair == (sender.min(recipient), sender.max(recipient)),
-        };
-        let Some((_, recipient)) = found.filter(|ends| belongs(*ends)) else {
+        let Some((_, recipient)) = found.filter(|(sender, recipient)| list.has(*sender, *recipient)) else {
             report.problem(format!("the index has message {} in a list where it does not belong", id.0));
             return Ok(());
         };
