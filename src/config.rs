@@ -1,8 +1,12 @@
 //! Every setting, once: its flag, environment variable, default and meaning.
 
+mod commands;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
+use clap::{Args, Parser, ValueEnum, builder::RangedU64ValueParser};
+
+pub use self::commands::{ServerCommand, UserCommand};
 
 /// Default of each limit, for the flags and for the settings of the library.
 pub mod defaults {
@@ -101,6 +105,10 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_RETAIN", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retain: Option<u32>,
 
+    /// What the operator confirms at this start.
+    #[command(flatten)]
+    pub confirmed: Confirmed,
+
     /// Most connections; more are refused
     #[arg(long, env = "CHAT_MAX_CONNECTIONS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS, value_parser = count())]
     pub max_connections: usize,
@@ -170,6 +178,18 @@ pub struct ServerArgs {
     pub log_level: tracing::level_filters::LevelFilter,
 }
 
+/// What the operator confirms at a start, because the server does not do it by itself.
+#[derive(Debug, Clone, Args)]
+pub struct Confirmed {
+    /// Start on a database that has less than was stored before, and go on without what is lost
+    #[arg(long, env = "CHAT_ACCEPT_LOSS")]
+    pub accept_loss: bool,
+
+    /// Believe the clock at start, however far it is ahead of when the server last ran
+    #[arg(long, env = "CHAT_TRUST_CLOCK")]
+    pub trust_clock: bool,
+}
+
 /// A number of seconds: at most a year.
 fn seconds() -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(1..=365 * 24 * 60 * 60)
@@ -178,126 +198,6 @@ fn seconds() -> RangedU64ValueParser<u64> {
 /// A number of things, of which there must be one at least.
 fn count() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=1 << 40)
-}
-
-/// The subcommands of `chat-server`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ServerCommand {
-    /// Read a password (hidden on a terminal, otherwise a line of standard input) and print its hash for the users file
-    HashPassword,
-    /// Make a self-signed certificate and its key for TLS, in the files that the server reads
-    Cert {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// The files to write.
-        #[command(flatten)]
-        tls: TlsFiles,
-        /// DNS names and IP addresses by which clients reach the server [default: localhost, its addresses, and the name of this machine]
-        names: Vec<String>,
-    },
-    /// Copy everything that is stored into a new file, also while the server runs
-    Backup {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// The new file; to restore it, put it into an empty folder as chat.db and name that folder with --data
-        file: PathBuf,
-    },
-    /// Verify what is stored (structure, checksums, inboxes, cursors), also while the server runs
-    Check {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// A backup to verify, instead of the server's data
-        file: Option<PathBuf>,
-    },
-    /// Change the users in the users file, also while the server runs
-    User {
-        /// The subcommand.
-        #[command(subcommand)]
-        command: UserCommand,
-    },
-}
-
-/// The subcommands of `chat-server user`. A password is never an argument, because the list of processes shows arguments.
-#[derive(Debug, Clone, Subcommand)]
-pub enum UserCommand {
-    /// Add a user; asks for the password (hidden on a terminal, otherwise a line of standard input)
-    Add {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// User name: 1 to 32 of a-z, 0-9, '.', '_' and '-'
-        #[arg(value_name = "NAME")]
-        username: String,
-        /// Name that others see [default: NAME]
-        #[arg(long, value_name = "FULL NAME")]
-        name: Option<String>,
-        /// Country
-        #[arg(long, default_value = "", hide_default_value = true)]
-        country: String,
-        /// The same person had the name before, and gets back messages, rooms and everything else
-        #[arg(long, conflicts_with = "fresh")]
-        reclaim: bool,
-        /// Somebody else had the name before: the new user gets nothing of what there was
-        #[arg(long)]
-        fresh: bool,
-    },
-    /// Change a password; asks for the new one (hidden on a terminal, otherwise a line of standard input)
-    Passwd {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// User name
-        #[arg(value_name = "NAME")]
-        username: String,
-    },
-    /// Say that names belong to the same persons as before, who get everything back
-    Reclaim {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// User names
-        #[arg(value_name = "NAME", required = true)]
-        usernames: Vec<String>,
-    },
-    /// Say that names belong to somebody else now, who gets nothing of what there was
-    Fresh {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// User names
-        #[arg(value_name = "NAME", required = true)]
-        usernames: Vec<String>,
-    },
-    /// Remove a user; the messages stay
-    Remove {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// User name
-        #[arg(value_name = "NAME")]
-        username: String,
-    },
-    /// List all users: name, full name, country and how the password is kept, separated by tabs
-    List {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-    },
-    /// Add all users in a CSV file with the columns username,name,country,password, or none
-    ///
-    /// A password may be an argon2id hash. If it is empty, one is made and printed to standard output, as a line
-    /// username,password.
-    Import {
-        /// The server's files.
-        #[command(flatten)]
-        files: Files,
-        /// The file, with a header line; - is standard input
-        #[arg(value_name = "CSV")]
-        csv: PathBuf,
-    },
 }
 
 /// The server's files. These flags may stand before or after a subcommand.

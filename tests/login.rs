@@ -43,6 +43,30 @@ async fn a_session_ends_after_30_days_unused_and_90_days_in_all() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_far_ahead_for_a_while_ends_no_session() {
+    let clock = fixed_clock();
+    let server = Setup { clock: clock.clone(), ..Setup::default() }.start().await;
+    let mut messi = server.connect().await;
+    let token = messi.log_in("messi").await;
+    let day = i64::try_from(DAY.as_millis()).expect("in range");
+    clock.step(200 * day);
+    assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
+    // Another login would end expired sessions of its user.
+    server.log_in("messi").await;
+    clock.step(-200 * day);
+    assert_eq!(messi.ask("inbox").await, EMPTY);
+    // A day after a jump, the clock is believed.
+    clock.step(200 * day);
+    assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
+    clock.advance(DAY);
+    assert_eq!(messi.ask(format!("inbox {token}")).await, NOT_AUTHORIZED);
+    clock.step(-201 * day);
+    assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
+    drop(messi);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_hundred_and_first_session_ends_the_longest_unused() {
     let clock = fixed_clock();
     let server = Setup { clock: clock.clone(), ..Setup::default() }.start().await;

@@ -100,7 +100,8 @@ fn user(command: &UserCommand) -> Result<(), AdminError> {
 
 fn check(files: &Files, file: Option<&Path>) -> Result<(), AdminError> {
     let path = file.map_or_else(|| store::database(&files.data_folder()), Path::to_owned);
-    let Report { messages, waiting, users, rooms, sessions, problems, more_problems } = store::check(&path)?;
+    let Report { messages, waiting, users, rooms, sessions, problems, more_problems, .. } =
+        store::check(&path)?;
     let mut out = io::stdout();
     for problem in &problems {
         writeln!(out, "{problem}")?;

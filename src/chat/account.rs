@@ -66,7 +66,9 @@ impl Chat {
         self.note_password(user);
         let stored = self.store.open_session(record.clone()).await;
         let position = stored.position();
-        let Opened { session, expired, displaced } = self.sessions.open(user, &record, position, now);
+        let ends_expired = self.believes_clock();
+        let Opened { session, expired, displaced } =
+            self.sessions.open(user, &record, position, now, ends_expired);
         for expired in expired {
             self.forget_session(expired.digest());
         }

@@ -28,7 +28,10 @@ mod throttle;
 mod visibility;
 mod watchers;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 pub use admission::Change;
 pub use binding::Binding;
@@ -59,7 +62,8 @@ use self::{
 use crate::{
     config::defaults,
     model::{
-        MaybeReady, Moment, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, Uptime, UserName,
+        ClockTrust, MaybeReady, Moment, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, Uptime,
+        UserName,
     },
     store::{CommitLog, Store},
     users::{Directory, User},
@@ -74,6 +78,8 @@ pub struct Chat {
     owners: Owners,
     counts: Counts,
     clock: Clock,
+    /// What outlives the process ends by a clock that is believed only.
+    clock_trust: Mutex<ClockTrust>,
     hash_pool: HashPool,
     inboxes: Inboxes,
     presences: PresenceTable,
@@ -164,7 +170,7 @@ impl Chat {
         let reactions =
             Reactions { users: users.clone(), sessions: sessions.clone(), watchers: watchers.clone() };
         store.subscribe(Arc::new(reactions));
-        let owners = Owners::new(store.people());
+        let (owners, seen) = (Owners::new(store.people()), store.seen());
         let chat = Chat {
             users,
             sessions,
@@ -172,6 +178,7 @@ impl Chat {
             watchers,
             owners,
             counts: Counts::default(),
+            clock_trust: Mutex::new(ClockTrust::new(seen, clock.moment())),
             clock,
             hash_pool: HashPool::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
@@ -251,7 +258,9 @@ impl Chat {
     pub fn find_session(&self, token: &Token, now: Timestamp) -> Option<Arc<Session>> {
         let session = self.sessions.find(token)?;
         if !session.is_live(now) {
-            self.end_expired(&session);
+            if self.believes_clock() {
+                self.end_expired(&session);
+            }
             return None;
         }
         Some(session)
@@ -289,6 +298,12 @@ impl Chat {
             self.store.touch_session(session.digest(), now);
         }
         live
+    }
+
+    /// Whether the clock is believed. Otherwise expired sessions are refused, but kept.
+    fn believes_clock(&self) -> bool {
+        let now = self.moment();
+        self.clock_trust.lock().expect("nothing panics while it is held").observe(now)
     }
 
     /// Ends a session that has expired; its connections are notified.

@@ -44,16 +44,17 @@ pub(super) struct Opened {
 }
 
 impl Sessions {
-    /// Adds a session that the store has at `position`, and ends expired sessions of the user.
+    /// Adds a session that the store has at `position`, and ends expired sessions of the user if `ends_expired`.
     pub(super) fn open(
         &self,
         user: &Arc<User>,
         record: &SessionRecord,
         position: Position,
         now: Timestamp,
+        ends_expired: bool,
     ) -> Opened {
         let mut table = self.lock();
-        let expired = table.end_expired(&user.username, now);
+        let expired = if ends_expired { table.end_expired(&user.username, now) } else { Vec::new() };
         // The store may have reported it already.
         let reported = table.by_token.get(&record.digest).cloned();
         let session = reported.unwrap_or_else(|| {
@@ -110,8 +111,14 @@ impl Sessions {
         At::new(live, position)
     }
 
-    /// Adds a session that the store has kept. Returns whether it is live.
-    pub(super) fn restore(&self, user: &Arc<User>, record: &SessionRecord, now: Timestamp) -> bool {
+    /// Adds a session that the store has kept, if it is live or `keeps_expired`. Returns whether it was added.
+    pub(super) fn restore(
+        &self,
+        user: &Arc<User>,
+        record: &SessionRecord,
+        now: Timestamp,
+        keeps_expired: bool,
+    ) -> bool {
         let mut table = self.lock();
         let last = table.numbers.entry(user.username.clone()).or_default();
         // A session from a time without numbers gets one.
@@ -119,11 +126,11 @@ impl Sessions {
         *last = number.max(*last);
         let record = SessionRecord { number, ..record.clone() };
         let session = Session::new(user, &record, Position::START, table.bucket(&user.username));
-        let live = session.is_live(now);
-        if live {
+        let is_kept = keeps_expired || session.is_live(now);
+        if is_kept {
             table.insert(&session);
         }
-        live
+        is_kept
     }
 
     /// Keeps a session of a user who is not in the directory.
@@ -279,7 +286,7 @@ mod tests {
             used: now,
             number: 1,
         };
-        let opened = sessions.open(user, &record, Position::START, now);
+        let opened = sessions.open(user, &record, Position::START, now, true);
         for displaced in &opened.displaced {
             sessions.end(displaced);
         }

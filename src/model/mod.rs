@@ -3,6 +3,7 @@
 //! This module imports nothing from the others but the settings. It knows neither bytes on a wire nor files on a disk.
 
 mod at;
+mod clock_trust;
 mod limits;
 mod message;
 mod name;
@@ -12,6 +13,7 @@ mod timestamp;
 mod token;
 
 pub use at::{At, Outcome, Position};
+pub use clock_trust::ClockTrust;
 pub use limits::{MAX_KEY, MAX_LINE, MAX_MESSAGE, MAX_PAGE, MAX_REPLY};
 pub use message::{Message, MessageId, NewMessage, Page, Stored};
 pub use name::{Recipient, RoomName, UserName};

@@ -241,6 +241,8 @@ fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {
                 inbox_limit: args.inbox_limit,
                 durable,
                 retain: args.retain.map(|days| Duration::from_hours(24) * days),
+                accept_loss: args.confirmed.accept_loss,
+                trust_clock: args.confirmed.trust_clock,
                 ..store::Options::default()
             };
             Arc::new(store::Sqlite::open(&args.files.data_folder(), &options)?)

@@ -275,6 +275,11 @@ pub trait Store: Messages + Cursors + Rooms + Sessions + People + Send + Sync + 
     /// Describes the store and what it promises, in one line for the banner.
     fn describe(&self) -> String;
 
+    /// The last time at which the store was open before; `None` if that is not known, or does not matter.
+    fn seen(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// Writes everything that is queued, and closes the store. Blocks.
     fn close(&self);
 }

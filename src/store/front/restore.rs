@@ -48,6 +48,11 @@ impl Front {
         self.tail.restore(row);
     }
 
+    /// Makes the next message number greater than `last`, which was assigned before.
+    pub(crate) fn skip_past(&mut self, last: MessageId) {
+        self.tail.skip_to(MessageId(last.0 + 1));
+    }
+
     /// Makes the next message number greater than every number that a cursor, a stay or the begin of an owner refers to. To be called last.
     ///
     /// The message with such a number may not be in the file: it was refused, but by then the number was taken. If another

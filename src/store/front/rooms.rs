@@ -65,6 +65,8 @@ pub(crate) struct Rooms {
     of_user: HashMap<UserName, BTreeSet<RoomName>, RandomState>,
     /// Place in the log of the latest change; 0 if there was none.
     pub(crate) place: u64,
+    /// Number of stays, those counted once that began at the same message: one row of the file each.
+    pub(crate) rows: u64,
 }
 
 fn is_open(stays: &[Span]) -> bool {
@@ -90,7 +92,9 @@ impl Rooms {
     pub(crate) fn restore(&mut self, user: &UserName, room: &RoomName, span: Span) {
         let entry = self.by_name.entry(room.clone()).or_default();
         entry.members += usize::from(span.until.is_none());
-        entry.stays.entry(user.clone()).or_default().push(span);
+        let stays = entry.stays.entry(user.clone()).or_default();
+        self.rows += u64::from(stays.last().is_none_or(|last| last.from != span.from));
+        stays.push(span);
         self.of_user.entry(user.clone()).or_default().insert(room.clone());
     }
 
@@ -122,6 +126,7 @@ impl Rooms {
         if stays.last().is_some_and(|span| span.from == from) {
             let span = stays.pop();
             entry.members -= usize::from(span.is_some_and(|span| span.until.is_none()));
+            self.rows -= u64::from(stays.last().is_none_or(|last| last.from != from));
         }
         if stays.is_empty() {
             entry.stays.remove(user);

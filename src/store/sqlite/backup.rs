@@ -90,7 +90,10 @@ pub fn backup(path: &Path, file: &Path) -> Result<u64, BackupError> {
     let lock = own_partial(&partial).map_err(failed)?;
     let copied = copy_into(&connection, &partial)
         .map_err(|cause| BackupError::Copy { file: file.to_owned(), cause })
-        .and_then(|_| verify(&partial, file))
+        .and_then(|_| {
+            number_anew(&partial).map_err(|cause| BackupError::Copy { file: file.to_owned(), cause })
+        })
+        .and_then(|()| verify(&partial, file))
         .and_then(|messages| files::publish_new(&partial, file).map_err(failed).map(|()| messages));
     fs::remove_file(&partial).ok();
     // SQLite may have had the file open, and would lose its own locks if this handle were closed meanwhile.
@@ -108,6 +111,17 @@ fn own_partial(partial: &Path) -> io::Result<File> {
     // SQLite fills an empty file.
     file.set_len(0)?;
     Ok(file)
+}
+
+/// Gives a copy a number of its own: the write-ahead log of the database does not belong to it.
+fn number_anew(partial: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(partial)?;
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'file'";
+    // A file of an older version has no number.
+    if connection.query_row(tables, [], |row| row.get(0))? {
+        connection.execute("UPDATE file SET id = randomblob(16)", [])?;
+    }
+    Ok(())
 }
 
 /// Reads all of a copy. Returns the number of its messages.

@@ -4,10 +4,12 @@ mod index;
 
 use std::{collections::HashMap, path::Path};
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Row, Transaction};
 
 use super::{
-    OpenError, postings,
+    OpenError,
+    marks::Marks,
+    postings,
     reader::{COLUMNS, StoredRow},
     row_crc, schema,
 };
@@ -29,6 +31,8 @@ pub struct Report {
     pub users: usize,
     /// Number of sessions.
     pub sessions: u64,
+    /// Number of messages that do not match their checksums.
+    pub damaged_messages: u64,
     /// The first hundred problems, one line each.
     pub problems: Vec<String>,
     /// Number of further problems.
@@ -74,6 +78,53 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         return Err(OpenError::Older);
     }
     let transaction = connection.transaction()?;
+    let mut report = inspect(&transaction);
+    if let Some(marks) = path.parent().and_then(Marks::read) {
+        compare(&transaction, &marks, &mut report);
+    }
+    Ok(report)
+}
+
+/// Verifies at start that the tables agree with each other, so that no message gets into a list where it does not belong. A message
+/// that does not match its checksum is no reason not to start: it is never delivered.
+///
+/// # Errors
+/// [`OpenError::Corrupt`] with the first problem.
+pub(super) fn verify_lists(connection: &mut Connection) -> Result<(), OpenError> {
+    let report = inspect(&connection.transaction()?);
+    if report.damaged_messages > 0 {
+        tracing::error!(
+            messages = report.damaged_messages,
+            "some messages are damaged, and are not delivered: run `chat-server check`"
+        );
+    }
+    let others = report.problems.len() as u64 + report.more_problems - report.damaged_messages;
+    let first = report.problems.into_iter().find(|problem| !problem.ends_with(DAMAGED_MESSAGE));
+    if others == 0 { Ok(()) } else { Err(OpenError::Corrupt(first.unwrap_or_default())) }
+}
+
+/// End of a problem that concerns one message alone.
+const DAMAGED_MESSAGE: &str = "does not match its checksum";
+
+/// Compares what there is with what there was, if the marks are of this file.
+fn compare(transaction: &Transaction<'_>, marks: &Marks, report: &mut Report) {
+    let count =
+        |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0)).map_or(0, i64::cast_unsigned);
+    let file = transaction.query_row("SELECT id FROM file", [], |row| row.get(0));
+    let found = Marks {
+        messages: count("SELECT max(indexed, (SELECT coalesce(max(id), 0) FROM messages)) FROM state"),
+        cursors: count("SELECT max(folded, (SELECT coalesce(max(seq), 0) FROM cursors)) FROM state"),
+        stays: count("SELECT count(*) FROM stays"),
+        names: count("SELECT count(*) FROM names"),
+        ..*marks
+    };
+    if let Some(lack) = marks.lack(&found).filter(|_| marks.is_synced && file == Ok(marks.file)) {
+        report.problem(format!("something is lost: {lack}"));
+    }
+}
+
+/// Reads everything, and compares it.
+fn inspect(transaction: &Transaction<'_>) -> Report {
     let mut report = Report::default();
     let parts: [(&str, Part<'_>); 9] = [
         ("the structure", Check::structure),
@@ -86,7 +137,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
         ("sessions", Check::sessions),
         ("users", Check::people),
     ];
-    let mut check = Check { transaction: &transaction, indexed: 0, merged: 0, folded: 0, names: Vec::new() };
+    let mut check = Check { transaction, indexed: 0, merged: 0, folded: 0, names: Vec::new() };
     for (what, part) in parts {
         if let Err(error) = part(&mut check, &mut report) {
             report.problem(format!("{what} cannot be read: {error}"));
@@ -97,7 +148,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     report.users = check.names.iter().filter(|name| !name.is_room).count();
     report.rooms = check.names.len() - report.users;
     report.waiting = check.names.iter().filter(|name| !name.is_room).map(|inbox| inbox.waiting).sum();
-    Ok(report)
+    report
 }
 
 type Part<'a> = fn(&mut Check<'a>, &mut Report) -> rusqlite::Result<()>;
@@ -180,6 +231,9 @@ impl Check<'_> {
                 Ok(row) => row,
                 Err(error) => {
                     report.problem(error.to_string());
+                    report.damaged_messages += 1;
+                    // What the lists have of it is compared with what the row says, which need not be what is damaged.
+                    self.count_damaged(row, &cursors);
                     continue;
                 }
             };
@@ -198,6 +252,23 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Counts a damaged message where its row says.
+    fn count_damaged(&mut self, row: &Row<'_>, cursors: &HashMap<NameId, u64>) {
+        let (Ok(id), Ok(recipient)) = (row.get::<_, i64>(0).map(i64::cast_unsigned), row.get(3).map(NameId))
+        else {
+            return;
+        };
+        if let Some(inbox) = self.names.get_mut(recipient.index()) {
+            let upto = cursors.get(&recipient).copied().unwrap_or_default();
+            if id <= self.indexed {
+                inbox.indexed += 1;
+            } else {
+                inbox.unindexed += 1;
+                inbox.waiting += u64::from(id > upto);
+            }
+        }
     }
 
     /// Reads the cursors into the tallies, and reports those that move back.

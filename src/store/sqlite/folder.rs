@@ -68,7 +68,7 @@ impl Folder {
 
     /// Takes the rights of others on the files away, and warns if others can enter the folder.
     fn keep_private(&self) {
-        for name in ["chat.db", "chat.db-wal", "chat.db-shm", "lock", "used", "reserve", "failure"] {
+        for name in ["chat.db", "chat.db-wal", "chat.db-shm", "lock", "used", "reserve", "failure", "marks"] {
             let path = self.path.join(name);
             if let Err(error) = files::make_private(&path) {
                 tracing::warn!(file = %path.display(), %error, "others may read this file; remedy: chmod 600");

@@ -25,6 +25,7 @@ mod index;
 mod indexing;
 mod insert;
 mod list;
+mod marks;
 mod merge;
 mod name_usage;
 mod options;
@@ -52,7 +53,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 pub use self::{
@@ -66,17 +67,22 @@ pub use self::{
 use self::{
     checkpointer::Checkpointer,
     folder::Folder,
+    marks::{Marks, MarksFile},
     queue::{Batch, Queued},
     reader::{Readers, StoredRow},
     state::State,
     syncer::{Syncer, Trim, Unsynced},
     writer::Writer,
 };
-use super::{CommitLog, Observer, PersonRecord, SessionRecord, Store};
-use crate::model::{Message, Position};
+use super::{CommitLog, Observer, PersonRecord, SessionRecord, Store, front::ops::Op};
+use crate::model::{Message, MessageId, Position, Timestamp};
 
 /// Most bytes queued for the writer; beyond it, connections are not read until the writer takes the queue.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
+
+/// Size in bytes up to which a store is verified as a whole at start, which takes a fraction of a second. Of a larger one, what is
+/// read is verified.
+const VERIFIED: i64 = 32 * 1024 * 1024;
 
 /// Least limit of messages that one trim may remove from the tail.
 const LEAST_TRIM: usize = 256;
@@ -100,6 +106,7 @@ struct Shared {
     log: Arc<CommitLog>,
     folder: Folder,
     readers: Readers,
+    marks: MarksFile,
     observer: OnceLock<Arc<dyn Observer>>,
     /// The database file, held open for the checkpointer's syncs; `None` if an OK does not promise a sync.
     ///
@@ -114,7 +121,7 @@ impl Shared {
     }
 
     /// Blocks until an op is queued, the store is closed, or `due` has passed.
-    fn next_batch(&self, due: Option<Instant>) -> Next {
+    fn next_batch(&self, due: Instant) -> Next {
         let mut state = self.lock();
         loop {
             let batch = state.take_batch();
@@ -125,16 +132,12 @@ impl Shared {
             if state.closing {
                 return Next::Closed;
             }
-            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Next::Due;
             }
             state.writer_idle = true;
-            state = self
-                .wake_writer
-                .wait_timeout(state, left.unwrap_or(Duration::MAX))
-                .expect("nothing panics while it is held")
-                .0;
+            state = self.wake_writer.wait_timeout(state, left).expect("nothing panics while it is held").0;
             state.writer_idle = false;
         }
     }
@@ -160,12 +163,29 @@ impl Shared {
     /// Reports a synced batch as durable, reports its changes to the observer, and trims what is indexed from the tail.
     fn complete(&self, written: Unsynced) {
         let Unsynced { batch, indexed } = written;
+        self.note_marks(&batch);
         self.log.advance(batch.last());
         self.report(batch.ops.iter());
         if let Some(Trim { upto, folded }) = indexed {
             self.lock().front.is_indexed(upto, folded);
         }
         self.trim(LEAST_TRIM.max(4 * batch.ops.len()));
+    }
+
+    /// Notes that a batch is durable.
+    fn note_marks(&self, batch: &Batch) {
+        let message = batch.ops.iter().rev().find_map(|queued| match queued.op() {
+            Some(Op::Message(row)) => Some(row.id.0),
+            _ => None,
+        });
+        let cursors = batch.ops.iter().filter(|queued| matches!(queued.op(), Some(Op::Cursor(_)))).count();
+        let others = {
+            let state = self.lock();
+            // Nothing else is queued or being written: all that is in memory is durable.
+            let is_all = !batch.ops.is_empty() && state.next_place() == batch.last() + 1;
+            is_all.then(|| (state.front.rooms.rows, state.named() as u64))
+        };
+        self.marks.advance(message, cursors as u64, others);
     }
 
     /// Removes at most `most` indexed messages from the tail. Returns whether it removed any.
@@ -188,6 +208,8 @@ pub struct Sqlite {
     writer: Mutex<Option<JoinHandle<()>>>,
     sessions: Vec<SessionRecord>,
     people: Vec<PersonRecord>,
+    /// The last time that the store has seen before it was opened; `None` if there is none, or if it does not matter.
+    seen: Option<Timestamp>,
     durable: Durable,
     inbox_limit: usize,
     described: String,
@@ -201,11 +223,27 @@ impl Sqlite {
     /// this program would have left there.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
         let locked = Folder::open(folder, options.reserve)?;
+        let marks = Marks::read(folder);
+        if let Some(marks) = &marks {
+            marks::refuse_foreign_log(&locked.database(), &locked.log(), marks)?;
+        }
         let mut connection = schema::open(&locked.database(), options.durable)?;
         connection.busy_timeout(options.busy_wait)?;
         locked.mark_used().map_err(|cause| OpenError::Folder { path: folder.to_owned(), cause })?;
         locked.restock();
-        let restored = restore::restore(&connection, options)?;
+        let mut restored = restore::restore(&connection, options)?;
+        let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        if connection.query_row(size, [], |row| row.get::<_, i64>(0))? <= VERIFIED {
+            check::verify_lists(&mut connection)?;
+        }
+        let found = restored.marks(options);
+        if let Some(marks) = &marks {
+            marks.verify(&found, &locked.database(), options)?;
+            restored.front.skip_past(MessageId(marks.assigned));
+        }
+        let seen = marks.map(|marks| marks.seen).filter(|_| !options.trust_clock);
+        let assigned = restored.front.last_message().0;
+        let marks = MarksFile::open(folder, Marks { assigned, ..found }, seen);
         let system = |cause| OpenError::Folder { path: folder.to_owned(), cause };
         let syncs = options.durable == Durable::Fsync;
         let file = syncs.then(|| File::options().write(true).open(locked.database()).map(Arc::new));
@@ -216,6 +254,7 @@ impl Sqlite {
             wake_writer: Condvar::new(),
             congested: AtomicU64::new(0),
             readers: Readers::new(locked.database()),
+            marks,
             observer: OnceLock::new(),
             folder: locked,
             _database: file.clone(),
@@ -236,6 +275,7 @@ impl Sqlite {
             writer: Mutex::new(Some(thread)),
             sessions: restored.sessions,
             people: restored.people,
+            seen,
             durable: options.durable,
             inbox_limit: options.inbox_limit,
             described: format!("sqlite in {} ({promise})", folder.display()),

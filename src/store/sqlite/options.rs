@@ -34,6 +34,10 @@ pub struct Options {
     pub reserve: usize,
     /// Longest wait for another program that holds the database.
     pub busy_wait: Duration,
+    /// Whether a database is opened that has less than was stored before.
+    pub accept_loss: bool,
+    /// Whether the clock is believed at start, however far it is ahead of the last time that the store has seen.
+    pub trust_clock: bool,
 }
 
 impl Default for Options {
@@ -47,6 +51,8 @@ impl Default for Options {
             retain: None,
             reserve: 8 * 1024 * 1024,
             busy_wait: super::schema::BUSY_WAIT,
+            accept_loss: false,
+            trust_clock: false,
         }
     }
 }
@@ -82,6 +88,28 @@ pub enum OpenError {
     Gone {
         /// The database.
         path: PathBuf,
+    },
+    /// The write-ahead log beside the database is another one's.
+    #[error(
+        "{} cannot be used: this write-ahead log belongs to another database than the one beside it\n  remedy: to go on with that \
+         database, move the files chat.db-wal and chat.db-shm away; or put it into an empty folder as chat.db, and name that with --data DIR",
+        path.display()
+    )]
+    ForeignLog {
+        /// The log.
+        path: PathBuf,
+    },
+    /// The database has less than was stored.
+    #[error(
+        "{} has lost something: {lack}\n  remedy: put the latest backup into an empty folder as chat.db, and name that with --data DIR; \
+         or go on without what is lost: start once with --accept-loss",
+        path.display()
+    )]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// What is missing.
+        lack: String,
     },
     /// The file is a database of another program.
     #[error(

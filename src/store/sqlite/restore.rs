@@ -5,9 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use super::{
-    OpenError, Options,
+    Durable, OpenError, Options,
     index::Index,
     indexing::{InboxRow, PendingCursor},
+    marks::Marks,
     postings,
     reader::{COLUMNS, StoredRow},
     row_crc, runs,
@@ -31,6 +32,25 @@ pub(super) struct Restored {
     pub(super) sessions: Vec<SessionRecord>,
     pub(super) people: Vec<PersonRecord>,
     pub(super) index: Index,
+    /// The random number of the file.
+    file: [u8; 16],
+    /// The number of the last message in the file.
+    last: MessageId,
+}
+
+impl Restored {
+    /// How much there is.
+    pub(super) fn marks(&self, options: &Options) -> Marks {
+        Marks {
+            file: self.file,
+            is_synced: options.durable == Durable::Fsync,
+            messages: self.last.0,
+            cursors: self.index.cursor_seq.cast_unsigned(),
+            stays: self.front.rooms.rows,
+            names: self.front.count_names() as u64,
+            ..Marks::default()
+        }
+    }
 }
 
 fn corrupt(what: &str) -> OpenError {
@@ -63,12 +83,14 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     restore_stays(connection, &mut front)?;
     restore_tail(connection, indexed, &mut front, &mut index)?;
     let people = restore_people(connection, &mut front)?;
+    let last = front.last_message();
     front.skip_used_numbers();
     if let Some(latest) = latest(connection)? {
         front.restore_latest(latest);
     }
     let sessions = restore_sessions(connection, &front)?;
-    Ok(Restored { front, log, sessions, people, index })
+    let file = connection.query_row("SELECT id FROM file", [], |row| row.get(0))?;
+    Ok(Restored { front, log, sessions, people, index, file, last })
 }
 
 /// Time of the latest message; `None` if there is none.

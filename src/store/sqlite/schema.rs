@@ -142,6 +142,10 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
             "BEGIN IMMEDIATE; {migration} PRAGMA user_version = {to}; PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
         ))?;
     }
+    if done < MIGRATIONS.len() {
+        // The number of the file must be in the database itself: it tells which write-ahead log belongs to it.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
     Ok(connection)
 }
 

@@ -40,6 +40,11 @@ impl State {
         }
     }
 
+    /// Number of names that the writer was given.
+    pub(super) fn named(&self) -> usize {
+        self.named
+    }
+
     /// Place in the log that the next op will have.
     pub(super) fn next_place(&self) -> u64 {
         self.queue.next_place()

@@ -353,6 +353,10 @@ impl Store for Sqlite {
         self.described.clone()
     }
 
+    fn seen(&self) -> Option<Timestamp> {
+        self.seen
+    }
+
     fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.wake_writer.notify_one();

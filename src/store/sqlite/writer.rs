@@ -12,6 +12,7 @@ use super::{
     index::{Index, IndexWork},
     indexing::PendingCursor,
     insert::{insert_messages, write_small},
+    marks::NOTE_TIME,
     postings,
     queue::{Batch, Queued},
     reader,
@@ -44,6 +45,8 @@ pub(super) struct Writer {
     names: Vec<(NameId, Recipient)>,
     /// The last attempt to store messages found the disk full.
     full: bool,
+    /// When the time is to be noted next.
+    note_time: Instant,
 }
 
 impl Writer {
@@ -64,6 +67,7 @@ impl Writer {
             retention: options.retain.map(Retention::new),
             names: Vec::new(),
             full: false,
+            note_time: Instant::now() + NOTE_TIME,
         }
     }
 
@@ -74,18 +78,25 @@ impl Writer {
             if self.syncer.is_under_way() && self.shared.lock().queue.len() < ENOUGH {
                 self.finish_sync();
             }
-            let due = self.retention.as_ref().map(Retention::due);
+            let prune = self.retention.as_ref().map(Retention::due);
+            let due = prune.map_or(self.note_time, |prune| prune.min(self.note_time));
             match self.shared.next_batch(due) {
                 Next::Batch(batch) => self.commit(batch),
                 Next::Due => {}
                 Next::Closed => break,
             }
-            if due.is_some_and(|due| due <= Instant::now()) {
+            let now = Instant::now();
+            if self.note_time <= now {
+                self.shared.marks.write();
+                self.note_time = now + NOTE_TIME;
+            }
+            if prune.is_some_and(|due| due <= now) {
                 self.prune();
             }
             self.keep_log_short();
         }
         self.finish_sync();
+        self.shared.marks.write();
         if !self.shared.lock().read_only {
             let emptied = self.checkpointer.empty(&self.connection);
             self.expect_checkpoint(emptied);
@@ -267,7 +278,7 @@ impl Writer {
         let Some(mut retention) = self.retention.take() else {
             return;
         };
-        let idle = self.full || self.shared.lock().read_only;
+        let idle = self.full || self.shared.lock().read_only || !self.shared.marks.believes_clock();
         let stepped = if idle { Ok(None) } else { self.prune_step(&mut retention) };
         match stepped {
             Ok(Some(step)) => retention.stepped(&step),
