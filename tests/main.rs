@@ -12,6 +12,7 @@ mod durability;
 mod fail2ban;
 mod flips;
 mod hostile;
+mod hostile_files;
 mod layering;
 mod limits;
 mod log;

@@ -50,7 +50,7 @@ impl Front {
 
     /// Makes the next message number greater than `last`, which was assigned before.
     pub(crate) fn skip_past(&mut self, last: MessageId) {
-        self.tail.skip_to(MessageId(last.0 + 1));
+        self.tail.skip_to(MessageId(last.0.saturating_add(1)));
     }
 
     /// Makes the next message number greater than every number that a cursor, a stay or the begin of an owner refers to. To be called last.
@@ -58,8 +58,10 @@ impl Front {
     /// The message with such a number may not be in the file: it was refused, but by then the number was taken. If another
     /// message got it now, it would count as acknowledged, or as sent while somebody was, or was not, in a room.
     pub(crate) fn skip_used_numbers(&mut self) {
-        let cursors =
-            self.inboxes.iter().map(|inbox| MessageId(inbox.cursor.upto.max(inbox.begins_after).0 + 1));
+        let cursors = self
+            .inboxes
+            .iter()
+            .map(|inbox| MessageId(inbox.cursor.upto.max(inbox.begins_after).0.saturating_add(1)));
         let next = cursors.max().max(self.rooms.last_bound());
         self.tail.skip_to(next.unwrap_or(MessageId(0)));
     }

@@ -13,7 +13,10 @@ use super::{
     reader::{COLUMNS, StoredRow},
     row_crc, schema,
 };
-use crate::{model::Recipient, store::front::ops::NameId};
+use crate::{
+    model::{MessageId, Recipient},
+    store::front::ops::NameId,
+};
 
 /// Most problems that a report lists; further ones are only counted.
 const MAX_LISTED: usize = 100;
@@ -137,7 +140,8 @@ fn inspect(transaction: &Transaction<'_>) -> Report {
         ("sessions", Check::sessions),
         ("users", Check::people),
     ];
-    let mut check = Check { transaction, indexed: 0, merged: 0, folded: 0, names: Vec::new() };
+    let mut check =
+        Check { transaction, indexed: 0, merged: 0, folded: 0, names: Vec::new(), ends: Ends::default() };
     for (what, part) in parts {
         if let Err(error) = part(&mut check, &mut report) {
             report.problem(format!("{what} cannot be read: {error}"));
@@ -160,6 +164,41 @@ struct Check<'a> {
     folded: i64,
     /// One tally for each name; the index is the name's number.
     names: Vec<Tally>,
+    ends: Ends,
+}
+
+/// Most messages whose ends are kept in memory. Those of others are read again.
+const MAX_ENDS: u64 = 4_000_000;
+
+/// Senders and recipients of messages without a damage.
+#[derive(Default)]
+struct Ends {
+    first: u64,
+    all: Vec<(NameId, NameId)>,
+}
+
+/// Stands for a message that is not there.
+const NOBODY: NameId = NameId(u32::MAX);
+
+impl Ends {
+    /// To be called in the order of the numbers.
+    fn put(&mut self, id: MessageId, ends: (NameId, NameId)) {
+        if self.all.is_empty() {
+            self.first = id.0;
+        }
+        let place = id.0.saturating_sub(self.first);
+        if let Ok(place) = usize::try_from(place.min(MAX_ENDS))
+            && place < usize::try_from(MAX_ENDS).unwrap_or(0)
+        {
+            self.all.resize(place, (NOBODY, NOBODY));
+            self.all.push(ends);
+        }
+    }
+
+    fn get(&self, id: MessageId) -> Option<(NameId, NameId)> {
+        let place = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        self.all.get(place).copied().filter(|ends| ends.0 != NOBODY)
+    }
 }
 
 impl Check<'_> {
@@ -237,6 +276,7 @@ impl Check<'_> {
                     continue;
                 }
             };
+            self.ends.put(row.id, (row.sender, row.recipient));
             let indexed = row.id.0 <= self.indexed;
             let what = format!("message {}", row.id.0);
             self.user(row.sender, &what, report);

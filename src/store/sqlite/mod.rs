@@ -82,7 +82,7 @@ const MAX_QUEUED: usize = 8 * 1024 * 1024;
 
 /// Size in bytes up to which a store is verified as a whole at start, which takes a fraction of a second. Of a larger one, what is
 /// read is verified.
-const VERIFIED: i64 = 32 * 1024 * 1024;
+const VERIFIED: i64 = 16 * 1024 * 1024;
 
 /// Least limit of messages that one trim may remove from the tail.
 const LEAST_TRIM: usize = 256;

@@ -116,6 +116,15 @@ pub enum OpenError {
         "the store cannot be opened: its file is a database, but not one of chat-server\n  remedy: name another folder with --data DIR"
     )]
     Foreign,
+    /// The file has tables, views, indexes or triggers that this program has not made, or lacks some.
+    #[error(
+        "the store cannot be opened: the {what} in it is missing, or is not what chat-server has made; nothing was changed\n  \
+         remedy: take out what another program has put in, or put a backup into an empty folder as chat.db and name that folder with --data DIR"
+    )]
+    Strange {
+        /// What it is about.
+        what: String,
+    },
     /// A later version of this program has written the file.
     #[error(
         "the store cannot be opened: its file has version {found}, and this program knows versions up to {known}\n  remedy: use the newer version of chat-server that wrote it"

@@ -53,6 +53,9 @@ impl Restored {
     }
 }
 
+/// Greatest message number that is believed: 2⁵³ - 1, which every program can read as a number in JSON.
+const MAX_NUMBER: MessageId = MessageId((1 << 53) - 1);
+
 fn corrupt(what: &str) -> OpenError {
     OpenError::Corrupt(what.to_owned())
 }
@@ -85,6 +88,9 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     let people = restore_people(connection, &mut front)?;
     let last = front.last_message();
     front.skip_used_numbers();
+    if front.last_message() > MAX_NUMBER {
+        return Err(corrupt("a message number is too great"));
+    }
     if let Some(latest) = latest(connection)? {
         front.restore_latest(latest);
     }

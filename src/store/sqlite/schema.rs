@@ -1,6 +1,6 @@
 //! The database file: its tables, the versions of its schema, and how connections to it are opened.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
@@ -149,6 +149,29 @@ pub(super) fn open(path: &Path, durable: Durable) -> Result<Connection, OpenErro
     Ok(connection)
 }
 
+/// Verifies that the file has the tables of its version and nothing else. A view in the place of a table could run for ever, and a
+/// trigger could do anything.
+///
+/// # Errors
+/// [`OpenError::Strange`] if it has others.
+fn verify_tables(connection: &Connection, version: i64) -> Result<(), OpenError> {
+    let tables = |connection: &Connection| -> rusqlite::Result<BTreeSet<(String, String, Option<String>)>> {
+        let sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        let mut select = connection.prepare(sql)?;
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+    };
+    let model = Connection::open_in_memory()?;
+    row_crc::register(&model)?;
+    for migration in MIGRATIONS.iter().take(usize::try_from(version).unwrap_or(0)) {
+        model.execute_batch(migration)?;
+    }
+    let (expected, found) = (tables(&model)?, tables(connection)?);
+    match expected.symmetric_difference(&found).next() {
+        None => Ok(()),
+        Some((kind, name, _)) => Err(OpenError::Strange { what: format!("{kind} {name:?}") }),
+    }
+}
+
 /// Opens a second connection, for checkpoints beside the writer's.
 pub(super) fn open_beside(path: &Path, durable: Durable) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -185,6 +208,9 @@ pub(super) fn version(connection: &Connection) -> Result<i64, OpenError> {
     }
     if version > VERSION {
         return Err(OpenError::Newer { found: version, known: VERSION });
+    }
+    if version > 0 {
+        verify_tables(connection, version)?;
     }
     Ok(version)
 }

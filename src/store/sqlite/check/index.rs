@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Statement};
+use rusqlite::OptionalExtension;
 
 use super::{
     super::{
@@ -33,12 +33,11 @@ impl Pairs {
     }
 }
 
-impl<'a> Check<'a> {
+impl Check<'_> {
     pub(super) fn blocks(&mut self, report: &mut Report) -> rusqlite::Result<()> {
         let mut statement = self
             .transaction
             .prepare("SELECT one, other, first, rest FROM blocks ORDER BY one, other, first")?;
-        let mut ends = self.ends()?;
         let mut rows = statement.query([])?;
         let mut before: Option<(List, MessageId)> = None;
         while let Some(row) = rows.next()? {
@@ -56,7 +55,7 @@ impl<'a> Check<'a> {
                 }
                 before = Some((list, id));
                 // Numbers above `merged` belong to an unfinished merge: they do not count.
-                self.posting(list, id, id.0 <= self.merged, &mut ends, report)?;
+                self.posting(list, id, id.0 <= self.merged, report)?;
             }
         }
         let strangers = "SELECT count(*) FROM (SELECT DISTINCT one, other FROM blocks WHERE other >= 0 AND first <= ?1) \
@@ -75,7 +74,6 @@ impl<'a> Check<'a> {
         let mut parts = self
             .transaction
             .prepare("SELECT one, other, lists FROM run_parts WHERE run = ?1 ORDER BY one, other")?;
-        let mut ends = self.ends()?;
         let mut begin = merged;
         for run in runs::after(self.transaction, merged)? {
             let mut pairs = Pairs::default();
@@ -100,7 +98,7 @@ impl<'a> Check<'a> {
                                 run.0, id.0
                             ));
                         }
-                        self.posting(list, id, true, &mut ends, report)?;
+                        self.posting(list, id, true, report)?;
                     }
                 }
             }
@@ -122,9 +120,14 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Returns the query for the sender and the recipient of a message.
-    fn ends(&self) -> rusqlite::Result<Statement<'a>> {
-        self.transaction.prepare("SELECT sender, recipient FROM messages WHERE id = ?1")
+    /// Sender and recipient of a message; `None` if it is not there.
+    fn ends(&self, id: MessageId) -> rusqlite::Result<Option<(NameId, NameId)>> {
+        if let Some(ends) = self.ends.get(id) {
+            return Ok(Some(ends));
+        }
+        let sql = "SELECT sender, recipient FROM messages WHERE id = ?1";
+        let read = |row: &rusqlite::Row<'_>| Ok((NameId(row.get(0)?), NameId(row.get(1)?)));
+        self.transaction.prepare_cached(sql)?.query_row([id.0.cast_signed()], read).optional()
     }
 
     /// Verifies that a message belongs in a list of the index. If it does, and `counts` is true, adds it to the recipient's
@@ -134,12 +137,9 @@ impl<'a> Check<'a> {
         list: List,
         id: MessageId,
         counts: bool,
-        ends: &mut Statement<'_>,
         report: &mut Report,
     ) -> rusqlite::Result<()> {
-        let found = ends
-            .query_row([id.0.cast_signed()], |row| Ok((NameId(row.get(0)?), NameId(row.get(1)?))))
-            .optional()?;
+        let found = self.ends(id)?;
         let Some((_, recipient)) = found.filter(|(sender, recipient)| list.has(*sender, *recipient)) else {
             report.problem(format!("the index has message {} in a list where it does not belong", id.0));
             return Ok(());
