@@ -3,15 +3,18 @@
 use std::time::{Duration, Instant};
 
 use chat_service::{
+    chat::Clock,
     model::Secret,
     users::{Memory, Password, PasswordHash, hash, verify},
 };
+use tokio::net::TcpSocket;
 
-use crate::support::{CHEAP_HASH, Setup, TestServer, fixed_clock};
+use crate::support::{CHEAP_HASH, Peer, Setup, TestServer, fixed_clock, restarted::Restarted};
 
 const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const NOT_AUTHORIZED: &str = r#"{"status": "ERROR", "message": "not authorized"}"#;
+const REFUSED: &str = r#"{"status": "ERROR", "message": "User Tidak Ada"}"#;
 const EMPTY: &str = r#"{"status": "OK", "messages": {}}"#;
 
 #[tokio::test]
@@ -62,6 +65,43 @@ async fn a_clock_that_was_far_ahead_for_a_while_ends_no_session() {
     assert_eq!(messi.ask(format!("inbox {token}")).await, NOT_AUTHORIZED);
     clock.step(-201 * day);
     assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
+    drop(messi);
+    server.stop().await;
+}
+
+/// Says a line on a new connection from an address of this machine; returns the reply.
+async fn say(server: &TestServer, from: [u8; 4], line: &str) -> String {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((from, 0).into()).expect("an address of this machine");
+    let stream = socket.connect(server.address).await.expect("a connection");
+    Peer::new(stream).ask(line).await
+}
+
+#[tokio::test]
+async fn the_owner_is_not_locked_out_after_a_restart_either_and_not_with_a_token() {
+    const OWN: [u8; 4] = [127, 0, 0, 1];
+    const OTHER: [u8; 4] = [127, 0, 0, 2];
+    let (mut restarted, server) = Restarted::start(Clock::default()).await;
+    let right = "auth messi surabaya";
+    assert!(say(&server, OWN, right).await.contains("tokenid"));
+    let server = restarted.restart(server, Clock::default()).await;
+    for _ in 0..10 {
+        assert_eq!(say(&server, OTHER, "auth messi wrong").await, REFUSED);
+    }
+    assert!(say(&server, OTHER, right).await.contains("too many requests"));
+    assert!(say(&server, OWN, right).await.contains("tokenid"));
+    // On an address that many share, somebody has used up its tries. A token shows that this is not them.
+    let mut messi = server.log_in("messi").await;
+    for name in ["u1", "u2", "u3"] {
+        for _ in 0..10 {
+            assert_eq!(say(&server, OWN, &format!("auth {name} wrong")).await, REFUSED);
+        }
+    }
+    assert!(say(&server, OWN, right).await.contains("too many requests"));
+    assert!(messi.ask(right).await.contains("tokenid"));
+    assert!(messi.ask("passwd surabaya correct horse battery").await.contains("OK"));
+    // It is no token of anybody else.
+    assert!(messi.ask("auth henderson surabaya").await.contains("too many requests"));
     drop(messi);
     server.stop().await;
 }

@@ -1,17 +1,16 @@
 //! A person is not a name: who is missing, who comes back, and who has a name that somebody had before.
 
-use std::{fs, sync::Arc};
-
 use chat_service::{
-    chat::{Change, Clock, Limits},
+    chat::{Change, Clock},
     model::{Secret, Timestamp},
-    store::{Options, Sqlite, Store},
     users,
 };
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Peer, SENT, Setup, TestServer, texts,
+    Peer, SENT, TestServer,
+    restarted::{Restarted, unlimited},
+    texts,
     users_file::{File, names},
     users_toml,
 };
@@ -28,10 +27,6 @@ fn with_line(line: &str) -> String {
 /// The sample users without lineker.
 fn without_lineker() -> String {
     users_toml().split("[users.lineker]").next().expect("a part").to_owned()
-}
-
-fn unlimited() -> Limits {
-    Limits { renews_hashes: false, ..Limits::default() }
 }
 
 async fn reload(file: &File, server: &TestServer, text: &str) -> Change {
@@ -106,44 +101,6 @@ async fn a_name_that_comes_back_after_a_removal_waits_for_a_decision_and_nobody_
     assert_eq!(messi.ask("auth lineker surabaya").await, REFUSED);
     drop((messi, lineker, second));
     server.stop().await;
-}
-
-/// A server that is started several times on the same data.
-struct Restarted {
-    file: File,
-    /// The data folders, one for each start: what a server has in memory may keep a folder locked for a moment.
-    folders: Vec<tempfile::TempDir>,
-    store: Arc<Sqlite>,
-}
-
-impl Restarted {
-    async fn start(clock: Clock) -> (Self, TestServer) {
-        let (file, folder) = (File::new(), tempfile::tempdir().expect("a folder"));
-        let store = Arc::new(Sqlite::open(folder.path(), &Options::default()).expect("a store"));
-        let restarted = Restarted { file, folders: vec![folder], store };
-        let server = restarted.serve(clock).await;
-        (restarted, server)
-    }
-
-    async fn restart(&mut self, server: TestServer, clock: Clock) -> TestServer {
-        server.stop().await;
-        self.store.close();
-        let folder = tempfile::tempdir().expect("a folder");
-        let before = self.folders.last().expect("a folder").path().join("chat.db");
-        fs::copy(before, folder.path().join("chat.db")).expect("copied");
-        self.store = Arc::new(Sqlite::open(folder.path(), &Options::default()).expect("a store"));
-        self.folders.push(folder);
-        self.serve(clock).await
-    }
-
-    /// A server that has decided about all names, as at a start.
-    async fn serve(&self, clock: Clock) -> TestServer {
-        let (store, users) = (self.store.clone(), self.file.directory());
-        let server =
-            Setup { store, users, chat_limits: unlimited(), clock, ..Setup::default() }.start().await;
-        server.server.chat().admit_users(self.file.users()).await;
-        server
-    }
 }
 
 #[tokio::test]

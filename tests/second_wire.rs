@@ -93,7 +93,7 @@ impl Dispatcher for Irker {
             let (name, password) =
                 rest.split_once(':').map(|(name, word)| (name.to_owned(), word.to_owned()))?;
             return Some(Answer::Wait(Box::pin(async move {
-                chat.log_in(&name, Secret::new(password), from).await.map_ok(|login| login.session)
+                chat.log_in(&name, Secret::new(password), from, None).await.map_ok(|login| login.session)
             })));
         }
         let Some(own) = &self.own else {

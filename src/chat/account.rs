@@ -4,7 +4,7 @@ use std::{io, net::IpAddr, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::{Caller, Chat, Limit, LoggedIn, Session, sessions::Opened};
+use super::{Caller, Chat, Limit, LoggedIn, Session, sessions::Opened, throttle::Try};
 use crate::{
     model::{At, Outcome, Refusal, Secret, Token},
     store::{PersonRecord, Receipt, SessionRecord},
@@ -27,10 +27,19 @@ impl Chat {
     /// Verifies a password, on a thread for that, and opens a session.
     ///
     /// Refuses with [`Refusal::BadCredentials`], after the same time whether the user or the password is wrong, or with
-    /// [`Refusal::RateLimited`] before anything is verified.
-    pub async fn log_in(self: &Arc<Self>, name: &str, password: Secret, from: IpAddr) -> Outcome<LoggedIn> {
+    /// [`Refusal::RateLimited`] before anything is verified. `shown` is a session that was shown on the connection; if it is a live one
+    /// of that user, the limits of account and address do not apply.
+    pub async fn log_in(
+        self: &Arc<Self>,
+        name: &str,
+        password: Secret,
+        from: IpAddr,
+        shown: Option<&Arc<Session>>,
+    ) -> Outcome<LoggedIn> {
+        let is_own = |shown: &&Arc<Session>| *shown.user().username == *name && shown.is_live(self.now());
+        let session = shown.filter(is_own).map(|shown| *shown.digest());
         loop {
-            let user = match self.verify(name, &password, from).await {
+            let user = match self.verify(Try { name, from, session }, &password).await {
                 Ok(user) => user,
                 Err(refusal) => return At::refused(refusal),
             };
@@ -91,16 +100,12 @@ impl Chat {
     }
 
     /// Verifies a password and returns its user.
-    async fn verify(
-        self: &Arc<Self>,
-        name: &str,
-        password: &Secret,
-        from: IpAddr,
-    ) -> Result<Arc<User>, Refusal> {
+    async fn verify(self: &Arc<Self>, tried: Try<'_>, password: &Secret) -> Result<Arc<User>, Refusal> {
+        let Try { name, from, session } = tried;
         let may_try = {
             let (chat, name) = (self.clone(), name.to_owned());
             move || match &chat.throttle {
-                Some(throttle) => throttle.check(&name, from, chat.uptime()),
+                Some(throttle) => throttle.check(Try { name: &name, from, session }, chat.moment()),
                 None => Ok(()),
             }
         };
@@ -116,7 +121,7 @@ impl Chat {
                 let right = verify(user.as_ref().map(|user| &user.password), &password, memory);
                 // Counted here, because a client that hangs up before the answer has guessed, too.
                 if let (false, Some(throttle)) = (right, &chat.throttle) {
-                    throttle.failed(&name, from, chat.uptime());
+                    throttle.failed(Try { name: &name, from, session }, chat.moment());
                 }
                 right
             }
@@ -128,8 +133,10 @@ impl Chat {
             tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
             return Err(Refusal::BadCredentials);
         };
-        if let Some(throttle) = &self.throttle {
-            throttle.succeeded(name, from, self.uptime());
+        let news =
+            self.throttle.as_ref().and_then(|throttle| throttle.succeeded(&user.username, from, self.now()));
+        if let Some(news) = news {
+            self.store.trust(news);
         }
         Ok(user)
     }
@@ -154,7 +161,8 @@ impl Chat {
                 return Err(Refusal::WeakPassword);
             }
             loop {
-                let user = chat.verify(name, &old, from).await?;
+                let tried = Try { name, from, session: Some(*session.digest()) };
+                let user = chat.verify(tried, &old).await?;
                 let hash = chat.hash(new.clone()).await?;
                 if chat.store_password(user, hash).await? {
                     break;

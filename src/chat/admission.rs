@@ -252,6 +252,9 @@ impl Chat {
     async fn clear_name(&self, user: &UserName, upto: MessageId) -> Result<(), Refusal> {
         self.end_all(user);
         self.presences.forget(user);
+        if let Some(throttle) = &self.throttle {
+            throttle.forget(user);
+        }
         let rooms = self.store.rooms(user);
         let joined = rooms.peek().iter().filter(|entry| entry.joined);
         let left: Vec<_> = joined.map(|entry| self.store.leave(user, &entry.room)).collect();

@@ -189,6 +189,9 @@ impl Chat {
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         };
+        if let Some(throttle) = &chat.throttle {
+            throttle.restore(chat.store.trusted());
+        }
         chat.leave_out_claimed();
         for record in chat.store.sessions() {
             match chat.users.get(&record.user) {

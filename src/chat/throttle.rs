@@ -13,7 +13,8 @@ use std::{
 use super::limiter::{Quota, Rate, Table, make_room};
 use crate::{
     config::defaults,
-    model::{Refusal, Uptime},
+    model::{Moment, Refusal, Timestamp, TokenDigest, Uptime, UserName},
+    store::TrustRecord,
 };
 
 /// Limits of failed logins.
@@ -36,6 +37,12 @@ const ACCOUNT: Duration = Duration::from_mins(1);
 
 /// Time after which a failed login from an address is forgotten.
 const ADDRESS: Duration = Duration::from_secs(20);
+
+/// Time for which a network is trusted after a login from there.
+const TRUST: Duration = Duration::from_hours(90 * 24);
+
+/// Accuracy of the time of the last login from a network.
+const NEWS: Duration = Duration::from_hours(24);
 
 /// Most accounts, and most addresses, that are remembered.
 const MAX_ENTRIES: usize = 10_000;
@@ -61,9 +68,21 @@ pub(super) struct Throttle(Mutex<Tables>);
 struct Tables {
     accounts: Table<Box<str>>,
     addresses: Table<Origin>,
-    /// Accounts and the origins of their successful logins, with the time of the last one. From there, only the limit of the address
-    /// applies, so that an attacker does not lock the owner out.
+    /// Failed tries on connections that have shown a token of the account.
+    sessions: Table<TokenDigest>,
+    /// Accounts and the origins of their successful logins, with the time of the last one by the wall clock, because that outlives
+    /// the process. From there, only the limit of the address applies, so that an attacker does not lock the owner out.
     trusted: HashMap<(Box<str>, Origin), i64>,
+}
+
+/// Who tries to log in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Try<'a> {
+    pub(super) name: &'a str,
+    pub(super) from: IpAddr,
+    /// A live session of that user that was shown on the connection. Only its own limit applies then: whoever has it is no stranger
+    /// whom the tries of others may hold up.
+    pub(super) session: Option<TokenDigest>,
 }
 
 impl Throttle {
@@ -71,18 +90,37 @@ impl Throttle {
         // A full table forgets the names with the fewest tries first.
         let accounts = Table::new(Quota::new(tries.account, ACCOUNT), MAX_ENTRIES);
         let addresses = Table::new(Quota::new(tries.address, ADDRESS), MAX_ENTRIES);
-        Throttle(Mutex::new(Tables { accounts, addresses, trusted: HashMap::new() }))
+        let sessions = Table::new(Quota::new(tries.address, ADDRESS), MAX_ENTRIES);
+        Throttle(Mutex::new(Tables { accounts, addresses, sessions, trusted: HashMap::new() }))
+    }
+
+    /// Remembers from where users have logged in before.
+    pub(super) fn restore(&self, trusted: Vec<TrustRecord>) {
+        let mut tables = self.lock();
+        for TrustRecord { user, network, at } in trusted {
+            make_room(&mut tables.trusted, MAX_ENTRIES);
+            tables.trusted.insert((Box::from(&*user), Origin(network)), at.0);
+        }
+    }
+
+    /// Forgets from where a user has logged in: somebody else has the name.
+    pub(super) fn forget(&self, user: &UserName) {
+        self.lock().trusted.retain(|(name, _), _| **name != **user);
     }
 
     /// Checks whether a login may be tried.
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if too many logins have failed.
-    pub(super) fn check(&self, name: &str, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
+    pub(super) fn check(&self, Try { name, from, session }: Try<'_>, now: Moment) -> Result<(), Refusal> {
         let account = (Box::from(name), Origin::of(from));
         let tables = self.lock();
+        let (at, now) = (now.at, now.uptime);
+        if let Some(session) = session {
+            return tables.sessions.check(&session, now);
+        }
         let address = tables.addresses.check(&account.1, now);
-        if tables.trusted.contains_key(&account) {
+        if tables.is_trusted(&account, at) {
             return address;
         }
         // The longer wait of the two.
@@ -95,24 +133,42 @@ impl Throttle {
     }
 
     /// Counts a failed login.
-    pub(super) fn failed(&self, name: &str, from: IpAddr, now: Uptime) {
+    pub(super) fn failed(&self, Try { name, from, session }: Try<'_>, now: Moment) {
         let account = (Box::from(name), Origin::of(from));
         let mut tables = self.lock();
+        let (at, now) = (now.at, now.uptime);
+        if let Some(session) = session {
+            tables.sessions.count(session, now);
+            return;
+        }
         tables.addresses.count(account.1, now);
-        if !tables.trusted.contains_key(&account) {
+        if !tables.is_trusted(&account, at) {
             tables.accounts.count(account.0, now);
         }
     }
 
-    /// Notes a successful login.
-    pub(super) fn succeeded(&self, name: &str, from: IpAddr, now: Uptime) {
+    /// Notes a successful login. Returns what the store should be told, once a day.
+    pub(super) fn succeeded(&self, user: &UserName, from: IpAddr, at: Timestamp) -> Option<TrustRecord> {
         let mut tables = self.lock();
+        let account = (Box::from(&**user), Origin::of(from));
+        if tables.trusted.get(&account).is_some_and(|last| at.since(Timestamp(*last)) < NEWS && *last <= at.0)
+        {
+            return None;
+        }
         make_room(&mut tables.trusted, MAX_ENTRIES);
-        tables.trusted.insert((name.into(), Origin::of(from)), now.0);
+        let network = account.1.0;
+        tables.trusted.insert(account, at.0);
+        Some(TrustRecord { user: user.clone(), network, at })
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().expect("nothing panics while it is held")
+    }
+}
+
+impl Tables {
+    fn is_trusted(&self, account: &(Box<str>, Origin), now: Timestamp) -> bool {
+        self.trusted.get(account).is_some_and(|last| now.since(Timestamp(*last)) < TRUST)
     }
 }
 
@@ -145,11 +201,24 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    fn moment(at: i64) -> Moment {
+        Moment { at: Timestamp(at), uptime: Uptime(at) }
+    }
+
+    fn stranger<'a>(name: &'a str, from: &str) -> Try<'a> {
+        Try { name, from: address(from), session: None }
+    }
+
+    fn user(name: &str) -> UserName {
+        UserName::parse(name).expect("a name")
+    }
+
     fn tries(throttle: &Throttle, name: &str, from: &str, at: i64) -> usize {
         let try_once = |_: &i32| {
-            let may = throttle.check(name, address(from), Uptime(at)).is_ok();
+            let (tried, now) = (stranger(name, from), moment(at));
+            let may = throttle.check(tried, now).is_ok();
             if may {
-                throttle.failed(name, address(from), Uptime(at));
+                throttle.failed(tried, now);
             }
             may
         };
@@ -161,7 +230,7 @@ mod tests {
         let throttle = Throttle::new(Tries::default());
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 0), 0, "from anywhere");
-        let refused = throttle.check("messi", address("10.0.0.2"), Uptime(59_000));
+        let refused = throttle.check(stranger("messi", "10.0.0.2"), moment(59_000));
         assert_eq!(refused, Err(Refusal::RateLimited { retry_after: 1 }));
         assert_eq!(tries(&throttle, "messi", "10.0.0.2", 60_000), 1);
         assert_eq!(tries(&throttle, "nobody", "10.0.0.2", 60_000), 10, "names that do not exist alike");
@@ -182,10 +251,46 @@ mod tests {
     #[test]
     fn the_owner_gets_in_from_where_they_were_before() {
         let throttle = Throttle::new(Tries::default());
-        throttle.succeeded("messi", address("10.0.0.9"), Uptime(0));
+        assert!(throttle.succeeded(&user("messi"), address("10.0.0.9"), Timestamp(0)).is_some());
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
-        throttle.check("messi", address("10.0.0.9"), Uptime(1)).expect("from an address that behaved");
+        throttle.check(stranger("messi", "10.0.0.9"), moment(1)).expect("from an address that behaved");
         assert_eq!(tries(&throttle, "messi", "10.0.0.9", 1), 30, "which is not free to guess");
+    }
+
+    #[test]
+    fn trust_outlives_the_process_and_ends_with_the_owner() {
+        let day = 24 * 3_600_000;
+        let throttle = Throttle::new(Tries::default());
+        let login =
+            |throttle: &Throttle, at| throttle.succeeded(&user("messi"), address("10.0.0.9"), Timestamp(at));
+        let record = login(&throttle, 0).expect("new");
+        assert_eq!(login(&throttle, day - 1), None);
+        assert!(login(&throttle, day).is_some(), "once a day");
+        let restarted = Throttle::new(Tries::default());
+        restarted.restore(vec![record]);
+        assert_eq!(tries(&restarted, "messi", "10.0.0.1", 0), 10);
+        restarted.check(stranger("messi", "10.0.0.9"), moment(1)).expect("trusted");
+        let late = Throttle::new(Tries::default());
+        late.restore(vec![login(&Throttle::new(Tries::default()), 0).expect("new")]);
+        assert_eq!(tries(&late, "messi", "10.0.0.1", 90 * day), 10);
+        assert!(late.check(stranger("messi", "10.0.0.9"), moment(90 * day)).is_err(), "for 90 days");
+        restarted.forget(&user("messi"));
+        assert!(restarted.check(stranger("messi", "10.0.0.9"), moment(1)).is_err());
+    }
+
+    #[test]
+    fn who_has_shown_a_token_is_not_held_up_by_others_and_has_a_limit_too() {
+        let throttle = Throttle::new(Tries::default());
+        assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
+        for name in ["u1", "u2"] {
+            assert_eq!(tries(&throttle, name, "10.0.0.1", 0), 10);
+        }
+        let owner = Try { session: Some(TokenDigest([1; 32])), ..stranger("messi", "10.0.0.1") };
+        for _ in 0..30 {
+            throttle.check(owner, moment(0)).expect("not held up");
+            throttle.failed(owner, moment(0));
+        }
+        assert_eq!(throttle.check(owner, moment(0)), Err(Refusal::RateLimited { retry_after: 20 }));
     }
 
     #[test]
@@ -194,7 +299,8 @@ mod tests {
         assert_eq!(tries(&throttle, "messi", "10.0.0.1", 0), 10);
         for i in 0..12_000_u32 {
             let from = IpAddr::from((0x0b00_0000 + i).to_be_bytes());
-            throttle.failed(&format!("u{i}"), from, Uptime(1));
+            let name = format!("u{i}");
+            throttle.failed(Try { name: &name, from, session: None }, moment(1));
         }
         assert!(
             throttle.lock().accounts.len() <= MAX_ENTRIES && throttle.lock().addresses.len() <= MAX_ENTRIES

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Acknowledged, Change, CommitLog, Cursors, Membership, Messages, Observer, People, PersonRecord, Reading,
-    Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
+    Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store, TrustRecord,
     front::{Front, NO_PLACE, Passed, ops::Op},
 };
 use crate::model::{
@@ -210,6 +210,12 @@ impl People for Memory {
         self.lock().set_person(person);
         done(Ok(()))
     }
+
+    fn trusted(&self) -> Vec<TrustRecord> {
+        Vec::new()
+    }
+
+    fn trust(&self, _: TrustRecord) {}
 
     fn last_message(&self) -> MessageId {
         self.lock().last_message()

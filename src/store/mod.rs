@@ -88,6 +88,17 @@ pub struct Absence {
     pub is_removal: bool,
 }
 
+/// A network from which a user has logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustRecord {
+    /// The user.
+    pub user: UserName,
+    /// A number for the network.
+    pub network: u128,
+    /// When the user has last logged in from there, to within a day.
+    pub at: Timestamp,
+}
+
 /// A change that has become durable. Changes are reported in the order of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -240,8 +251,15 @@ pub trait People {
     /// The names of all users of whom the store had anything when it was opened, with what was noted of them.
     fn people(&self) -> Vec<PersonRecord>;
 
-    /// Stores who has a name. Keys and rooms of its previous owners are not found by the name any more.
+    /// Stores who has a name. Keys and rooms of its previous owners are not found by the name any more, and their networks are
+    /// forgotten.
     fn set_person(&self, person: PersonRecord) -> Receipt<()>;
+
+    /// The networks from which users had logged in when the store was opened.
+    fn trusted(&self) -> Vec<TrustRecord>;
+
+    /// Stores that a user has logged in from a network. It may be lost. Of each user only the last networks are kept.
+    fn trust(&self, record: TrustRecord);
 
     /// The greatest message number that was ever assigned; 0 if there was none.
     fn last_message(&self) -> MessageId;

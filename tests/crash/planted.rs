@@ -20,7 +20,7 @@ use chat_service::{
     server::{self, Server},
     store::{
         Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Options, People, PersonRecord,
-        Reading, Receipt, RoomEntry, SessionRecord, Sessions, Sqlite, Store,
+        Reading, Receipt, RoomEntry, SessionRecord, Sessions, Sqlite, Store, TrustRecord,
     },
     users,
 };
@@ -131,6 +131,14 @@ impl People for Planted {
 
     fn set_person(&self, person: PersonRecord) -> Receipt<()> {
         self.receipt(self.store.set_person(person))
+    }
+
+    fn trusted(&self) -> Vec<TrustRecord> {
+        self.store.trusted()
+    }
+
+    fn trust(&self, record: TrustRecord) {
+        self.store.trust(record);
     }
 
     fn last_message(&self) -> MessageId {

@@ -13,6 +13,7 @@ use chat_service::{
     store::{
         Acknowledged, Change, CommitLog, Cursors, Membership, Memory, Messages, Observer, People,
         PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Settlement, Store,
+        TrustRecord,
     },
 };
 use tokio::sync::oneshot;
@@ -201,6 +202,14 @@ impl People for Held {
 
     fn set_person(&self, person: PersonRecord) -> Receipt<()> {
         self.write(self.memory.set_person(person))
+    }
+
+    fn trusted(&self) -> Vec<TrustRecord> {
+        self.memory.trusted()
+    }
+
+    fn trust(&self, record: TrustRecord) {
+        self.memory.trust(record);
     }
 
     fn last_message(&self) -> MessageId {

@@ -7,6 +7,7 @@ pub(crate) mod held;
 pub(crate) mod program;
 pub(crate) mod random;
 pub(crate) mod reordering;
+pub(crate) mod restarted;
 pub(crate) mod shared;
 pub(crate) mod subject;
 pub(crate) mod users_file;

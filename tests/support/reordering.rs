@@ -9,7 +9,7 @@ use chat_service::{
     },
     store::{
         Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, People, PersonRecord,
-        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
+        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store, TrustRecord,
     },
 };
 
@@ -108,6 +108,14 @@ impl People for Reordering {
 
     fn set_person(&self, person: PersonRecord) -> Receipt<()> {
         late(self.0.set_person(person), 2)
+    }
+
+    fn trusted(&self) -> Vec<TrustRecord> {
+        self.0.trusted()
+    }
+
+    fn trust(&self, record: TrustRecord) {
+        self.0.trust(record);
     }
 
     fn last_message(&self) -> MessageId {

@@ -19,7 +19,7 @@ use chat_service::{
     },
     store::{
         Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, People, PersonRecord,
-        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
+        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store, TrustRecord,
     },
 };
 use tokio::{sync::oneshot, task::yield_now};
@@ -316,6 +316,14 @@ impl People for Shared {
 
     fn set_person(&self, person: PersonRecord) -> Receipt<()> {
         self.handle().write(Record::Person(person), done)
+    }
+
+    fn trusted(&self) -> Vec<TrustRecord> {
+        self.view().trusted()
+    }
+
+    fn trust(&self, record: TrustRecord) {
+        self.view().trust(record);
     }
 
     fn last_message(&self) -> MessageId {

@@ -32,7 +32,7 @@ impl Front {
             }
             Op::OpenSession(_, session) => Change::SessionOpened(session.clone()),
             Op::EndSession(digest) => Change::SessionEnded(*digest),
-            Op::TouchSession(..) | Op::Person(..) => return None,
+            Op::TouchSession(..) | Op::Person(..) | Op::Trust(..) => return None,
         })
     }
 }

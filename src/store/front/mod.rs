@@ -339,8 +339,8 @@ impl Front {
             Op::Join(stay) => self.undo_stay(*stay, false),
             Op::Leave(stay, _) => self.undo_stay(*stay, true),
             Op::Person(id, _, before) => self.inboxes[id.index()].begins_after = *before,
-            // The front does not keep sessions.
-            Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) => {}
+            // The front does not keep sessions, and no networks.
+            Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) | Op::Trust(..) => {}
         }
     }
 

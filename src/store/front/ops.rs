@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     model::{MessageId, Timestamp, TokenDigest},
-    store::{PersonRecord, SessionRecord},
+    store::{PersonRecord, SessionRecord, TrustRecord},
 };
 
 /// Number of a user or a room. Rows refer to names by number, so that they are small.
@@ -48,6 +48,7 @@ pub(crate) enum Op {
     EndSession(TokenDigest),
     /// Who has a name now, and the last message of the previous owners before.
     Person(NameId, PersonRecord, MessageId),
+    Trust(NameId, TrustRecord),
 }
 
 /// The beginning of a user's stay in a room.

@@ -8,10 +8,13 @@ use super::{checksum::checksum, error::damaged};
 use crate::{
     model::MessageId,
     store::{
-        PersonRecord, SessionRecord,
+        PersonRecord, SessionRecord, TrustRecord,
         front::ops::{CursorMove, Op, Row, Stay},
     },
 };
+
+/// Most networks that are kept of a user.
+const MAX_NETWORKS: i64 = 64;
 
 /// Number of messages that one statement of [`FOLLOWING`] inserts.
 const ROWS: usize = 32;
@@ -133,7 +136,17 @@ pub(super) fn write_small(
                 .prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
                 .execute(params![digest.0])?;
         }
-        Op::Person(id, person, _) => {
+        Op::Trust(user, TrustRecord { network, at, .. }) => {
+            let sql = "INSERT OR REPLACE INTO trusted VALUES (?1, ?2, ?3, row_crc(?1, ?2, ?3))";
+            transaction.prepare_cached(sql)?.execute(params![user.0, network.to_be_bytes(), at.0])?;
+            let sql = "DELETE FROM trusted WHERE user = ?1 AND network NOT IN \
+                       (SELECT network FROM trusted WHERE user = ?1 ORDER BY at DESC LIMIT ?2)";
+            transaction.prepare_cached(sql)?.execute(params![user.0, MAX_NETWORKS])?;
+        }
+        Op::Person(id, person, before) => {
+            if person.after != *before {
+                transaction.prepare_cached("DELETE FROM trusted WHERE user = ?1")?.execute([id.0])?;
+            }
             let PersonRecord { decided, after, absence, password, .. } = person;
             let sql = "INSERT OR REPLACE INTO people VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc(?1, ?2, ?3, ?4, ?5, ?6))";
             transaction.prepare_cached(sql)?.execute(params![

@@ -74,7 +74,7 @@ use self::{
     syncer::{Syncer, Trim, Unsynced},
     writer::Writer,
 };
-use super::{CommitLog, Observer, PersonRecord, SessionRecord, Store, front::ops::Op};
+use super::{CommitLog, Observer, PersonRecord, SessionRecord, Store, TrustRecord, front::ops::Op};
 use crate::model::{Message, MessageId, Position, Timestamp};
 
 /// Most bytes queued for the writer; beyond it, connections are not read until the writer takes the queue.
@@ -208,6 +208,7 @@ pub struct Sqlite {
     writer: Mutex<Option<JoinHandle<()>>>,
     sessions: Vec<SessionRecord>,
     people: Vec<PersonRecord>,
+    trusted: Vec<TrustRecord>,
     /// The last time that the store has seen before it was opened; `None` if there is none, or if it does not matter.
     seen: Option<Timestamp>,
     durable: Durable,
@@ -275,6 +276,7 @@ impl Sqlite {
             writer: Mutex::new(Some(thread)),
             sessions: restored.sessions,
             people: restored.people,
+            trusted: restored.trusted,
             seen,
             durable: options.durable,
             inbox_limit: options.inbox_limit,

@@ -31,7 +31,7 @@ impl Queued {
 
     /// Whether its failure concerns nobody.
     pub(super) fn promises_nothing(&self) -> bool {
-        matches!(self, Queued::Nothing | Queued::Op(Op::TouchSession(..)))
+        matches!(self, Queued::Nothing | Queued::Op(Op::TouchSession(..) | Op::Trust(..)))
     }
 
     pub(super) fn opens_session(&self) -> bool {

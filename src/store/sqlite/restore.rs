@@ -16,7 +16,7 @@ use super::{
 use crate::{
     model::{MessageId, PasswordDigest, Recipient, Timestamp, TokenDigest, UserName},
     store::{
-        Absence, CommitLog, PersonRecord, SessionRecord,
+        Absence, CommitLog, PersonRecord, SessionRecord, TrustRecord,
         front::{
             Front,
             ops::{CursorStep, InboxCursor, NameId, Row},
@@ -31,6 +31,7 @@ pub(super) struct Restored {
     pub(super) log: Arc<CommitLog>,
     pub(super) sessions: Vec<SessionRecord>,
     pub(super) people: Vec<PersonRecord>,
+    pub(super) trusted: Vec<TrustRecord>,
     pub(super) index: Index,
     /// The random number of the file.
     file: [u8; 16],
@@ -96,7 +97,8 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     }
     let sessions = restore_sessions(connection, &front)?;
     let file = connection.query_row("SELECT id FROM file", [], |row| row.get(0))?;
-    Ok(Restored { front, log, sessions, people, index, file, last })
+    let trusted = restore_trusted(connection, &front)?;
+    Ok(Restored { front, log, sessions, people, trusted, index, file, last })
 }
 
 /// Time of the latest message; `None` if there is none.
@@ -248,6 +250,23 @@ fn restore_people(connection: &Connection, front: &mut Front) -> Result<Vec<Pers
     }
     let users = front.names_after(0).into_iter().filter_map(|(id, name)| Some((id, name.user()?.clone())));
     Ok(users.map(|(id, user)| noted.remove(&id).unwrap_or_else(|| PersonRecord::new(user))).collect())
+}
+
+fn restore_trusted(connection: &Connection, front: &Front) -> Result<Vec<TrustRecord>, OpenError> {
+    let mut trusted = Vec::new();
+    let mut select =
+        connection.prepare("SELECT user, network, at, crc = row_crc(user, network, at) FROM trusted")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        row_crc::verify(row, 3, "trusted")?;
+        let network = u128::from_be_bytes(row.get(1)?);
+        trusted.push(TrustRecord {
+            user: known_user(front, row.get(0)?)?,
+            network,
+            at: Timestamp(row.get(2)?),
+        });
+    }
+    Ok(trusted)
 }
 
 fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<SessionRecord>, OpenError> {

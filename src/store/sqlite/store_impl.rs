@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         CommitLog, Membership, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms,
-        SessionRecord, Sessions, Store,
+        SessionRecord, Sessions, Store, TrustRecord,
         front::{
             ops::{NameId, Op},
             plan::{HistoryPlan, InboxPlan},
@@ -321,6 +321,16 @@ impl People for Sqlite {
         let mut state = self.shared.lock();
         let op = state.front.set_person(person);
         self.write(&mut state, op)
+    }
+
+    fn trusted(&self) -> Vec<TrustRecord> {
+        self.trusted.clone()
+    }
+
+    fn trust(&self, record: TrustRecord) {
+        let mut state = self.shared.lock();
+        let user = state.front.intern_user(&record.user);
+        let _ = self.shared.enqueue(&mut state, Queued::Op(Op::Trust(user, record)));
     }
 
     fn last_message(&self) -> MessageId {

@@ -72,6 +72,8 @@ struct Call<'a> {
     from: IpAddr,
     now: Timestamp,
     session: Option<&'a Arc<Session>>,
+    /// A session that was shown on the connection, if the command needs none; it may have ended.
+    shown: Option<&'a Arc<Session>>,
     dialect: Dialect,
     /// Notifications of the connection, if it takes any.
     notifier: Option<&'a Arc<Notifier>>,

@@ -147,23 +147,25 @@ impl Peer {
     fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, At<Refusal>> {
         let Peer { chat, from, sessions, dialect, subscription, .. } = self;
         let command = find(request.command()).ok_or(At::start(Refusal::UnknownCommand))?;
-        let session = match command.spec.access {
+        let (session, shown) = match command.spec.access {
             Access::Anyone => {
-                let counted = match sessions.known() {
+                let shown = sessions.known();
+                let counted = match shown {
                     Some(session) => chat.count_request(session, now.uptime),
                     None => chat.count_anonymous(*from, now.uptime),
                 };
                 counted.map_err(At::start)?;
-                None
+                (None, shown)
             }
-            Access::Session => Some(sessions.live(&mut request, chat, now.at)?),
+            Access::Session => (Some(sessions.live(&mut request, chat, now.at)?), None),
         };
         let arguments = request.bind(command.spec.parameters).map_err(At::start)?;
         if let Some(session) = session {
             chat.count_request(session, now.uptime).map_err(At::start)?;
         }
         let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
-        let call = Call { chat, from: *from, now: now.at, session, dialect: *dialect, notifier, arguments };
+        let (from, now, dialect) = (*from, now.at, *dialect);
+        let call = Call { chat, from, now, session, shown, dialect, notifier, arguments };
         let handled = (command.run)(&call);
         if let (Then::Watch, Some(session)) = (&handled.then, session) {
             let session = session.clone();

@@ -15,10 +15,10 @@ use crate::{
 pub(super) fn auth(call: &Call<'_>) -> Handled {
     let name = call.arguments.text(0).to_owned();
     let password = Secret::new(call.arguments.text(1).to_owned());
-    let (chat, from) = (call.chat.clone(), call.from);
+    let (chat, from, shown) = (call.chat.clone(), call.from, call.shown.cloned());
     let answer = Answer::Wait(Box::pin(async move {
         let mut then = Then::Nothing;
-        let login = chat.log_in(&name, password, from).await;
+        let login = chat.log_in(&name, password, from, shown.as_ref()).await;
         let reply = reply(login, |login| {
             then = Then::Bind(login.session);
             render(&AuthReply { status: Status::Ok, tokenid: login.token.reveal() })
