@@ -2,7 +2,7 @@
 
 mod commands;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, ValueEnum, builder::RangedU64ValueParser};
 
@@ -37,6 +37,10 @@ pub mod defaults {
     /// Failed logins in a row from one address.
     pub const LOGIN_TRIES_PER_ADDRESS: u32 = 30;
 
+    /// Right logins of a user a second, on average.
+    pub const LOGIN_RATE: u32 = 2;
+    /// Most right logins of a user at once, after a pause.
+    pub const LOGIN_BURST: u32 = 100;
     /// Most logins that wait for their password to be verified.
     pub const LOGIN_QUEUE: usize = 1_000;
     /// Requests of an address, for which it has not logged in, a second, on average.
@@ -141,6 +145,14 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_LOGIN_TRIES_PER_ADDRESS", value_name = "N", default_value_t = defaults::LOGIN_TRIES_PER_ADDRESS, value_parser = clap::value_parser!(u32).range(1..))]
     pub login_tries_per_address: u32,
 
+    /// Average right logins a second of one user
+    #[arg(long, env = "CHAT_LOGIN_RATE", value_name = "N", default_value_t = defaults::LOGIN_RATE, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub login_rate: u32,
+
+    /// Most right logins of one user at once, after a pause
+    #[arg(long, env = "CHAT_LOGIN_BURST", value_name = "N", default_value_t = defaults::LOGIN_BURST, value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub login_burst: u32,
+
     /// Most logins that wait for their password to be verified
     #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = defaults::LOGIN_QUEUE, value_parser = count())]
     pub login_queue: usize,
@@ -188,6 +200,18 @@ pub struct Confirmed {
     /// Believe the clock at start, however far it is ahead of when the server last ran
     #[arg(long, env = "CHAT_TRUST_CLOCK")]
     pub trust_clock: bool,
+}
+
+/// Prints what the parser of the arguments has to say: the help, the version, or what is wrong. Returns the exit status, which is not 0
+/// if it cannot be printed.
+#[must_use]
+pub fn told(told: &clap::Error) -> ExitCode {
+    match told.print() {
+        Ok(()) => u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// A number of seconds: at most a year.

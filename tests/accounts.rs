@@ -105,6 +105,23 @@ async fn guesses_of_the_old_password_are_counted_like_logins() {
 }
 
 #[tokio::test]
+async fn a_password_that_the_operator_has_changed_meanwhile_counts() {
+    let file = File::new();
+    let server = file.start(unlimited()).await;
+    let mut messi = server.log_in("messi").await;
+    messi.ask("hello 2").await;
+    // The server has not noticed it yet.
+    let hash = users::hash(&chat_service::model::Secret::new("the operator's".into()));
+    users::edit::set_password(&file.path(), "messi", None, hash.as_str()).expect("written");
+    let first = messi.ask(format!("passwd surabaya {NEW}")).await;
+    let told = first + &messi.reply().await;
+    assert!(told.contains("bad_credentials") && told.contains("session_ended"), "{told}");
+    assert!(messi.ask("auth messi the operator's").await.contains("tokenid"));
+    drop(messi);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn people_come_and_go_while_the_server_runs() {
     let file = File::new();
     let server = file.start(unlimited()).await;

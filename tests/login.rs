@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chat_service::{
-    chat::Clock,
+    chat::{Clock, Limit, Limits, Rate},
     model::Secret,
     users::{Memory, Password, PasswordHash, hash, verify},
 };
@@ -58,6 +58,11 @@ async fn a_clock_that_was_far_ahead_for_a_while_ends_no_session() {
     server.log_in("messi").await;
     clock.step(-200 * day);
     assert_eq!(messi.ask("inbox").await, EMPTY);
+    // So does one that was far behind.
+    clock.step(-10_000 * day);
+    assert_eq!(messi.ask("inbox").await, EMPTY);
+    clock.step(10_000 * day);
+    assert_eq!(messi.ask("inbox").await, EMPTY);
     // A day after a jump, the clock is believed.
     clock.step(200 * day);
     assert_eq!(messi.ask("inbox").await, NOT_AUTHORIZED);
@@ -103,6 +108,26 @@ async fn the_owner_is_not_locked_out_after_a_restart_either_and_not_with_a_token
     // It is no token of anybody else.
     assert!(messi.ask("auth henderson surabaya").await.contains("too many requests"));
     drop(messi);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn right_logins_of_a_user_have_a_rate_that_holds_up_nobody_else() {
+    let logins = Some(Rate { per_second: 1, burst: 5 });
+    let (clock, chat_limits) = (fixed_clock(), Limits { logins, ..Limits::default() });
+    let server = Setup { clock: clock.clone(), chat_limits, ..Setup::default() }.start().await;
+    let mut messi = server.connect().await;
+    for _ in 0..5 {
+        messi.log_in("messi").await;
+    }
+    messi.ask("hello 2").await;
+    let refused = messi.ask("auth messi surabaya").await;
+    assert!(refused.contains("\"rate_limited\"") && refused.contains("\"retry_after\": 1"), "{refused}");
+    assert_eq!(server.server.chat().counts().of(Limit::LoginRate), 1);
+    let henderson = server.log_in("henderson").await;
+    clock.advance(Duration::from_secs(1));
+    messi.log_in("messi").await;
+    drop((messi, henderson));
     server.stop().await;
 }
 

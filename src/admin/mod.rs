@@ -54,6 +54,21 @@ pub enum AdminError {
     Io(#[from] io::Error),
 }
 
+impl AdminError {
+    /// Whether the only failure is that nobody reads the output any more.
+    #[must_use]
+    pub fn is_reader_gone(&self) -> bool {
+        let (AdminError::Io(error)
+        | AdminError::User(UserError::Io(error))
+        | AdminError::Import(ImportError::Io(error))
+        | AdminError::Cert(CertError::Io(error))) = self
+        else {
+            return false;
+        };
+        error.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
 /// Runs a subcommand and prints its result.
 ///
 /// # Errors

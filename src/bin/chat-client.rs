@@ -2,9 +2,15 @@
 
 use std::process::ExitCode;
 
-use chat_service::{client, config::ClientArgs};
+use chat_service::{
+    client,
+    config::{self, ClientArgs},
+};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    client::run(&ClientArgs::parse()).into()
+    match ClientArgs::try_parse() {
+        Ok(args) => client::run(&args).into(),
+        Err(told) => config::told(&told),
+    }
 }

@@ -8,15 +8,28 @@ use std::{
     time::Duration,
 };
 
-use chat_service::{admin, config::ServerArgs, files, server};
+use chat_service::{
+    admin,
+    config::{self, ServerArgs},
+    files, server,
+};
 use clap::Parser;
 
+/// Exit status when the reader of the output is gone: that of a process which the system ends for it.
+const READER_GONE: u8 = 141;
+
 fn main() -> ExitCode {
-    let args = ServerArgs::parse();
+    let args = match ServerArgs::try_parse() {
+        Ok(args) => args,
+        Err(told) => return config::told(&told),
+    };
     files::keep_private();
     let done = match &args.command {
         None => server::start(&args).map_err(|error| error.to_string()),
-        Some(command) => admin::run(command).map_err(|error| error.to_string()),
+        Some(command) => match admin::run(command) {
+            Err(error) if error.is_reader_gone() => return READER_GONE.into(),
+            done => done.map_err(|error| error.to_string()),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,6 +45,7 @@ impl Chat {
             };
             // Otherwise the user has changed meanwhile, if only by a renewed hash: the password is checked again.
             if let Some((logged_in, displaced)) = self.open_session(&user, from).await {
+                self.logins.count(name, self.uptime());
                 // A session whose end cannot be stored goes on.
                 if !displaced.is_empty() {
                     self.end_durably(&user.username, displaced, None).await.ok();
@@ -104,15 +105,17 @@ impl Chat {
         let Try { name, from, session } = tried;
         let may_try = {
             let (chat, name) = (self.clone(), name.to_owned());
-            move || match &chat.throttle {
-                Some(throttle) => throttle.check(Try { name: &name, from, session }, chat.moment()),
-                None => Ok(()),
+            move || {
+                if let Some(throttle) = &chat.throttle {
+                    throttle
+                        .check(Try { name: &name, from, session }, chat.moment())
+                        .inspect_err(|_| chat.counts.count(Limit::LoginTries))?;
+                }
+                chat.logins.check(&name, chat.uptime()).inspect_err(|_| chat.counts.count(Limit::LoginRate))
             }
         };
-        may_try().inspect_err(|_| {
-            self.counts.count(Limit::LoginTries);
-            tracing::warn!(%from, "login refused: too many have failed");
-        })?;
+        may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
+        let _waiting = self.logins.wait(name).inspect_err(|_| self.counts.count(Limit::LoginQueue))?;
         let user = self.users.get(name);
         let work = {
             let (chat, name, user, password) =
@@ -164,6 +167,7 @@ impl Chat {
                 let tried = Try { name, from, session: Some(*session.digest()) };
                 let user = chat.verify(tried, &old).await?;
                 let hash = chat.hash(new.clone()).await?;
+                chat.logins.count(name, chat.uptime());
                 if chat.store_password(user, hash).await? {
                     break;
                 }
@@ -183,17 +187,26 @@ impl Chat {
     /// Writes a password into the users file and the directory. Returns `false` if the user has changed meanwhile.
     async fn store_password(self: &Arc<Self>, user: Arc<User>, hash: PasswordHash) -> Result<bool, Refusal> {
         // One change at a time, because a file that is being read would bring the old password back.
-        let _turn = self.changing.lock().await;
+        let turn = self.changing.lock().await;
         if !self.is_current(&user) {
             return Ok(false);
         }
         if let Some(file) = self.users.file().cloned() {
             let (user, hash) = (user.clone(), hash.as_str().to_owned());
-            let write = move || {
-                edit::set_password(&file, &user.username, Some(user.password.reveal()), &hash)
-                    .inspect_err(|error| tracing::error!(%error, "cannot write the users file"))
-            };
-            spawn_blocking(write).await.map_err(|_| Refusal::Internal)?.map_err(|error| refusal(&error))?;
+            let write =
+                move || edit::set_password(&file, &user.username, Some(user.password.reveal()), &hash);
+            match spawn_blocking(write).await.map_err(|_| Refusal::Internal)? {
+                Ok(()) => {}
+                // The operator was faster: the new password counts.
+                Err(EditError::Changed { .. }) => {
+                    drop(turn);
+                    return self.reload_users().await.map(|_| false).map_err(|_| Refusal::Internal);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "cannot write the users file");
+                    return Err(refusal(&error));
+                }
+            }
         }
         self.users.set_password(&user.username, hash);
         // Otherwise a restart would take it for a change by somebody else, and end the sessions.

@@ -29,7 +29,9 @@ pub enum Limit {
     AnonymousRate,
     /// Failed logins, to an account or from an address.
     LoginTries,
-    /// Passwords that wait to be verified.
+    /// Right logins of a user.
+    LoginRate,
+    /// Passwords that wait to be verified, of one user or of all.
     LoginQueue,
 }
 
@@ -65,6 +67,7 @@ impl Limit {
             Limit::RequestRate => "request_rate",
             Limit::AnonymousRate => "anonymous_rate",
             Limit::LoginTries => "login_tries",
+            Limit::LoginRate => "login_rate",
             Limit::LoginQueue => "login_queue",
         }
     }

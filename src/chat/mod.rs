@@ -15,6 +15,7 @@ mod counts;
 mod hash_pool;
 mod inbox;
 mod limiter;
+mod logins;
 mod messages;
 mod notifier;
 mod owners;
@@ -53,6 +54,7 @@ use self::{
     changes::Reactions,
     hash_pool::HashPool,
     inbox::Inboxes,
+    logins::Logins,
     owners::Owners,
     presence::PresenceTable,
     sessions::Sessions,
@@ -86,6 +88,7 @@ pub struct Chat {
     requests: Option<Rate>,
     anonymous: Option<Anonymous>,
     throttle: Option<Throttle>,
+    logins: Arc<Logins>,
     renews_hashes: bool,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
     changing: tokio::sync::Mutex<()>,
@@ -100,6 +103,8 @@ pub struct Limits {
     pub anonymous: Option<Rate>,
     /// Failed logins; `None` for no limit.
     pub tries: Option<Tries>,
+    /// Right logins of each user; `None` for no limit.
+    pub logins: Option<Rate>,
     /// Most passwords that wait to be verified.
     pub logins_waiting: usize,
     /// Whether weak hashes are renewed at login.
@@ -112,6 +117,7 @@ impl Limits {
         requests: None,
         anonymous: None,
         tries: None,
+        logins: None,
         logins_waiting: usize::MAX,
         renews_hashes: false,
     };
@@ -123,6 +129,7 @@ impl Default for Limits {
             requests: Some(Rate { per_second: defaults::REQUEST_RATE, burst: defaults::REQUEST_BURST }),
             anonymous: Some(Rate { per_second: defaults::ANONYMOUS_RATE, burst: defaults::ANONYMOUS_BURST }),
             tries: Some(Tries::default()),
+            logins: Some(Rate { per_second: defaults::LOGIN_RATE, burst: defaults::LOGIN_BURST }),
             logins_waiting: defaults::LOGIN_QUEUE,
             renews_hashes: true,
         }
@@ -186,6 +193,7 @@ impl Chat {
             requests: limits.requests,
             anonymous: limits.anonymous.map(Anonymous::new),
             throttle: limits.tries.map(Throttle::new),
+            logins: Arc::new(Logins::new(limits.logins)),
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         };

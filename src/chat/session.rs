@@ -119,8 +119,9 @@ impl Session {
     pub fn touch(&self, now: Timestamp) -> bool {
         let live = self.is_live(now);
         // Most requests come within a millisecond of another one. Without a write, the cache line stays shared between cores.
-        if live && self.used_ms.load(Ordering::Relaxed) != now.0 {
-            self.used_ms.store(now.0, Ordering::Relaxed);
+        // A clock that was set back for a while must not make the session look unused afterwards.
+        if live && self.used_ms.load(Ordering::Relaxed) < now.0 {
+            self.used_ms.fetch_max(now.0, Ordering::Relaxed);
         }
         live
     }

@@ -16,6 +16,10 @@ use crate::model::{
 /// Most messages that are read at once.
 const BATCH: usize = 100;
 
+/// Length of the texts, in bytes, after which no further message is sent at once. A text can become six times as long on the wire, and
+/// many connections may watch one inbox without reading.
+const MAX_TEXTS: usize = 32 * 1024;
+
 /// Something that a connection is told without having asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -179,8 +183,12 @@ impl Subscription {
             let session = watch.watching.session();
             // Sending events is a use of the session. A session that has expired sends none, and its end is notified then.
             if !chat.touch(session, chat.now()) {
-                chat.end_expired(session);
-                pushed.more = true;
+                if chat.believes_clock() {
+                    chat.end_expired(session);
+                    pushed.more = true;
+                } else {
+                    watch.is_behind = true;
+                }
                 return;
             }
             if let Some(page) = watch.at_hand(chat) {
@@ -210,7 +218,16 @@ impl Watch {
         chat.store.log().durable_now(page).ok()
     }
 
-    fn push(&mut self, page: Page, pushed: &mut Pushed) {
+    fn push(&mut self, mut page: Page, pushed: &mut Pushed) {
+        let mut bytes = 0;
+        let fits = page.messages.iter().take_while(|message| {
+            let fits = bytes < MAX_TEXTS;
+            bytes += message.text.len();
+            fits
+        });
+        let fitting = fits.count();
+        page.more |= fitting < page.messages.len();
+        page.messages.truncate(fitting);
         self.is_behind |= page.more;
         pushed.more = self.is_behind;
         if let Some(last) = page.messages.last() {
