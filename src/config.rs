@@ -41,6 +41,8 @@ pub mod defaults {
     pub const LOGIN_RATE: u32 = 2;
     /// Most right logins of a user at once, after a pause.
     pub const LOGIN_BURST: u32 = 100;
+    /// Rooms that a user may create; one more each minute.
+    pub const NEW_ROOMS: u32 = 100;
     /// Most logins that wait for their password to be verified.
     pub const LOGIN_QUEUE: usize = 1_000;
     /// Requests of an address, for which it has not logged in, a second, on average.
@@ -152,6 +154,10 @@ pub struct ServerArgs {
     /// Most right logins of one user at once, after a pause
     #[arg(long, env = "CHAT_LOGIN_BURST", value_name = "N", default_value_t = defaults::LOGIN_BURST, value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     pub login_burst: u32,
+
+    /// Most rooms that a user may create; one more is possible each minute
+    #[arg(long, env = "CHAT_NEW_ROOMS", value_name = "N", default_value_t = defaults::NEW_ROOMS, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub new_rooms: u32,
 
     /// Most logins that wait for their password to be verified
     #[arg(long, env = "CHAT_LOGIN_QUEUE", value_name = "N", default_value_t = defaults::LOGIN_QUEUE, value_parser = count())]

@@ -80,7 +80,7 @@ async fn read_all(store: &Sqlite) -> BTreeMap<String, String> {
         put(format!("inbox of {user}"), readable(&store.inbox(&user, MessageId(0), 1000).await));
         put(format!("cursor of {user}"), Some(&sure(&store.cursor(&user))));
         put(format!("contacts of {user}"), Some(&store.contacts(&user).await));
-        put(format!("rooms of {user}"), Some(store.rooms(&user).peek()));
+        put(format!("rooms of {user}"), Some(store.rooms(&user, None, 100).peek()));
         for with in USERS.iter().chain(&["#lab"]).map(|with| to(with)) {
             put(
                 format!("history of {user} with {with:?}"),

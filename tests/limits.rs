@@ -259,6 +259,40 @@ fn limits_are_settings() {
     server.stop();
 }
 
+#[test]
+fn limits_of_logins_and_new_rooms_are_settings() {
+    let server = Program::start(&["--login-burst", "2", "--login-rate", "1", "--new-rooms", "2"]);
+    let lines = "auth messi surabaya\njoin #a\njoin #b\njoin #c\njoin #a\nleave #a\njoin #a\n";
+    let answers = server.talk(lines);
+    assert_eq!(answers.matches("joined").count(), 4, "{answers}");
+    assert_eq!(answers.matches("too many requests").count(), 1, "{answers}");
+    let answers = server.talk("auth messi surabaya\nauth messi surabaya\nauth messi surabaya\n");
+    assert!(answers.contains("tokenid") && answers.contains("too many requests"), "{answers}");
+    server.stop();
+}
+
+#[tokio::test]
+async fn rooms_are_listed_in_pages() {
+    let chat_limits = chat_service::chat::Limits { new_rooms: None, requests: None, ..Default::default() };
+    let server = Setup { chat_limits, ..Setup::default() }.start().await;
+    let mut messi = server.log_in("messi").await;
+    messi.ask("hello 2").await;
+    for i in 0..1100 {
+        assert!(messi.ask(format!("join #r{i:04}")).await.contains("joined"));
+        if i >= 900 {
+            messi.ask(format!("leave #r{i:04}")).await;
+        }
+    }
+    let first: serde_json::Value = serde_json::from_str(&messi.ask("rooms").await).expect("JSON");
+    let rooms = first["rooms"].as_array().expect("rooms");
+    assert_eq!((rooms.len(), &first["more"], &rooms[999]["room"]), (1000, &true.into(), &"#r0999".into()));
+    let rest = messi.ask("rooms #r0999").await;
+    assert_eq!((rest.matches("\"room\"").count(), rest.contains("more")), (100, false));
+    assert!(messi.ask("rooms lab").await.contains("bad_request"));
+    drop(messi);
+    server.stop().await;
+}
+
 /// The system uses keepalive to detect that a silent client is gone: `/proc/net/tcp` shows the timers.
 #[cfg(target_os = "linux")]
 #[test]

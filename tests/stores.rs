@@ -283,7 +283,7 @@ async fn a_room_is_read_by_those_who_were_in_it() {
             let all: Vec<_> = [alone].into_iter().chain(both.clone()).chain([after]).collect();
             assert_eq!(subject.history("messi", "#lab", None, 50).await, (all, false), "{kind}");
             assert_eq!(
-                *subject.store.rooms(&henderson).peek(),
+                *subject.store.rooms(&henderson, None, 100).peek(),
                 [RoomEntry { room: lab.clone(), members: 1, joined: false }],
                 "{kind}"
             );
@@ -398,7 +398,7 @@ async fn a_room_stays_when_everybody_has_left() {
                 subject.kind
             );
         }
-        let rooms = subject.store.rooms(&messi).peek().clone();
+        let rooms = subject.store.rooms(&messi, None, 100).peek().clone();
         assert_eq!(rooms, [RoomEntry { room: lab.clone(), members: 0, joined: false }], "{}", subject.kind);
         subject.join("messi", "#lab").await;
         subject.append("henderson", "#lab", "a", None).await.expect("stored");

@@ -255,9 +255,8 @@ impl Chat {
         if let Some(throttle) = &self.throttle {
             throttle.forget(user);
         }
-        let rooms = self.store.rooms(user);
-        let joined = rooms.peek().iter().filter(|entry| entry.joined);
-        let left: Vec<_> = joined.map(|entry| self.store.leave(user, &entry.room)).collect();
+        let joined = self.store.joined(user);
+        let left: Vec<_> = joined.peek().iter().map(|room| self.store.leave(user, room)).collect();
         for left in left {
             self.store.log().durable(left.await).await?;
         }

@@ -85,8 +85,8 @@ impl Watching {
         let user = &session.user().username;
         chat.watchers.add(user, &notifier);
         // After that, or a room that the user joins meanwhile would be missed.
-        for entry in chat.store.rooms(user).peek().iter().filter(|entry| entry.joined) {
-            chat.watchers.join(user, &entry.room);
+        for room in chat.store.joined(user).peek() {
+            chat.watchers.join(user, room);
         }
         Watching { session, notifier, counted }
     }

@@ -31,6 +31,8 @@ pub enum Limit {
     LoginTries,
     /// Right logins of a user.
     LoginRate,
+    /// Rooms that a user creates.
+    NewRooms,
     /// Passwords that wait to be verified, of one user or of all.
     LoginQueue,
 }
@@ -68,6 +70,7 @@ impl Limit {
             Limit::AnonymousRate => "anonymous_rate",
             Limit::LoginTries => "login_tries",
             Limit::LoginRate => "login_rate",
+            Limit::NewRooms => "new_rooms",
             Limit::LoginQueue => "login_queue",
         }
     }

@@ -57,6 +57,7 @@ use self::{
     logins::Logins,
     owners::Owners,
     presence::PresenceTable,
+    rooms::NewRooms,
     sessions::Sessions,
     throttle::{Anonymous, Throttle},
     watchers::Watchers,
@@ -89,6 +90,7 @@ pub struct Chat {
     anonymous: Option<Anonymous>,
     throttle: Option<Throttle>,
     logins: Arc<Logins>,
+    new_rooms: Option<NewRooms>,
     renews_hashes: bool,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
     changing: tokio::sync::Mutex<()>,
@@ -105,6 +107,8 @@ pub struct Limits {
     pub tries: Option<Tries>,
     /// Right logins of each user; `None` for no limit.
     pub logins: Option<Rate>,
+    /// Most rooms that a user may create, and one more each minute; `None` for no limit.
+    pub new_rooms: Option<u32>,
     /// Most passwords that wait to be verified.
     pub logins_waiting: usize,
     /// Whether weak hashes are renewed at login.
@@ -118,6 +122,7 @@ impl Limits {
         anonymous: None,
         tries: None,
         logins: None,
+        new_rooms: None,
         logins_waiting: usize::MAX,
         renews_hashes: false,
     };
@@ -130,6 +135,7 @@ impl Default for Limits {
             anonymous: Some(Rate { per_second: defaults::ANONYMOUS_RATE, burst: defaults::ANONYMOUS_BURST }),
             tries: Some(Tries::default()),
             logins: Some(Rate { per_second: defaults::LOGIN_RATE, burst: defaults::LOGIN_BURST }),
+            new_rooms: Some(defaults::NEW_ROOMS),
             logins_waiting: defaults::LOGIN_QUEUE,
             renews_hashes: true,
         }
@@ -194,6 +200,7 @@ impl Chat {
             anonymous: limits.anonymous.map(Anonymous::new),
             throttle: limits.tries.map(Throttle::new),
             logins: Arc::new(Logins::new(limits.logins)),
+            new_rooms: limits.new_rooms.map(NewRooms::new),
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         };

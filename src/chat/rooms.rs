@@ -1,13 +1,45 @@
 //! Rooms: joining, leaving, and who is in them.
 
-use super::{Caller, Chat};
+use std::{sync::Mutex, time::Duration};
+
+use super::{
+    Caller, Chat, Limit,
+    limiter::{Quota, Table},
+};
 use crate::{
-    model::{At, MaybeReady, Outcome, Refusal, RoomName, UserName},
+    model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, Uptime, UserName},
     store::{Membership, Receipt, RoomEntry},
 };
 
 /// Most rooms that a user can be in.
 const MAX_ROOMS: usize = 1000;
+
+/// Time after which a user may create one more room.
+const ROOM: Duration = Duration::from_mins(1);
+
+/// Most users who are remembered.
+const MAX_MAKERS: usize = 10_000;
+
+/// How many rooms each user has created lately.
+pub(super) struct NewRooms(Mutex<Table<UserName>>);
+
+impl NewRooms {
+    /// At most `most` rooms, and one more each minute.
+    pub(super) fn new(most: u32) -> Self {
+        NewRooms(Mutex::new(Table::new(Quota::new(most, ROOM), MAX_MAKERS)))
+    }
+
+    /// Counts a room that is created.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many.
+    fn take(&self, user: &UserName, now: Uptime) -> Result<(), Refusal> {
+        let mut table = self.0.lock().expect("nothing panics while it is held");
+        table.check(user, now)?;
+        table.count(user.clone(), now);
+        Ok(())
+    }
+}
 
 /// Why a user who is not in a room may not do what is for its members.
 ///
@@ -35,7 +67,8 @@ impl Chat {
 
     /// Puts the caller into a room, and creates the room if there is none.
     ///
-    /// Refuses with [`Refusal::BadRequest`] (not the name of a room) or [`Refusal::TooManyRooms`].
+    /// Refuses with [`Refusal::BadRequest`] (not the name of a room), [`Refusal::TooManyRooms`], or [`Refusal::RateLimited`] if
+    /// the caller has created too many.
     pub fn join(&self, caller: &Caller<'_>, room: &str) -> Receipt<()> {
         let user = &caller.user().username;
         let Ok((room, membership)) = self.named_room(room, user) else {
@@ -43,6 +76,14 @@ impl Chat {
         };
         if *membership.peek() != Membership::Current && self.store.count_rooms(user) >= MAX_ROOMS {
             return MaybeReady::Ready(membership.map(|_| Err(Refusal::TooManyRooms)));
+        }
+        // A room stays for ever.
+        if *membership.peek() == Membership::NoRoom
+            && let Some(new_rooms) = &self.new_rooms
+            && let Err(refusal) = new_rooms.take(user, self.uptime())
+        {
+            self.counts.count(Limit::NewRooms);
+            return MaybeReady::Ready(membership.map(|_| Err(refusal)));
         }
         self.store.join(user, &room)
     }
@@ -61,9 +102,18 @@ impl Chat {
         }
     }
 
-    /// All rooms, by name.
-    pub fn rooms(&self, caller: &Caller<'_>) -> At<Vec<RoomEntry>> {
-        self.store.rooms(&caller.user().username)
+    /// The first rooms after `after`, by name, and whether there are more.
+    ///
+    /// Refuses with [`Refusal::BadRequest`] if `after` is not the name of a room.
+    pub fn rooms(&self, caller: &Caller<'_>, after: Option<&str>) -> Outcome<(Vec<RoomEntry>, bool)> {
+        let Ok(after) = after.map(|after| RoomName::parse(after).ok_or(())).transpose() else {
+            return At::refused(Refusal::BadRequest);
+        };
+        self.store.rooms(&caller.user().username, after.as_ref(), MAX_PAGE + 1).map(|mut entries| {
+            let more = entries.len() > MAX_PAGE;
+            entries.truncate(MAX_PAGE);
+            Ok((entries, more))
+        })
     }
 
     /// Members of a room that the caller is in, by name.

@@ -73,9 +73,8 @@ impl Chat {
     }
 
     fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {
-        let rooms = self.store.rooms(user);
-        let joined = rooms.peek().iter().filter(|entry| entry.joined);
-        joined.flat_map(|entry| self.store.members(&entry.room, None).peek().clone()).collect()
+        let joined = self.store.joined(user);
+        joined.peek().iter().flat_map(|room| self.store.members(room, None).peek().clone()).collect()
     }
 
     /// Number of the last message between two users; 0 if there is none.

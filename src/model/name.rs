@@ -53,6 +53,11 @@ impl RoomName {
     pub fn parse(text: &str) -> Option<Self> {
         text.strip_prefix('#').and_then(UserName::parse).map(|_| RoomName(text.into()))
     }
+
+    /// Sorts before every name, and is none.
+    pub(crate) fn first() -> Self {
+        RoomName("".into())
+    }
 }
 
 impl Deref for RoomName {

@@ -247,6 +247,9 @@ pub struct RoomsReply<'a> {
     /// The rooms, by name.
     #[serde(borrow)]
     pub rooms: Vec<RoomObject<'a>>,
+    /// Whether there are more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// A room in [`RoomsReply`].

@@ -275,9 +275,10 @@ pub static LEAVE: Spec = Spec {
 pub static ROOMS: Spec = Spec {
     name: "rooms",
     access: Access::Session,
-    parameters: &[],
+    parameters: &[Parameter::optional("AFTER", "after", Kind::Text)],
     summary: "List all rooms.",
-    help: "Shows the number of members of each room, and whether you are one.",
+    help: "Shows the number of members of each room, and whether you are one: 1,000 rooms by name, those after the #room AFTER. \
+           `more` is there if there are more.",
     success: "{rooms}",
     client: ClientEffect::Nothing,
 };

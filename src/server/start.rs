@@ -226,7 +226,10 @@ fn limits(args: &ServerArgs) -> (Limits, chat::Limits) {
     let anonymous = Some(Rate { per_second: args.anonymous_rate, burst: args.anonymous_burst });
     let tries = Tries { account: args.login_tries, address: args.login_tries_per_address };
     let (tries, logins_waiting) = (Some(tries), args.login_queue);
-    (server, chat::Limits { requests, anonymous, tries, logins_waiting, ..chat::Limits::default() })
+    let logins = Some(Rate { per_second: args.login_rate, burst: args.login_burst });
+    let new_rooms = Some(args.new_rooms);
+    let limits = chat::Limits::default();
+    (server, chat::Limits { requests, anonymous, tries, logins, new_rooms, logins_waiting, ..limits })
 }
 
 fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {

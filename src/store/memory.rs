@@ -171,8 +171,12 @@ impl Rooms for Memory {
         self.lock().rooms.count(user)
     }
 
-    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
-        self.lock().list_rooms(user)
+    fn joined(&self, user: &UserName) -> At<Vec<RoomName>> {
+        self.lock().joined_rooms(user)
+    }
+
+    fn rooms(&self, user: &UserName, after: Option<&RoomName>, limit: usize) -> At<Vec<RoomEntry>> {
+        self.lock().list_rooms(user, after, limit)
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {

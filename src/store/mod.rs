@@ -224,8 +224,11 @@ pub trait Rooms {
     /// Number of rooms that the user is in.
     fn count_rooms(&self, user: &UserName) -> usize;
 
-    /// All rooms by name, with the user's relation to each.
-    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>>;
+    /// The rooms that the user is in, by name.
+    fn joined(&self, user: &UserName) -> At<Vec<RoomName>>;
+
+    /// At most `limit` rooms by name, those after `after`, with the user's relation to each.
+    fn rooms(&self, user: &UserName, after: Option<&RoomName>, limit: usize) -> At<Vec<RoomEntry>>;
 
     /// Users who are in the room or, with `at`, who were in it when that message was sent; by name.
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>>;

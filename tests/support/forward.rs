@@ -38,7 +38,10 @@ macro_rules! forward {
             self.$inner.membership(user, room)
         }
         fn count_rooms(&self, user: &UserName) -> usize { self.$inner.count_rooms(user) }
-        fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> { self.$inner.rooms(user) }
+        fn joined(&self, user: &UserName) -> At<Vec<RoomName>> { self.$inner.joined(user) }
+        fn rooms(&self, user: &UserName, after: Option<&RoomName>, limit: usize) -> At<Vec<RoomEntry>> {
+            self.$inner.rooms(user, after, limit)
+        }
         fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {
             self.$inner.members(room, at)
         }

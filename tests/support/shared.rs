@@ -284,8 +284,12 @@ impl Rooms for Shared {
         self.view().count_rooms(user)
     }
 
-    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
-        self.view().rooms(user)
+    fn joined(&self, user: &UserName) -> At<Vec<RoomName>> {
+        self.view().joined(user)
+    }
+
+    fn rooms(&self, user: &UserName, after: Option<&RoomName>, limit: usize) -> At<Vec<RoomEntry>> {
+        self.view().rooms(user, after, limit)
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {

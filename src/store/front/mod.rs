@@ -269,8 +269,17 @@ impl Front {
             .filter(move |span| span.extends_past(begin) || begin.0 == 0)
     }
 
-    pub(crate) fn list_rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
-        At::new(self.rooms.list(user), self.rooms_position())
+    pub(crate) fn joined_rooms(&self, user: &UserName) -> At<Vec<RoomName>> {
+        At::new(self.rooms.joined(user), self.rooms_position())
+    }
+
+    pub(crate) fn list_rooms(
+        &self,
+        user: &UserName,
+        after: Option<&RoomName>,
+        limit: usize,
+    ) -> At<Vec<RoomEntry>> {
+        At::new(self.rooms.list(user, after, limit), self.rooms_position())
     }
 
     /// Users who are in the room or, if `at` is given, who were in it when that message came; by name.

@@ -1,6 +1,9 @@
 //! Rooms: who is in which room, and during which messages each user was in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+};
 
 use foldhash::fast::RandomState;
 
@@ -57,12 +60,19 @@ struct Room {
     members: usize,
 }
 
+/// The rooms of one user.
+#[derive(Default)]
+struct OwnRooms {
+    joined: BTreeSet<RoomName>,
+    /// The end of each stay that has ended, with its room. A read finds those that end after a cursor, however many ended before.
+    ended: BTreeSet<(MessageId, RoomName)>,
+}
+
 /// All rooms, and who is or was in them.
 #[derive(Default)]
 pub(crate) struct Rooms {
     by_name: BTreeMap<RoomName, Room>,
-    /// The rooms that each user is or was in.
-    of_user: HashMap<UserName, BTreeSet<RoomName>, RandomState>,
+    of_user: HashMap<UserName, OwnRooms, RandomState>,
     /// Place in the log of the latest change; 0 if there was none.
     pub(crate) place: u64,
     /// Number of stays, those counted once that began at the same message: one row of the file each.
@@ -95,17 +105,25 @@ impl Rooms {
         let stays = entry.stays.entry(user.clone()).or_default();
         self.rows += u64::from(stays.last().is_none_or(|last| last.from != span.from));
         stays.push(span);
-        self.of_user.entry(user.clone()).or_default().insert(room.clone());
+        let own = self.of_user.entry(user.clone()).or_default();
+        match span.until {
+            None => own.joined.insert(room.clone()),
+            Some(until) => own.ended.insert((until, room.clone())),
+        };
     }
 
     /// Ends a stay before message `until`, the next one.
     ///
     /// Returns the first message of the stay; `None` if the user is not in the room.
     pub(crate) fn leave(&mut self, user: &UserName, room: &RoomName, until: MessageId) -> Option<MessageId> {
-        let room = self.by_name.get_mut(room)?;
-        let span = room.stays.get_mut(user)?.last_mut().filter(|span| span.until.is_none())?;
+        let entry = self.by_name.get_mut(room)?;
+        let span = entry.stays.get_mut(user)?.last_mut().filter(|span| span.until.is_none())?;
         span.until = Some(until);
-        room.members -= 1;
+        entry.members -= 1;
+        if let Some(own) = self.of_user.get_mut(user) {
+            own.joined.remove(room);
+            own.ended.insert((until, room.clone()));
+        }
         Some(span.from)
     }
 
@@ -124,15 +142,19 @@ impl Rooms {
             return;
         };
         if stays.last().is_some_and(|span| span.from == from) {
-            let span = stays.pop();
-            entry.members -= usize::from(span.is_some_and(|span| span.until.is_none()));
+            let until = stays.pop().and_then(|span| span.until);
+            entry.members -= usize::from(until.is_none());
+            if let Some(own) = self.of_user.get_mut(user) {
+                match until {
+                    None => own.joined.remove(room),
+                    // Another stay may have ended there, too: it was empty, and no message can belong to it.
+                    Some(until) => own.ended.remove(&(until, room.clone())),
+                };
+            }
             self.rows -= u64::from(stays.last().is_none_or(|last| last.from != from));
         }
         if stays.is_empty() {
             entry.stays.remove(user);
-            if let Some(own) = self.of_user.get_mut(user) {
-                own.remove(room);
-            }
         }
         if entry.stays.is_empty() {
             self.by_name.remove(room);
@@ -146,6 +168,10 @@ impl Rooms {
         };
         let last = entry.stays.get_mut(user).and_then(|stays| stays.last_mut());
         if let Some(span) = last.filter(|span| span.from == from && span.until.is_some()) {
+            if let (Some(own), Some(until)) = (self.of_user.get_mut(user), span.until) {
+                own.ended.remove(&(until, room.clone()));
+                own.joined.insert(room.clone());
+            }
             span.until = None;
             entry.members += 1;
         }
@@ -162,8 +188,13 @@ impl Rooms {
         user: &'a UserName,
         id: MessageId,
     ) -> impl Iterator<Item = (&'a RoomName, Span)> {
-        let rooms = self.of_user.get(user).into_iter().flatten();
-        rooms.flat_map(move |room| {
+        let own = self.of_user.get(user);
+        let joined = own.into_iter().flat_map(|own| &own.joined);
+        // A stay that ends with the message after `id` has none after it.
+        let begin = (MessageId(id.0.saturating_add(2)), RoomName::first());
+        let ended = own.into_iter().flat_map(move |own| own.ended.range(begin.clone()..));
+        let rooms: BTreeSet<&RoomName> = joined.chain(ended.map(|(_, room)| room)).collect();
+        rooms.into_iter().flat_map(move |room| {
             let stays = self.stays(user, room).iter().copied();
             stays.filter(move |span| span.extends_past(id)).map(move |span| (room, span))
         })
@@ -171,23 +202,28 @@ impl Rooms {
 
     /// Whether the user is in any room, or was.
     pub(crate) fn knows(&self, user: &UserName) -> bool {
-        self.of_user.contains_key(user)
+        self.of_user.get(user).is_some_and(|own| !own.joined.is_empty() || !own.ended.is_empty())
     }
 
     /// Number of rooms that the user is in.
     pub(crate) fn count(&self, user: &UserName) -> usize {
-        let rooms = self.of_user.get(user).into_iter().flatten();
-        rooms.filter(|room| is_open(self.stays(user, room))).count()
+        self.of_user.get(user).map_or(0, |own| own.joined.len())
     }
 
-    /// All rooms, sorted by name, as the user sees them.
-    pub(crate) fn list(&self, user: &UserName) -> Vec<RoomEntry> {
+    /// The rooms that the user is in, sorted by name.
+    pub(crate) fn joined(&self, user: &UserName) -> Vec<RoomName> {
+        self.of_user.get(user).into_iter().flat_map(|own| &own.joined).cloned().collect()
+    }
+
+    /// At most `limit` rooms, sorted by name, those after `after`, as the user sees them.
+    pub(crate) fn list(&self, user: &UserName, after: Option<&RoomName>, limit: usize) -> Vec<RoomEntry> {
         let entry = |(name, room): (&RoomName, &Room)| RoomEntry {
             room: name.clone(),
             members: room.members,
             joined: room.stays.get(user).is_some_and(|stays| is_open(stays)),
         };
-        self.by_name.iter().map(entry).collect()
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_name.range::<RoomName, _>((begin, Bound::Unbounded)).take(limit).map(entry).collect()
     }
 
     /// Users who are in the room or, if `at` is given, who were in it when that message came; sorted by name.
@@ -208,8 +244,7 @@ impl Rooms {
 
     /// Users who are in a room with the user, and the user if in any room.
     pub(crate) fn room_mates(&self, user: &UserName) -> BTreeSet<UserName> {
-        let rooms = self.of_user.get(user).into_iter().flatten();
-        let joined = rooms.filter(|room| is_open(self.stays(user, room)));
+        let joined = self.of_user.get(user).into_iter().flat_map(|own| &own.joined);
         joined.flat_map(|room| self.members(room, None)).collect()
     }
 }
@@ -254,9 +289,25 @@ mod tests {
         rooms.leave(&ann, &lab, MessageId(6));
         rooms.undo_leave(&ann, &lab, MessageId(5));
         assert_eq!(rooms.membership(&ann, &lab), Membership::Current);
-        assert_eq!(rooms.list(&ann)[0].members, 1);
+        assert_eq!(rooms.list(&ann, None, 9)[0].members, 1);
         rooms.undo_join(&ann, &lab, MessageId(5));
         assert_eq!(rooms.membership(&ann, &lab), Membership::NoRoom);
         assert_eq!(rooms.count(&ann), 0);
+    }
+
+    #[test]
+    fn stays_that_ended_before_a_cursor_are_not_looked_at() {
+        let (ann, mut rooms) = (user("ann"), Rooms::default());
+        for i in 0..100 {
+            let room = RoomName::parse(&format!("#r{i:02}")).expect("a name");
+            rooms.join(&ann, &room, MessageId(2 * i + 1));
+            rooms.leave(&ann, &room, MessageId(2 * i + 3));
+        }
+        assert_eq!(rooms.stays_past(&ann, MessageId(0)).count(), 100);
+        let past: Vec<_> = rooms.stays_past(&ann, MessageId(196)).map(|(room, _)| room.to_string()).collect();
+        assert_eq!(past, ["#r97", "#r98", "#r99"]);
+        assert_eq!((rooms.count(&ann), rooms.knows(&ann), rooms.rows), (0, true, 100));
+        let page = rooms.list(&ann, Some(&RoomName::parse("#r41").expect("a name")), 2);
+        assert_eq!(page.iter().map(|entry| &*entry.room).collect::<Vec<_>>(), ["#r42", "#r43"]);
     }
 }

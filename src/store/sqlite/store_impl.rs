@@ -280,8 +280,12 @@ impl Rooms for Sqlite {
         self.shared.lock().front.rooms.count(user)
     }
 
-    fn rooms(&self, user: &UserName) -> At<Vec<RoomEntry>> {
-        self.shared.lock().front.list_rooms(user)
+    fn joined(&self, user: &UserName) -> At<Vec<RoomName>> {
+        self.shared.lock().front.joined_rooms(user)
+    }
+
+    fn rooms(&self, user: &UserName, after: Option<&RoomName>, limit: usize) -> At<Vec<RoomEntry>> {
+        self.shared.lock().front.list_rooms(user, after, limit)
     }
 
     fn members(&self, room: &RoomName, at: Option<MessageId>) -> At<Vec<UserName>> {

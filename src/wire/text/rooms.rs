@@ -22,15 +22,16 @@ pub(super) fn leave(call: &Call<'_>) -> Handled {
 }
 
 pub(super) fn rooms(call: &Call<'_>) -> Handled {
-    let body = call.chat.rooms(&call.caller()).map(|entries| {
+    let found = call.chat.rooms(&call.caller(), call.arguments.optional(0));
+    reply(found, |(entries, more)| {
         let rooms = entries.iter().map(|entry| RoomObject {
             room: (&*entry.room).into(),
             members: entry.members,
             joined: entry.joined,
         });
-        render(&RoomsReply { status: Status::Ok, rooms: rooms.collect() })
-    });
-    body.into()
+        render(&RoomsReply { status: Status::Ok, rooms: rooms.collect(), more })
+    })
+    .into()
 }
 
 pub(super) fn members(call: &Call<'_>) -> Handled {
