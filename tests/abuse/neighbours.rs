@@ -21,11 +21,15 @@ use crate::support::{
 /// Longest wait for a login: the last of a thousand waits for all the others.
 const LOGINS_TAKE: Duration = Duration::from_mins(5);
 
+/// Number of users in a crowd: one user has a share of the queue only.
+const CROWD: usize = 20;
+
 /// Logs in on `count` connections at once; every login must succeed.
 fn log_in_at_once(server: &Program, count: usize) {
     let mut streams: Vec<_> = (0..count).map(|_| server.connect()).collect();
-    for stream in &mut streams {
-        stream.write_all(b"auth lineker surabaya\nquit\n").expect("taken");
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let line = format!("auth u{} surabaya\nquit\n", number % CROWD);
+        stream.write_all(line.as_bytes()).expect("taken");
     }
     for mut stream in streams {
         stream.set_read_timeout(Some(LOGINS_TAKE)).expect("set");
@@ -43,11 +47,15 @@ fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
     let users = folder.path().join("users.toml");
     // The hashes have the cost of real ones: 19 MiB each.
     let hash = users::hash(&Secret::new("surabaya".into()));
-    std::fs::write(&users, users_toml().replace(CHEAP_HASH, hash.as_str())).expect("written");
+    let crowd =
+        lines((0..CROWD).map(|u| format!("[users.u{u}]\nname = \"U\"\npassword = \"{CHEAP_HASH}\"\n")));
+    std::fs::write(&users, (users_toml() + &crowd).replace(CHEAP_HASH, hash.as_str())).expect("written");
     let users = users.to_str().expect("UTF-8");
     let server = Program::start(&[
         "--users",
         users,
+        "--login-burst",
+        "100000",
         "--max-connections-per-address",
         "2000",
         "--inbox-limit",
@@ -116,7 +124,8 @@ fn texts(value: &Value, found: &mut HashSet<String>) {
 #[test]
 fn those_who_read_nothing_do_not_slow_down_who_sends_and_nothing_is_lost() {
     let _alone = ALONE.blocking_lock();
-    let server = Program::start(&["--inbox-limit", "1000000", "--request-rate", "1000000"]);
+    let server =
+        Program::start(&["--inbox-limit", "1000000", "--request-rate", "1000000", "--login-burst", "100000"]);
     // These messages wait before the clients come. One reply to `inbox` has all of them, and is larger than the system's buffers:
     // a client that does not read it has taken nothing out of the inbox.
     let waiting: Vec<_> = (0..1_000).map(|number| format!("waits {number} {}", "x".repeat(950))).collect();

@@ -72,7 +72,13 @@ impl Default for Setup {
             limits: Limits::default(),
             clock: Clock::default(),
             // The tests use weak hashes on purpose, and all come from one address.
-            chat_limits: chat::Limits { renews_hashes: false, anonymous: None, ..chat::Limits::default() },
+            chat_limits: chat::Limits {
+                renews_hashes: false,
+                anonymous: None,
+                logins: None,
+                new_rooms: None,
+                ..chat::Limits::default()
+            },
             users: sample_users().into(),
         }
     }
