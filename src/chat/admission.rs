@@ -161,9 +161,12 @@ impl Chat {
     }
 
     /// The user, who may know of nothing that the previous owners of the name have left.
-    fn with_begin(&self, user: &User) -> User {
+    fn with_begin(&self, user: &Arc<User>) -> Arc<User> {
         let after = self.owners.record(&user.username).after;
-        User { messages_after: user.messages_after.max(after.0), ..user.clone() }
+        if after.0 <= user.messages_after {
+            return user.clone();
+        }
+        Arc::new(User { messages_after: after.0, ..User::clone(user) })
     }
 
     /// Replaces the directory. Sessions end of users who have another password, and of those who were removed, according to the

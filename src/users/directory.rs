@@ -59,7 +59,7 @@ impl Directory {
             return;
         };
         let changed = User { password: Password::Hashed(password), ..User::clone(user) };
-        users.insert(changed);
+        users.insert(Arc::new(changed));
         self.replace(users);
     }
 }

@@ -140,8 +140,8 @@ impl Users {
     }
 
     /// Adds a user, or replaces the one of that name.
-    pub fn insert(&mut self, user: User) {
-        self.by_name.insert(user.username.clone(), Arc::new(user));
+    pub fn insert(&mut self, user: Arc<User>) {
+        self.by_name.insert(user.username.clone(), user);
     }
 
     /// Whether nobody is named, present or removed.
@@ -175,6 +175,13 @@ impl Users {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+}
+
+impl FromIterator<Arc<User>> for Users {
+    fn from_iter<I: IntoIterator<Item = Arc<User>>>(users: I) -> Self {
+        let by_name = users.into_iter().map(|user| (user.username.clone(), user)).collect();
+        Users { by_name, removed: HashMap::new() }
     }
 }
 
