@@ -15,6 +15,7 @@ mod counts;
 mod hash_pool;
 mod inbox;
 mod limiter;
+mod limits;
 mod logins;
 mod messages;
 mod notifier;
@@ -41,6 +42,7 @@ pub use counts::{Counts, Limit};
 pub use hash_pool::spare_cores;
 pub use inbox::{Acked, Delivery, TakenPage};
 pub use limiter::Rate;
+pub use limits::Limits;
 pub use messages::{DeliveryState, History, MessageStatus, Send};
 pub use notifier::{Notices, Notifier, Pending};
 pub use people::{Person, Which};
@@ -63,7 +65,6 @@ use self::{
     watchers::Watchers,
 };
 use crate::{
-    config::defaults,
     model::{
         ClockTrust, MaybeReady, Moment, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, Uptime,
         UserName,
@@ -94,52 +95,6 @@ pub struct Chat {
     renews_hashes: bool,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
     changing: tokio::sync::Mutex<()>,
-}
-
-/// Limits for each user, and for those who try to log in.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Requests of each user, over all sessions; `None` for no limit.
-    pub requests: Option<Rate>,
-    /// Requests of each address before login; `None` for no limit.
-    pub anonymous: Option<Rate>,
-    /// Failed logins; `None` for no limit.
-    pub tries: Option<Tries>,
-    /// Right logins of each user; `None` for no limit.
-    pub logins: Option<Rate>,
-    /// Most rooms that a user may create, and one more each minute; `None` for no limit.
-    pub new_rooms: Option<u32>,
-    /// Most passwords that wait to be verified.
-    pub logins_waiting: usize,
-    /// Whether weak hashes are renewed at login.
-    pub renews_hashes: bool,
-}
-
-impl Limits {
-    /// No limits, for load tests.
-    pub const NONE: Limits = Limits {
-        requests: None,
-        anonymous: None,
-        tries: None,
-        logins: None,
-        new_rooms: None,
-        logins_waiting: usize::MAX,
-        renews_hashes: false,
-    };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            requests: Some(Rate { per_second: defaults::REQUEST_RATE, burst: defaults::REQUEST_BURST }),
-            anonymous: Some(Rate { per_second: defaults::ANONYMOUS_RATE, burst: defaults::ANONYMOUS_BURST }),
-            tries: Some(Tries::default()),
-            logins: Some(Rate { per_second: defaults::LOGIN_RATE, burst: defaults::LOGIN_BURST }),
-            new_rooms: Some(defaults::NEW_ROOMS),
-            logins_waiting: defaults::LOGIN_QUEUE,
-            renews_hashes: true,
-        }
-    }
 }
 
 /// Who makes a request, and from where.

@@ -7,6 +7,8 @@
 //! `toml_edit` says where in the text a user stands, and the text is changed there. It does not write the whole file,
 //! because it would write every line end as LF and put the lines of dotted keys together.
 
+mod forms;
+
 use std::{
     fs::{self, File},
     io,
@@ -14,12 +16,13 @@ use std::{
 };
 
 use thiserror::Error;
-use toml_edit::{Datetime, Document, DocumentMut, InlineTable, Item, TableLike, Value};
+use toml_edit::{Document, DocumentMut, InlineTable, Item, TableLike, Value};
 use zeroize::Zeroizing;
 
+use self::forms::{append, insert, quoted, with_removed};
 use super::{
     Decision, User, Users, UsersFileError,
-    lines::{lines_of, set_beside_password, with, with_line_after, without},
+    lines::{lines_of, set_beside_password, with, without},
     parse,
 };
 use crate::{
@@ -324,79 +327,6 @@ fn change(
         return Err(current.form());
     }
     Ok(files::replace(&lock.target, changed.as_bytes())?)
-}
-
-/// TOML for a key that is a user name. With a dot in it, it would be two keys.
-fn key_of(username: &UserName) -> String {
-    if username.contains('.') { format!("\"{username}\"") } else { username.to_string() }
-}
-
-/// TOML for a text.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-/// Puts a user's table at the end.
-fn append(text: &mut String, new: &NewUser) {
-    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    if !text.is_empty() {
-        if !text.ends_with('\n') {
-            text.push_str(end);
-        }
-        text.push_str(end);
-    }
-    let NewUser { username, name, country, hash, decision } = new;
-    let mut line = |line: String| text.extend([line.as_str(), end]);
-    line(format!("[users.{}]", key_of(username)));
-    line(format!("name = {}", quoted(name)));
-    if !country.is_empty() {
-        line(format!("country = {}", quoted(country)));
-    }
-    line(format!("password = {}", quoted(hash)));
-    if let Some(Decision { at, kind }) = decision {
-        line(format!("{} = {at}", kind.key()));
-    }
-}
-
-/// The text with the time at which a user was removed; `None` if the table of those has a form that is not changed in place.
-fn with_removed(text: &str, document: &Document<&str>, username: &UserName, at: &str) -> Option<String> {
-    let line = format!("{} = {at}", key_of(username));
-    let Some(removed) = document.get(REMOVED) else {
-        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-        let separate = if text.is_empty() || text.ends_with('\n') { "" } else { end };
-        let blank = if text.trim().is_empty() { "" } else { end };
-        return Some(format!("{text}{separate}{blank}[{REMOVED}]{end}{line}{end}"));
-    };
-    let removed = removed.as_table()?;
-    if let Some(item) = removed.get(username) {
-        return Some(with(text, item.span()?, at));
-    }
-    let last = removed.iter().filter_map(|(_, item)| item.span()).map(|place| place.end).max()?;
-    Some(with_line_after(text, last, &line))
-}
-
-/// Puts a user at the end of the inline table of users.
-fn insert(users: &mut InlineTable, new: &NewUser) {
-    let NewUser { username, name, country, hash, decision } = new;
-    let mut user = InlineTable::new();
-    user.insert("name", name.as_str().into());
-    if !country.is_empty() {
-        user.insert("country", country.as_str().into());
-    }
-    user.insert("password", hash.as_str().into());
-    if let Some(Decision { at, kind }) = decision
-        && let Ok(at) = at.to_string().parse::<Datetime>()
-    {
-        user.insert(kind.key(), at.into());
-    }
-    let mut user = Value::from(user);
-    // What stood between the last one and the closing brace stands there again.
-    if let Some((_, last)) = users.iter_mut().last() {
-        let suffix = last.decor().suffix().cloned().unwrap_or_default();
-        last.decor_mut().set_suffix("");
-        user.decor_mut().set_suffix(suffix);
-    }
-    users.insert(&**username, user);
 }
 
 /// The right to change a users file, as long as it lives.

@@ -12,6 +12,7 @@ mod conversations;
 mod inbox;
 mod keyed;
 pub(crate) mod ops;
+mod people;
 pub(crate) mod plan;
 mod restore;
 pub(crate) mod rooms;
@@ -29,7 +30,7 @@ use foldhash::fast::RandomState;
 use self::{
     conversations::Conversations,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
-    rooms::{Rooms, Span},
+    rooms::Rooms,
     steps::CursorSteps,
     tail::{Found, Tail},
 };
@@ -37,7 +38,7 @@ pub(crate) use self::{
     inbox::{Inbox, Passed},
     keyed::KeyedMessage,
 };
-use super::{CommitLog, Membership, PersonRecord, RoomEntry, SessionRecord};
+use super::{CommitLog, Membership, RoomEntry, SessionRecord};
 use crate::model::{
     At, Message, MessageId, NewMessage, Outcome, Position, Recipient, RoomName, Stored, Timestamp, UserName,
 };
@@ -109,11 +110,6 @@ impl Front {
 
     pub(crate) fn inbox(&self, id: NameId) -> &Inbox {
         &self.inboxes[id.index()]
-    }
-
-    /// The last message of the previous owners of a name; 0 if there were none.
-    pub(crate) fn begins_after(&self, id: NameId) -> MessageId {
-        self.inbox(id).begins_after
     }
 
     /// The number of a name. A new name gets the next number; numbers begin with 0 and have no gaps.
@@ -259,16 +255,6 @@ impl Front {
         At::new(membership, self.rooms_position())
     }
 
-    /// The user's stays in a room, without those of previous owners of the name, which ended before this owner began.
-    pub(crate) fn own_stays(&self, user: &UserName, room: &RoomName) -> impl Iterator<Item = Span> {
-        let begin = self.name_id(user).map_or(MessageId(0), |id| self.begins_after(id));
-        self.rooms
-            .stays(user, room)
-            .iter()
-            .copied()
-            .filter(move |span| span.extends_past(begin) || begin.0 == 0)
-    }
-
     pub(crate) fn joined_rooms(&self, user: &UserName) -> At<Vec<RoomName>> {
         At::new(self.rooms.joined(user), self.rooms_position())
     }
@@ -324,13 +310,6 @@ impl Front {
     /// Opens a session.
     pub(crate) fn open_session(&mut self, session: SessionRecord) -> Op {
         Op::OpenSession(self.intern_user(&session.user), session)
-    }
-
-    /// Records who has a name.
-    pub(crate) fn set_person(&mut self, person: PersonRecord) -> Op {
-        let id = self.intern_user(&person.user);
-        let before = std::mem::replace(&mut self.inboxes[id.index()].begins_after, person.after);
-        Op::Person(id, person, before)
     }
 
     /// The greatest message number that was assigned; 0 if there was none.

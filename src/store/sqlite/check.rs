@@ -1,11 +1,14 @@
 //! `chat-server check`: verifies the structure of a database, every checksum, and that its tables agree with each other.
 
+mod ends;
 mod index;
+mod loss;
 
 use std::{collections::HashMap, path::Path};
 
 use rusqlite::{Connection, Row, Transaction};
 
+use self::ends::Ends;
 use super::{
     OpenError,
     marks::Marks,
@@ -13,10 +16,7 @@ use super::{
     reader::{COLUMNS, StoredRow},
     row_crc, schema,
 };
-use crate::{
-    model::{MessageId, Recipient},
-    store::front::ops::NameId,
-};
+use crate::{model::Recipient, store::front::ops::NameId};
 
 /// Most problems that a report lists; further ones are only counted.
 const MAX_LISTED: usize = 100;
@@ -83,7 +83,7 @@ pub fn check(path: &Path) -> Result<Report, OpenError> {
     let transaction = connection.transaction()?;
     let mut report = inspect(&transaction);
     if let Some(marks) = path.parent().and_then(Marks::read) {
-        compare(&transaction, &marks, &mut report);
+        loss::compare(&transaction, &marks, &mut report);
     }
     Ok(report)
 }
@@ -108,23 +108,6 @@ pub(super) fn verify_lists(connection: &mut Connection) -> Result<(), OpenError>
 
 /// End of a problem that concerns one message alone.
 const DAMAGED_MESSAGE: &str = "does not match its checksum";
-
-/// Compares what there is with what there was, if the marks are of this file.
-fn compare(transaction: &Transaction<'_>, marks: &Marks, report: &mut Report) {
-    let count =
-        |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0)).map_or(0, i64::cast_unsigned);
-    let file = transaction.query_row("SELECT id FROM file", [], |row| row.get(0));
-    let found = Marks {
-        messages: count("SELECT max(indexed, (SELECT coalesce(max(id), 0) FROM messages)) FROM state"),
-        cursors: count("SELECT max(folded, (SELECT coalesce(max(seq), 0) FROM cursors)) FROM state"),
-        stays: count("SELECT count(*) FROM stays"),
-        names: count("SELECT count(*) FROM names"),
-        ..*marks
-    };
-    if let Some(lack) = marks.lack(&found).filter(|_| marks.is_synced && file == Ok(marks.file)) {
-        report.problem(format!("something is lost: {lack}"));
-    }
-}
 
 /// Reads everything, and compares it.
 fn inspect(transaction: &Transaction<'_>) -> Report {
@@ -165,40 +148,6 @@ struct Check<'a> {
     /// One tally for each name; the index is the name's number.
     names: Vec<Tally>,
     ends: Ends,
-}
-
-/// Most messages whose ends are kept in memory. Those of others are read again.
-const MAX_ENDS: u64 = 4_000_000;
-
-/// Senders and recipients of messages without a damage.
-#[derive(Default)]
-struct Ends {
-    first: u64,
-    all: Vec<(NameId, NameId)>,
-}
-
-/// Stands for a message that is not there.
-const NOBODY: NameId = NameId(u32::MAX);
-
-impl Ends {
-    /// To be called in the order of the numbers.
-    fn put(&mut self, id: MessageId, ends: (NameId, NameId)) {
-        if self.all.is_empty() {
-            self.first = id.0;
-        }
-        let place = id.0.saturating_sub(self.first);
-        if let Ok(place) = usize::try_from(place.min(MAX_ENDS))
-            && place < usize::try_from(MAX_ENDS).unwrap_or(0)
-        {
-            self.all.resize(place, (NOBODY, NOBODY));
-            self.all.push(ends);
-        }
-    }
-
-    fn get(&self, id: MessageId) -> Option<(NameId, NameId)> {
-        let place = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
-        self.all.get(place).copied().filter(|ends| ends.0 != NOBODY)
-    }
 }
 
 impl Check<'_> {
