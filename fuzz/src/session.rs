@@ -93,7 +93,7 @@ fn server() -> Arc<Server> {
         country: String::new(),
         password: Password::Plain(Secret::new((*name).to_owned())),
         messages_after: 0,
-            decision: None,
+        decision: None,
     };
     let users: Users = USERS.iter().map(user).collect();
     let store = Arc::new(Memory::new(10_000));
