@@ -40,7 +40,7 @@ impl Chat {
             return Ok(Change::default());
         };
         let loaded = loaded?;
-        if (loaded.is_blank || loaded.users.names_nobody()) && !self.users.all().is_empty() {
+        if loaded.users.names_nobody() && !self.users.all().is_empty() {
             return Err(users::UsersFileError::Blank { file: file.display().to_string() });
         }
         for warning in &loaded.warnings {

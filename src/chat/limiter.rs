@@ -7,7 +7,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -87,6 +90,9 @@ impl Bucket {
     }
 }
 
+/// Most keys that a [`Limiter`] remembers.
+const MAX_KEYS: usize = 10_000;
+
 /// States of many keys. In a full table, a new key replaces the one with the fewest uses.
 pub(super) struct Table<K> {
     quota: Quota,
@@ -122,6 +128,27 @@ impl<K: Hash + Eq + Clone> Table<K> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.states.len()
+    }
+}
+
+/// States of many keys, shared by threads.
+pub(super) struct Limiter<K>(Mutex<Table<K>>);
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    /// A limiter of at most [`MAX_KEYS`] keys.
+    pub(super) fn new(quota: Quota) -> Self {
+        Limiter(Mutex::new(Table::new(quota, MAX_KEYS)))
+    }
+
+    /// Counts a use, if it is within the quota.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] if there were too many.
+    pub(super) fn take(&self, key: K, now: Uptime) -> Result<(), Refusal> {
+        let mut table = self.0.lock().expect("nothing panics while it is held");
+        table.check(&key, now)?;
+        table.count(key, now);
+        Ok(())
     }
 }
 

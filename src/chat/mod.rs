@@ -52,16 +52,8 @@ pub use subscription::{Event, Pushed, Subscription};
 pub use throttle::{Origin, Tries};
 
 use self::{
-    binding::spawn,
-    changes::Reactions,
-    hash_pool::HashPool,
-    inbox::Inboxes,
-    logins::Logins,
-    owners::Owners,
-    presence::PresenceTable,
-    rooms::NewRooms,
-    sessions::Sessions,
-    throttle::{Anonymous, Throttle},
+    binding::spawn, changes::Reactions, hash_pool::HashPool, inbox::Inboxes, limiter::Limiter,
+    logins::Logins, owners::Owners, presence::PresenceTable, sessions::Sessions, throttle::Throttle,
     watchers::Watchers,
 };
 use crate::{
@@ -88,10 +80,10 @@ pub struct Chat {
     inboxes: Inboxes,
     presences: PresenceTable,
     requests: Option<Rate>,
-    anonymous: Option<Anonymous>,
+    anonymous: Option<Limiter<Origin>>,
     throttle: Option<Throttle>,
     logins: Arc<Logins>,
-    new_rooms: Option<NewRooms>,
+    new_rooms: Option<Limiter<UserName>>,
     renews_hashes: bool,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
     changing: tokio::sync::Mutex<()>,
@@ -152,10 +144,10 @@ impl Chat {
             inboxes: Inboxes::default(),
             presences: PresenceTable::default(),
             requests: limits.requests,
-            anonymous: limits.anonymous.map(Anonymous::new),
+            anonymous: limits.anonymous.map(|rate| Limiter::new(rate.into())),
             throttle: limits.tries.map(Throttle::new),
             logins: Arc::new(Logins::new(limits.logins)),
-            new_rooms: limits.new_rooms.map(NewRooms::new),
+            new_rooms: limits.new_rooms.map(|most| Limiter::new(rooms::new_rooms(most))),
             renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         };
@@ -258,7 +250,7 @@ impl Chat {
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
     pub fn count_anonymous(&self, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
-        let taken = self.anonymous.as_ref().map_or(Ok(()), |anonymous| anonymous.take(from, now));
+        let taken = self.anonymous.as_ref().map_or(Ok(()), |anonymous| anonymous.take(Origin::of(from), now));
         taken.inspect_err(|_| self.counts.count(Limit::AnonymousRate))
     }
 

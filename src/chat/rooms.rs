@@ -1,13 +1,10 @@
 //! Rooms: joining, leaving, and who is in them.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
-use super::{
-    Caller, Chat, Limit,
-    limiter::{Quota, Table},
-};
+use super::{Caller, Chat, Limit, limiter::Quota};
 use crate::{
-    model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, Uptime, UserName},
+    model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, UserName},
     store::{Membership, Receipt, RoomEntry},
 };
 
@@ -17,28 +14,9 @@ const MAX_ROOMS: usize = 1000;
 /// Time after which a user may create one more room.
 const ROOM: Duration = Duration::from_mins(1);
 
-/// Most users who are remembered.
-const MAX_MAKERS: usize = 10_000;
-
-/// How many rooms each user has created lately.
-pub(super) struct NewRooms(Mutex<Table<UserName>>);
-
-impl NewRooms {
-    /// At most `most` rooms, and one more each minute.
-    pub(super) fn new(most: u32) -> Self {
-        NewRooms(Mutex::new(Table::new(Quota::new(most, ROOM), MAX_MAKERS)))
-    }
-
-    /// Counts a room that is created.
-    ///
-    /// # Errors
-    /// [`Refusal::RateLimited`] if there were too many.
-    fn take(&self, user: &UserName, now: Uptime) -> Result<(), Refusal> {
-        let mut table = self.0.lock().expect("nothing panics while it is held");
-        table.check(user, now)?;
-        table.count(user.clone(), now);
-        Ok(())
-    }
+/// A quota of `most` rooms that a user may create at once.
+pub(super) fn new_rooms(most: u32) -> Quota {
+    Quota::new(most, ROOM)
 }
 
 /// Why a user who is not in a room may not do what is for its members.
@@ -80,7 +58,7 @@ impl Chat {
         // A room stays for ever.
         if *membership.peek() == Membership::NoRoom
             && let Some(new_rooms) = &self.new_rooms
-            && let Err(refusal) = new_rooms.take(user, self.uptime())
+            && let Err(refusal) = new_rooms.take(user.clone(), self.uptime())
         {
             self.counts.count(Limit::NewRooms);
             return MaybeReady::Ready(membership.map(|_| Err(refusal)));

@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::limiter::{Quota, Rate, Table, make_room};
+use super::limiter::{Quota, Table, make_room};
 use crate::{
     config::defaults,
-    model::{Moment, Refusal, Timestamp, TokenDigest, Uptime, UserName},
+    model::{Moment, Refusal, Timestamp, TokenDigest, UserName},
     store::TrustRecord,
 };
 
@@ -172,30 +172,10 @@ impl Tables {
     }
 }
 
-/// Requests that come without a live session, for each address.
-pub(super) struct Anonymous(Mutex<Table<Origin>>);
-
-impl Anonymous {
-    pub(super) fn new(rate: Rate) -> Self {
-        Anonymous(Mutex::new(Table::new(rate.into(), MAX_ENTRIES)))
-    }
-
-    /// Counts a request, if it is within the rate.
-    ///
-    /// # Errors
-    /// [`Refusal::RateLimited`] if there were too many.
-    pub(super) fn take(&self, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
-        let mut table = self.0.lock().expect("nothing panics while it is held");
-        let origin = Origin::of(from);
-        table.check(&origin, now)?;
-        table.count(origin, now);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Uptime;
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")

@@ -61,8 +61,6 @@ pub struct Loaded {
     pub users: Users,
     /// Warnings for the operator, one line each.
     pub warnings: Vec<String>,
-    /// There is nothing in the file but white space. An editor or a full disk may have left it so.
-    pub is_blank: bool,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +98,6 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
     };
     let (text, found) = read().map_err(|cause| UsersFileError::Read { file: file.clone(), cause })?;
     let mut loaded = parse(&text, &file)?;
-    loaded.is_blank = text.trim().is_empty();
     if files::is_open_to_others(&found) {
         loaded
             .warnings
@@ -161,7 +158,7 @@ pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
     for (key, at) in document.removed {
         users.removed.insert(source.username(&key)?, source.time(&at)?);
     }
-    Ok(Loaded { users, warnings, is_blank: false })
+    Ok(Loaded { users, warnings })
 }
 
 /// The text of a users file, with its name for errors.

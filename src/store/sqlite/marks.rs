@@ -54,8 +54,7 @@ impl Marks {
     pub(super) fn read(folder: &Path) -> Option<Self> {
         let mut text = Vec::new();
         File::open(path(folder)).ok()?.take(2 * SLOT as u64).read_to_end(&mut text).ok()?;
-        let slots = text.chunks_exact(SLOT).filter_map(parse);
-        slots.max_by_key(|(serial, _)| *serial).map(|(_, marks)| marks)
+        Some(latest(&text)?.1)
     }
 
     /// What a database lacks that has `found`; `None` if it lacks nothing.
@@ -97,6 +96,11 @@ impl Marks {
 
 fn path(folder: &Path) -> PathBuf {
     folder.join("marks")
+}
+
+/// The slot that was written last, and its serial number.
+fn latest(slots: &[u8]) -> Option<(u64, Marks)> {
+    slots.chunks_exact(SLOT).filter_map(parse).max_by_key(|(serial, _)| *serial)
 }
 
 /// Reads a slot: a line, a space, and the line's checksum.
@@ -143,8 +147,9 @@ impl MarksFile {
         let file = files::open_own(&path(folder)).inspect_err(|error| {
             tracing::warn!(%error, "the marks of the store cannot be written: a loss would not be noticed");
         });
-        // Whatever was there is older than what comes.
-        let serial = u64::try_from(whole_ms(since_epoch())).unwrap_or(0);
+        let mut before = Vec::new();
+        let read = file.as_ref().map(|file| file.take(2 * SLOT as u64).read_to_end(&mut before));
+        let serial = read.ok().and_then(|_| latest(&before)).map_or(0, |(serial, _)| serial);
         let now = Moment { at: Timestamp::from(SystemTime::now()), uptime: Uptime(0) };
         let clock = ClockTrust::new(seen, now);
         if let Some(seen) = seen.filter(|_| !clock.is_believed()) {
@@ -232,10 +237,6 @@ fn warn_of_clock(now: Timestamp, seen: Timestamp) {
     );
 }
 
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
 /// The random number in the database's table `file`, according to the database alone, without its write-ahead log; `None` if it has
 /// none.
 pub(super) fn number_without_log(database: &Path) -> Option<[u8; 16]> {
@@ -305,6 +306,11 @@ mod tests {
         let raw = files::open_own(&path(folder.path())).expect("the file");
         raw.write_all_at(b"\0\0\0\0", (file.lock().serial % 2) * SLOT as u64).expect("written");
         assert_eq!(Marks::read(folder.path()).expect("marks").messages, 8);
+        // The first write after a start counts, whatever the clock says and however much there was before.
+        file.lock().serial = u64::MAX / 2;
+        file.write();
+        MarksFile::open(folder.path(), first, None).write();
+        assert_eq!(Marks::read(folder.path()).expect("marks").messages, 7);
         let now = Marks { messages: 9, cursors: 5, ..first };
         assert!(last.lack(&now).expect("less").contains("messages up to number 9"), "{last:?}");
         assert_eq!(first.lack(&now), None);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::{OpenError, schema};
 use crate::model::{Timestamp, UserName};
@@ -52,23 +52,21 @@ pub fn name_usage(path: &Path, user: &UserName) -> Result<Option<NameUsage>, Ope
         messages: count(
             &transaction,
             "messages WHERE (sender = ?1 OR recipient = ?1) AND id > ?2",
-            id,
-            after,
+            [id, after],
         )?,
         rooms: count(
             &transaction,
             "(SELECT DISTINCT room FROM stays WHERE user = ?1 AND coalesce(until, began + 2) > ?2 + 1)",
-            id,
-            after,
+            [id, after],
         )?,
-        sessions: count(&transaction, "sessions WHERE user = ?1 AND ?2 >= 0", id, after)?,
+        sessions: count(&transaction, "sessions WHERE user = ?1", [id])?,
         decided: Timestamp(decided),
         is_known: true,
     };
     Ok(Some(usage))
 }
 
-fn count(connection: &Connection, what: &str, id: i64, after: i64) -> rusqlite::Result<u64> {
+fn count(connection: &Connection, what: &str, parameters: impl Params) -> rusqlite::Result<u64> {
     let sql = format!("SELECT count(*) FROM {what}");
-    connection.query_row(&sql, [id, after], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+    connection.query_row(&sql, parameters, |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
 }
