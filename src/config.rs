@@ -19,6 +19,21 @@ pub mod defaults {
     /// Most connections from one address.
     pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 1_000;
 
+    /// Most connections of one user.
+    pub const MAX_CONNECTIONS_PER_USER: usize = 200;
+
+    /// Most MiB of memory for replies that were not taken.
+    pub const REPLY_MEMORY: u32 = 128;
+
+    /// Most MiB of memory for replies to one user that were not taken.
+    pub const REPLY_MEMORY_PER_USER: u32 = 8;
+
+    /// Most messages of one sender that wait in one inbox.
+    pub const INBOX_SHARE: usize = 1_000;
+
+    /// Most MiB that a user may send in a day.
+    pub const DAILY: u32 = 1_024;
+
     /// Seconds to log in on a connection.
     pub const LOGIN_DEADLINE: u64 = 60;
 
@@ -107,6 +122,14 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = defaults::INBOX_LIMIT, value_parser = count())]
     pub inbox_limit: usize,
 
+    /// Most messages of one sender that wait in one inbox, other than the sender's own; more are refused
+    #[arg(long, env = "CHAT_INBOX_SHARE", value_name = "N", default_value_t = defaults::INBOX_SHARE, value_parser = count())]
+    pub inbox_share: usize,
+
+    /// Most MiB that one user may send in a day; each message counts its text and 128 bytes
+    #[arg(long, env = "CHAT_DAILY", value_name = "MIB", default_value_t = defaults::DAILY, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub daily: u32,
+
     /// Remove messages after this number of days, except those that wait in an inbox [default: keep for ever]
     #[arg(long, env = "CHAT_RETAIN", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub retain: Option<u32>,
@@ -122,6 +145,18 @@ pub struct ServerArgs {
     /// Most connections from one address (IPv6: from one /64 network)
     #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS_PER_ADDRESS, value_parser = count())]
     pub max_connections_per_address: usize,
+
+    /// Most connections of one user
+    #[arg(long, env = "CHAT_MAX_CONNECTIONS_PER_USER", value_name = "N", default_value_t = defaults::MAX_CONNECTIONS_PER_USER, value_parser = count())]
+    pub max_connections_per_user: usize,
+
+    /// Most MiB of memory for replies that clients have not taken
+    #[arg(long, env = "CHAT_REPLY_MEMORY", value_name = "MIB", default_value_t = defaults::REPLY_MEMORY, value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
+    pub reply_memory: u32,
+
+    /// Most MiB of memory for replies that the clients of one user have not taken
+    #[arg(long, env = "CHAT_REPLY_MEMORY_PER_USER", value_name = "MIB", default_value_t = defaults::REPLY_MEMORY_PER_USER, value_parser = clap::value_parser!(u32).range(4..=1 << 20))]
+    pub reply_memory_per_user: u32,
 
     /// Seconds within which a client must log in on a connection, or show a token
     #[arg(long, env = "CHAT_LOGIN_DEADLINE", value_name = "SECONDS", default_value_t = defaults::LOGIN_DEADLINE, value_parser = seconds())]
@@ -183,7 +218,7 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_NETWORK_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub network_threads: Option<u16>,
 
-    /// For load tests: no limits of rate, time and connections, and weak hashes are not renewed; line and inbox limits stay
+    /// For load tests: no limits of rate, time, connections, memory and bytes a day, no sender's share of an inbox, and weak hashes are not renewed; line and inbox limits stay
     #[arg(long, env = "CHAT_NO_LIMITS")]
     pub no_limits: bool,
 

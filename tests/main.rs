@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backpressure;
+mod budgets;
 mod client;
 mod codec;
 mod crash;

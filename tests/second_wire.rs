@@ -10,8 +10,8 @@ use std::{
 };
 
 use chat_service::{
-    chat::{Binding, Caller, Chat, Event, Pushed, Send, Session, Subscription},
-    model::{At, Closing, MaybeReady, Moment, Outcome, Refusal, Secret},
+    chat::{Binding, Caller, Chat, Event, Pushed, Reserved, Send, Session, Subscription},
+    model::{At, BoxFuture, Closing, MaybeReady, Moment, Outcome, Refusal, Secret},
     server::{Lines, Server, serve_over},
     store::Memory,
     wire::{Answer, Dispatcher, Language, PushedEvents, Reply},
@@ -132,8 +132,8 @@ impl Dispatcher for Irker {
         })
     }
 
-    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Option<PushedEvents<Self>> {
-        let Pushed { events, more, too_slow, .. } = self.subscription.poll(&self.chat, cx);
+    fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>> {
+        let Pushed { events, more, too_slow, .. } = self.subscription.poll(&self.chat, cx, room);
         let events = events.map(|events| {
             let text = events.iter().fold(String::new(), |text, event| text + &self.render(event));
             (!text.is_empty()).then_some(text)
@@ -143,6 +143,11 @@ impl Dispatcher for Irker {
             more,
             close: too_slow.then_some(Closing::SlowConsumer),
         })
+    }
+
+    fn reserve(&self, bytes: usize) -> Option<BoxFuture<'static, Option<Reserved>>> {
+        let (chat, session) = (self.chat.clone(), self.own.as_ref()?.session().clone());
+        Some(Box::pin(async move { chat.reserve(&session, bytes).await }))
     }
 
     fn from(&self) -> IpAddr {

@@ -32,7 +32,7 @@ impl Model {
         }
         let inbox = self.inboxes.entry(to.to_owned()).or_default();
         if inbox.len() >= limit {
-            return Err(Refusal::InboxFull);
+            return Err(Refusal::InboxFull { limit });
         }
         inbox.push(text.to_owned());
         if let Some(key) = key {

@@ -58,8 +58,14 @@ async fn a_key_names_one_message_of_its_sender() {
         assert!(!other.duplicate && other.id > first.id, "{}: keys are the sender's own", subject.kind);
         // The key is found even when the inbox is full, and when the message has left it.
         subject.append("messi", "henderson", "c", None).await.expect("stored");
-        assert_eq!(subject.append("messi", "henderson", "d", Some("l")).await, Err(Refusal::InboxFull));
-        assert_eq!(subject.append("messi", "henderson", "d", None).await, Err(Refusal::InboxFull));
+        assert_eq!(
+            subject.append("messi", "henderson", "d", Some("l")).await,
+            Err(Refusal::InboxFull { limit: 3 })
+        );
+        assert_eq!(
+            subject.append("messi", "henderson", "d", None).await,
+            Err(Refusal::InboxFull { limit: 3 })
+        );
         let again = subject.append("messi", "henderson", "a", Some("k")).await;
         assert_eq!(again, Ok(Stored { duplicate: true, ..first }), "{}", subject.kind);
         assert_eq!(subject.take("henderson", 10).await, ["a", "a", "c"], "{}", subject.kind);
@@ -305,7 +311,10 @@ async fn a_room_is_read_by_those_who_were_in_it() {
         assert_eq!((numbers(&page), page.more), (messis[1..3].to_vec(), true), "{}", subject.kind);
         // One direct message waits in the inbox, and the limit is two.
         subject.send("messi", "henderson").await;
-        assert_eq!(subject.append("messi", "henderson", "x", None).await, Err(Refusal::InboxFull));
+        assert_eq!(
+            subject.append("messi", "henderson", "x", None).await,
+            Err(Refusal::InboxFull { limit: 2 })
+        );
         // henderson joins again. Messages that were sent to the room in between are not for henderson.
         subject.join(&henderson, "#lab").await;
         let last = subject.send("messi", "#lab").await;

@@ -321,12 +321,14 @@ fn cuts(transcript: &Transcript) -> Vec<usize> {
 
 /// Codes that no short conversation with a healthy server shows (other tests cover them), and the one that always ends the
 /// connection.
-const UNHEALTHY: [Refusal; 8] = [
+const UNHEALTHY: [Refusal; 10] = [
     Refusal::Storage,
     Refusal::Uncertain,
     Refusal::ReadOnly,
     Refusal::Internal,
-    Refusal::TooManyRooms,
+    Refusal::TooManyRooms { limit: 1 },
+    Refusal::TooManyConnections { limit: 1 },
+    Refusal::Quota { limit: 1, retry_after: 1 },
     Refusal::Unavailable { retry_after: 1 },
     Refusal::RateLimited { retry_after: 1 },
     Refusal::LineTooLong,

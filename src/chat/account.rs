@@ -4,7 +4,7 @@ use std::{io, net::IpAddr, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::{Caller, Chat, Limit, LoggedIn, Session, sessions::Opened, throttle::Try};
+use super::{Caller, Chat, Limit, LoggedIn, Seat, Session, sessions::Opened, throttle::Try};
 use crate::{
     model::{At, Outcome, Refusal, Secret, Token},
     store::{PersonRecord, Receipt, SessionRecord},
@@ -26,8 +26,8 @@ fn refusal(error: &EditError) -> Refusal {
 impl Chat {
     /// Verifies a password, on a thread for that, and opens a session.
     ///
-    /// Refuses with [`Refusal::BadCredentials`], after the same time whether the user or the password is wrong, or with
-    /// [`Refusal::RateLimited`] before anything is verified. `shown` is a session that was shown on the connection; if it is a live one
+    /// Refuses with [`Refusal::BadCredentials`], after the same time whether the user or the password is wrong, with
+    /// [`Refusal::RateLimited`] before anything is verified, or with [`Refusal::TooManyConnections`]. `shown` is a session that was shown on the connection; if it is a live one
     /// of that user, the limits of account and address do not apply.
     pub async fn log_in(
         self: &Arc<Self>,
@@ -43,14 +43,21 @@ impl Chat {
                 Ok(user) => user,
                 Err(refusal) => return At::refused(refusal),
             };
+            let seat = match session {
+                Some(_) => None,
+                None => match self.seat_of(&user.username) {
+                    Ok(seat) => Some(seat),
+                    Err(refusal) => return At::refused(refusal),
+                },
+            };
             // Otherwise the user has changed meanwhile, if only by a renewed hash: the password is checked again.
-            if let Some((logged_in, displaced)) = self.open_session(&user, from).await {
+            if let Some((logged_in, displaced)) = self.open_session(&user, from, seat).await {
                 self.logins.count(name, self.uptime());
                 // A session whose end cannot be stored goes on.
                 if !displaced.is_empty() {
                     self.end_durably(&user.username, displaced, None).await.ok();
                 }
-                if self.renews_hashes && user.password.is_weak() {
+                if self.limits.renews_hashes && user.password.is_weak() {
                     self.renew_hash(user, password);
                 }
                 return logged_in;
@@ -64,6 +71,7 @@ impl Chat {
         self: &Arc<Self>,
         user: &Arc<User>,
         from: IpAddr,
+        seat: Option<Seat>,
     ) -> Option<(Outcome<LoggedIn>, Vec<Arc<Session>>)> {
         let (token, now) = (Token::random(), self.now());
         let record = SessionRecord {
@@ -97,7 +105,7 @@ impl Chat {
             return None;
         }
         tracing::info!(%from, user = %user.username, "logged in");
-        Some((stored.map_ok(|()| LoggedIn { token, session }), displaced))
+        Some((stored.map_ok(|()| LoggedIn { token, session, seat }), displaced))
     }
 
     /// Verifies a password and returns its user.
@@ -161,7 +169,7 @@ impl Chat {
             let name = &session.user().username;
             if let Err(weak) = password_policy::check(name, &new) {
                 tracing::debug!(%weak, "new password refused");
-                return Err(Refusal::WeakPassword);
+                return Err(Refusal::WeakPassword { length: weak.length(&new) });
             }
             loop {
                 let tried = Try { name, from, session: Some(*session.digest()) };

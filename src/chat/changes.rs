@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{sessions::Sessions, visibility, watchers::Watchers};
+use super::{sessions::Sessions, shares::Shares, visibility, watchers::Watchers};
 use crate::{
     model::{MessageId, Timestamp, UserName},
     store::{Change, Observer},
@@ -14,6 +14,7 @@ pub(super) struct Reactions {
     pub(super) users: Arc<Directory>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) shares: Option<Arc<Shares>>,
 }
 
 impl Observer for Reactions {
@@ -25,6 +26,9 @@ impl Observer for Reactions {
         match change {
             Change::Stored { to } => self.watchers.put_messages(&to),
             Change::Acknowledged { user, upto, at, delivered } => {
+                if let Some(shares) = &self.shares {
+                    shares.left(&user, upto);
+                }
                 self.watchers.each(&user, |notifier| notifier.put_acked(upto));
                 self.deliver(&delivered, at);
             }

@@ -35,6 +35,14 @@ pub enum Limit {
     NewRooms,
     /// Passwords that wait to be verified, of one user or of all.
     LoginQueue,
+    /// Number of connections of a user.
+    ConnectionsPerUser,
+    /// Memory for replies, of one user or of all.
+    ReplyMemory,
+    /// Messages in an inbox, or of one sender there.
+    Inbox,
+    /// Bytes that a user sends in a day.
+    Daily,
 }
 
 impl Limit {
@@ -72,6 +80,10 @@ impl Limit {
             Limit::LoginRate => "login_rate",
             Limit::NewRooms => "new_rooms",
             Limit::LoginQueue => "login_queue",
+            Limit::ConnectionsPerUser => "connections_per_user",
+            Limit::ReplyMemory => "reply_memory",
+            Limit::Inbox => "inbox",
+            Limit::Daily => "daily",
         }
     }
 }

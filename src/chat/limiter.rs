@@ -40,26 +40,34 @@ impl Quota {
         Quota { interval, burst: i64::from(burst) }
     }
 
-    /// State after one more use, even if that is too early.
-    fn after(self, state: i64, now: i64) -> i64 {
-        state.max(now) + self.interval
+    /// A quota of `burst` uses at once, and as many in each day.
+    pub(super) fn daily(burst: i64) -> Self {
+        Quota { interval: (DAY_US / burst.max(1)).max(1), burst }
     }
 
-    /// Returns the state after one more use.
+    /// State after more uses, even if that is too early.
+    fn after(self, state: i64, now: i64, uses: i64) -> i64 {
+        state.max(now) + self.interval * uses
+    }
+
+    /// Returns the state after more uses.
     ///
     /// # Errors
-    /// [`Refusal::RateLimited`] with the time to wait if the use is too early.
-    fn take(self, state: i64, now: i64) -> Result<i64, Refusal> {
-        let after = self.after(state, now);
+    /// The seconds to wait if the use is too early.
+    fn take(self, state: i64, now: i64, uses: i64) -> Result<i64, u32> {
+        let after = self.after(state, now, uses);
         match after - now - self.interval * self.burst {
             ..=0 => Ok(after),
             early => {
                 let seconds = early.unsigned_abs().div_ceil(1_000_000);
-                Err(Refusal::RateLimited { retry_after: u32::try_from(seconds).unwrap_or(u32::MAX) })
+                Err(u32::try_from(seconds).unwrap_or(u32::MAX))
             }
         }
     }
 }
+
+/// Microseconds in a day.
+const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 impl From<Rate> for Quota {
     fn from(rate: Rate) -> Self {
@@ -76,12 +84,27 @@ fn micros(time: Uptime) -> i64 {
 pub(super) struct Bucket(AtomicI64);
 
 impl Bucket {
+    /// Whether so many uses are within the quota. They are not counted.
+    ///
+    /// # Errors
+    /// The seconds to wait if they are not.
+    pub(super) fn check(&self, now: Uptime, quota: Quota, uses: i64) -> Result<(), u32> {
+        quota.take(self.0.load(Ordering::Relaxed), micros(now), uses).map(drop)
+    }
+
+    /// Counts uses, whether they are within the quota or not.
+    pub(super) fn count(&self, now: Uptime, quota: Quota, uses: i64) {
+        let after = |state| Some(quota.after(state, micros(now), uses));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).ok();
+    }
+
     /// Counts a use, if it is within the rate.
     pub(super) fn take(&self, now: Uptime, rate: Rate) -> Result<(), Refusal> {
         let (now, quota) = (micros(now), Quota::from(rate));
         let mut state = self.0.load(Ordering::Relaxed);
         loop {
-            let after = quota.take(state, now)?;
+            let after =
+                quota.take(state, now, 1).map_err(|retry_after| Refusal::RateLimited { retry_after })?;
             match self.0.compare_exchange_weak(state, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(current) => state = current,
@@ -112,7 +135,8 @@ impl<K: Hash + Eq + Clone> Table<K> {
     /// [`Refusal::RateLimited`] with the time to wait.
     pub(super) fn check(&self, key: &K, now: Uptime) -> Result<(), Refusal> {
         let now = micros(now);
-        self.quota.take(self.states.get(key).copied().unwrap_or(now), now).map(drop)
+        let taken = self.quota.take(self.states.get(key).copied().unwrap_or(now), now, 1);
+        taken.map(drop).map_err(|retry_after| Refusal::RateLimited { retry_after })
     }
 
     /// Counts a use, whether it is within the quota or not.
@@ -122,7 +146,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
             make_room(&mut self.states, self.most);
         }
         let state = self.states.entry(key).or_insert(now);
-        *state = self.quota.after(*state, now);
+        *state = self.quota.after(*state, now, 1);
     }
 
     #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The limits of users, as settings.
 
-use super::{Rate, Tries};
+use super::{Rate, ReplyMemory, Tries};
 use crate::config::defaults;
 
 /// Limits for each user, and for those who try to log in.
@@ -16,6 +16,14 @@ pub struct Limits {
     pub logins: Option<Rate>,
     /// Most rooms that a user may create, and one more each minute; `None` for no limit.
     pub new_rooms: Option<u32>,
+    /// Most connections of each user; `None` for no limit.
+    pub connections_per_user: Option<usize>,
+    /// Most memory for replies that were not taken; `None` for no limit.
+    pub reply_memory: Option<ReplyMemory>,
+    /// Most messages of one sender that wait in one inbox, those to rooms not counted; `None` for no limit.
+    pub inbox_share: Option<usize>,
+    /// Most MiB that a user may send in a day; `None` for no limit.
+    pub daily: Option<u32>,
     /// Most passwords that wait to be verified.
     pub logins_waiting: usize,
     /// Whether weak hashes are renewed at login.
@@ -30,6 +38,10 @@ impl Limits {
         tries: None,
         logins: None,
         new_rooms: None,
+        connections_per_user: None,
+        reply_memory: None,
+        inbox_share: None,
+        daily: None,
         logins_waiting: usize::MAX,
         renews_hashes: false,
     };
@@ -43,6 +55,13 @@ impl Default for Limits {
             tries: Some(Tries::default()),
             logins: Some(Rate { per_second: defaults::LOGIN_RATE, burst: defaults::LOGIN_BURST }),
             new_rooms: Some(defaults::NEW_ROOMS),
+            connections_per_user: Some(defaults::MAX_CONNECTIONS_PER_USER),
+            reply_memory: Some(ReplyMemory {
+                all: defaults::REPLY_MEMORY,
+                per_user: defaults::REPLY_MEMORY_PER_USER,
+            }),
+            inbox_share: Some(defaults::INBOX_SHARE),
+            daily: Some(defaults::DAILY),
             logins_waiting: defaults::LOGIN_QUEUE,
             renews_hashes: true,
         }

@@ -1,6 +1,6 @@
 //! Sending and looking up messages.
 
-use super::{Caller, Chat, inbox::page_size, visibility};
+use super::{Caller, Chat, Limit, inbox::page_size, limiter::Quota, visibility};
 use crate::{
     model::{
         At, MAX_KEY, MAX_MESSAGE, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Recipient,
@@ -59,11 +59,27 @@ pub enum DeliveryState {
     },
 }
 
+/// Unit in which a day's bytes are counted. With smaller ones, the time for one would be less than a microsecond.
+const UNIT: usize = 64;
+
+/// What a message takes in the store beside its text, in bytes: about as much as it does.
+const AROUND: usize = 128;
+
+/// A quota of a number of MiB in a day, in units.
+fn quota(mib: u32) -> Quota {
+    Quota::daily(i64::from(mib) * (1024 * 1024 / UNIT as i64))
+}
+
+/// What a message costs, in units.
+fn cost(text: &str) -> i64 {
+    i64::try_from((AROUND + text.len()).div_ceil(UNIT)).unwrap_or(i64::MAX)
+}
+
 impl Chat {
     /// Stores a message in its recipient's inbox.
     ///
     /// Refuses with [`Refusal::BadRequest`] (key too long), [`Refusal::NoSuchUser`], [`Refusal::NoSuchRoom`],
-    /// [`Refusal::NotAMember`], [`Refusal::MessageTooLong`], or as [`append`](crate::store::Messages::append) does.
+    /// [`Refusal::NotAMember`], [`Refusal::MessageTooLong`], [`Refusal::Quota`], [`Refusal::InboxFull`] (the sender's share), or as [`append`](crate::store::Messages::append) does.
     pub fn send(&self, caller: &Caller<'_>, Send { to, text, key }: Send<'_>) -> Receipt<Stored> {
         if key.is_some_and(|key| key.len() > MAX_KEY) {
             return MaybeReady::Ready(At::refused(Refusal::BadRequest));
@@ -71,8 +87,10 @@ impl Chat {
         let from = &caller.user().username;
         let message = |to| NewMessage { from, to, text, key, at: caller.now };
         let refused: Outcome<Option<Stored>> = match self.recipient(to, from) {
-            Ok(to) if text.len() <= MAX_MESSAGE => return self.store.append(message(&to)),
-            Ok(_) => At::refused(Refusal::MessageTooLong),
+            Ok(to) => match self.may_send(caller, &to, text) {
+                Ok(()) => return self.append(caller, message(&to)),
+                Err(refusal) => At::refused(refusal),
+            },
             Err(refused) => refused.map(Err),
         };
         let refused = refused.map_ok(|_| Stored { id: MessageId(0), at: caller.now, duplicate: false });
@@ -87,6 +105,50 @@ impl Chat {
             }),
             _ => MaybeReady::Ready(refused),
         }
+    }
+
+    /// Whether a text may be sent: its length, what the sender has sent today, and the sender's share of the inbox.
+    fn may_send(&self, caller: &Caller<'_>, to: &Recipient, text: &str) -> Result<(), Refusal> {
+        if text.len() > MAX_MESSAGE {
+            return Err(Refusal::MessageTooLong { got: text.len() });
+        }
+        if let Some(mib) = self.limits.daily {
+            let sent = &caller.session.allowance().sent;
+            sent.check(self.uptime(), quota(mib), cost(text)).map_err(|retry_after| {
+                self.counts.count(Limit::Daily);
+                Refusal::Quota { limit: u64::from(mib) * 1024 * 1024, retry_after }
+            })?;
+        }
+        match (&self.shares, to.user()) {
+            // The own inbox is nobody else's.
+            (Some(shares), Some(user)) if *user != caller.user().username => {
+                shares.check(user, &caller.user().username).inspect_err(|_| self.counts.count(Limit::Inbox))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores a message, and counts it for its sender if it is a new one.
+    fn append(&self, caller: &Caller<'_>, message: NewMessage<'_>) -> Receipt<Stored> {
+        let receipt = self.store.append(message);
+        if self.limits.daily.is_none() && self.shares.is_none() {
+            return receipt;
+        }
+        let (allowance, shares, now) =
+            (caller.session.allowance().clone(), self.shares.clone(), self.uptime());
+        let (daily, cost) = (self.limits.daily, cost(message.text));
+        let (from, to) = (message.from.clone(), message.to.user().cloned());
+        receipt.map(move |outcome| {
+            if let Ok(Stored { id, duplicate: false, .. }) = *outcome.peek() {
+                if let Some(mib) = daily {
+                    allowance.sent.count(now, quota(mib), cost);
+                }
+                if let (Some(shares), Some(to)) = (shares, to.filter(|to| *to != from)) {
+                    shares.stored(&to, &from, id);
+                }
+            }
+            outcome
+        })
     }
 
     /// Finds the recipient of a message: a user who exists, or a room that the sender is in.

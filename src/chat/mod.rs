@@ -8,6 +8,7 @@
 
 mod account;
 mod admission;
+mod allowance;
 mod binding;
 mod changes;
 mod clock;
@@ -22,9 +23,12 @@ mod notifier;
 mod owners;
 mod people;
 mod presence;
+mod reply_memory;
 mod rooms;
 mod session;
 mod sessions;
+mod shares;
+mod similar;
 mod subscription;
 mod throttle;
 mod visibility;
@@ -36,6 +40,7 @@ use std::{
 };
 
 pub use admission::Change;
+pub use allowance::Seat;
 pub use binding::Binding;
 pub use clock::Clock;
 pub use counts::{Counts, Limit};
@@ -47,15 +52,19 @@ pub use messages::{DeliveryState, History, MessageStatus, Send};
 pub use notifier::{Notices, Notifier, Pending};
 pub use people::{Person, Which};
 pub use presence::Presence;
+pub use reply_memory::{PAGE_MEMORY, ReplyMemory, Reserved};
 pub use session::{Session, SessionEntry};
+pub use similar::most_similar;
 pub use subscription::{Event, Pushed, Subscription};
 pub use throttle::{Origin, Tries};
 
 use self::{
     binding::spawn, changes::Reactions, hash_pool::HashPool, inbox::Inboxes, limiter::Limiter,
-    logins::Logins, owners::Owners, presence::PresenceTable, sessions::Sessions, throttle::Throttle,
-    watchers::Watchers,
+    logins::Logins, owners::Owners, presence::PresenceTable, sessions::Sessions, shares::Shares,
+    throttle::Throttle, watchers::Watchers,
 };
+use tokio::sync::Semaphore;
+
 use crate::{
     model::{
         ClockTrust, MaybeReady, Moment, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, Uptime,
@@ -79,12 +88,14 @@ pub struct Chat {
     hash_pool: HashPool,
     inboxes: Inboxes,
     presences: PresenceTable,
-    requests: Option<Rate>,
+    limits: Limits,
+    /// Memory for replies to all users, in KiB.
+    reply_memory: Option<Arc<Semaphore>>,
+    shares: Option<Arc<Shares>>,
     anonymous: Option<Limiter<Origin>>,
     throttle: Option<Throttle>,
     logins: Arc<Logins>,
     new_rooms: Option<Limiter<UserName>>,
-    renews_hashes: bool,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
     changing: tokio::sync::Mutex<()>,
 }
@@ -116,6 +127,8 @@ pub struct LoggedIn {
     pub token: Token,
     /// The session that it proves.
     pub session: Arc<Session>,
+    /// Counts the connection; `None` if a session of the same user was shown on it before.
+    pub seat: Option<Seat>,
 }
 
 impl Chat {
@@ -125,10 +138,15 @@ impl Chat {
     /// [`admit_users`](Chat::admit_users).
     #[must_use]
     pub fn new(users: impl Into<Directory>, store: Arc<dyn Store>, clock: Clock, limits: Limits) -> Self {
-        let (users, sessions) = (Arc::new(users.into()), Arc::<Sessions>::default());
+        let (users, sessions) = (Arc::new(users.into()), Arc::new(Sessions::new(limits)));
         let watchers = Arc::new(Watchers::default());
-        let reactions =
-            Reactions { users: users.clone(), sessions: sessions.clone(), watchers: watchers.clone() };
+        let shares = limits.inbox_share.map(|most| Arc::new(Shares::new(most)));
+        let reactions = Reactions {
+            users: users.clone(),
+            sessions: sessions.clone(),
+            watchers: watchers.clone(),
+            shares: shares.clone(),
+        };
         store.subscribe(Arc::new(reactions));
         let (owners, seen) = (Owners::new(store.people()), store.seen());
         let chat = Chat {
@@ -143,12 +161,13 @@ impl Chat {
             hash_pool: HashPool::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             presences: PresenceTable::default(),
-            requests: limits.requests,
+            limits,
+            reply_memory: limits.reply_memory.map(|memory| reply_memory::pot(memory.all)),
+            shares,
             anonymous: limits.anonymous.map(|rate| Limiter::new(rate.into())),
             throttle: limits.tries.map(Throttle::new),
             logins: Arc::new(Logins::new(limits.logins)),
             new_rooms: limits.new_rooms.map(|most| Limiter::new(rooms::new_rooms(most))),
-            renews_hashes: limits.renews_hashes,
             changing: tokio::sync::Mutex::default(),
         };
         if let Some(throttle) = &chat.throttle {
@@ -186,6 +205,12 @@ impl Chat {
     #[must_use]
     pub fn users(&self) -> &Directory {
         &self.users
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// How often each limit was reached.
@@ -241,7 +266,7 @@ impl Chat {
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
     pub fn count_request(&self, session: &Session, now: Uptime) -> Result<(), Refusal> {
-        let taken = self.requests.map_or(Ok(()), |rate| session.requests().take(now, rate));
+        let taken = self.limits.requests.map_or(Ok(()), |rate| session.allowance().requests.take(now, rate));
         taken.inspect_err(|_| self.counts.count(Limit::RequestRate))
     }
 

@@ -6,6 +6,7 @@ use super::{Caller, Chat, Limit, limiter::Quota};
 use crate::{
     model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, UserName},
     store::{Membership, Receipt, RoomEntry},
+    users::User,
 };
 
 /// Most rooms that a user can be in.
@@ -53,7 +54,7 @@ impl Chat {
             return MaybeReady::Ready(At::refused(Refusal::BadRequest));
         };
         if *membership.peek() != Membership::Current && self.store.count_rooms(user) >= MAX_ROOMS {
-            return MaybeReady::Ready(membership.map(|_| Err(Refusal::TooManyRooms)));
+            return MaybeReady::Ready(membership.map(|_| Err(Refusal::TooManyRooms { limit: MAX_ROOMS })));
         }
         // A room stays for ever.
         if *membership.peek() == Membership::NoRoom
@@ -70,7 +71,7 @@ impl Chat {
     ///
     /// Refuses with [`Refusal::NoSuchRoom`] or [`Refusal::NotAMember`].
     pub fn leave(&self, caller: &Caller<'_>, room: &str) -> Receipt<()> {
-        match self.member_room(caller, room) {
+        match self.member_room(caller.user(), room) {
             Ok(room) => {
                 let position = room.position();
                 let left = self.store.leave(&caller.user().username, room.peek());
@@ -83,30 +84,30 @@ impl Chat {
     /// The first rooms after `after`, by name, and whether there are more.
     ///
     /// Refuses with [`Refusal::BadRequest`] if `after` is not the name of a room.
-    pub fn rooms(&self, caller: &Caller<'_>, after: Option<&str>) -> Outcome<(Vec<RoomEntry>, bool)> {
+    pub fn rooms(&self, user: &User, after: Option<&str>) -> Outcome<(Vec<RoomEntry>, bool)> {
         let Ok(after) = after.map(|after| RoomName::parse(after).ok_or(())).transpose() else {
             return At::refused(Refusal::BadRequest);
         };
-        self.store.rooms(&caller.user().username, after.as_ref(), MAX_PAGE + 1).map(|mut entries| {
+        self.store.rooms(&user.username, after.as_ref(), MAX_PAGE + 1).map(|mut entries| {
             let more = entries.len() > MAX_PAGE;
             entries.truncate(MAX_PAGE);
             Ok((entries, more))
         })
     }
 
-    /// Members of a room that the caller is in, by name.
+    /// Members of a room that the user is in, by name.
     ///
     /// Refuses with [`Refusal::NoSuchRoom`] or [`Refusal::NotAMember`].
-    pub fn members(&self, caller: &Caller<'_>, room: &str) -> Outcome<Vec<UserName>> {
-        match self.member_room(caller, room) {
+    pub fn members(&self, user: &User, room: &str) -> Outcome<Vec<UserName>> {
+        match self.member_room(user, room) {
             Ok(room) => room.and_then(|room| self.store.members(&room, None).map(Ok)),
             Err(refused) => refused.map(Err),
         }
     }
 
-    /// The room of that name, which the caller is in.
-    fn member_room(&self, caller: &Caller<'_>, room: &str) -> Result<At<RoomName>, At<Refusal>> {
-        let (room, membership) = self.named_room(room, &caller.user().username)?;
+    /// The room of that name, which the user is in.
+    fn member_room(&self, user: &User, room: &str) -> Result<At<RoomName>, At<Refusal>> {
+        let (room, membership) = self.named_room(room, &user.username)?;
         match *membership.peek() {
             Membership::Current => Ok(membership.map(|_| room)),
             other => Err(membership.map(|_| refusal(other))),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{limiter::Bucket, notifier::Notifier};
+use super::{allowance::Allowance, notifier::Notifier};
 use crate::{
     model::{Position, Timestamp, TokenDigest},
     store::SessionRecord,
@@ -44,8 +44,8 @@ pub struct Session {
     connections: AtomicUsize,
     /// Connections to notify when it ends.
     notifiers: Mutex<Notifiers>,
-    /// Counts the requests of the user, over all sessions.
-    requests: Arc<Bucket>,
+    /// What the user has used of the limits, over all sessions.
+    allowance: Arc<Allowance>,
 }
 
 /// The connections of a session.
@@ -76,7 +76,7 @@ impl Session {
         user: &Arc<User>,
         record: &SessionRecord,
         opened: Position,
-        requests: Arc<Bucket>,
+        allowance: Arc<Allowance>,
     ) -> Arc<Self> {
         Arc::new(Session {
             digest: record.digest,
@@ -90,7 +90,7 @@ impl Session {
             number: record.number,
             connections: AtomicUsize::new(0),
             notifiers: Mutex::default(),
-            requests,
+            allowance,
         })
     }
 
@@ -157,8 +157,8 @@ impl Session {
         }
     }
 
-    pub(super) fn requests(&self) -> &Bucket {
-        &self.requests
+    pub(super) fn allowance(&self) -> &Arc<Allowance> {
+        &self.allowance
     }
 
     pub(super) fn connect(&self) {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{limiter::Bucket, session::Session};
+use super::{Limits, allowance::Allowance, session::Session};
 use crate::{
     model::{At, Position, Timestamp, Token, TokenDigest, UserName},
     store::SessionRecord,
@@ -16,18 +16,17 @@ use crate::{
 pub(super) const MAX_SESSIONS: usize = 100;
 
 /// All sessions. An expired one is removed when its user logs in or its token is looked up.
-#[derive(Default)]
 pub(super) struct Sessions(Mutex<Table>);
 
-#[derive(Default)]
 struct Table {
+    limits: Limits,
     by_token: HashMap<TokenDigest, Arc<Session>>,
     /// Sorted by name, because they are listed so. No list is empty.
     by_user: BTreeMap<UserName, Vec<Arc<Session>>>,
     /// Last session number of each user.
     numbers: HashMap<UserName, u32>,
-    /// Counts the requests of each user.
-    buckets: HashMap<UserName, Arc<Bucket>>,
+    /// What each user has used of the limits.
+    allowances: HashMap<UserName, Arc<Allowance>>,
     /// Sessions of users who are not in the directory. They are refused, and live again when their user returns.
     suspended: HashMap<UserName, Vec<SessionRecord>>,
     /// Sessions that are refused although their ends are not durable, with the positions of the ends.
@@ -44,6 +43,19 @@ pub(super) struct Opened {
 }
 
 impl Sessions {
+    /// No sessions, of users with these limits.
+    pub(super) fn new(limits: Limits) -> Self {
+        Sessions(Mutex::new(Table {
+            limits,
+            by_token: HashMap::new(),
+            by_user: BTreeMap::new(),
+            numbers: HashMap::new(),
+            allowances: HashMap::new(),
+            suspended: HashMap::new(),
+            refused: HashMap::new(),
+        }))
+    }
+
     /// Adds a session that the store has at `position`, and ends expired sessions of the user if `ends_expired`.
     pub(super) fn open(
         &self,
@@ -58,7 +70,7 @@ impl Sessions {
         // The store may have reported it already.
         let reported = table.by_token.get(&record.digest).cloned();
         let session = reported.unwrap_or_else(|| {
-            let session = Session::new(user, record, position, table.bucket(&user.username));
+            let session = Session::new(user, record, position, table.allowance(&user.username));
             table.insert(&session);
             session
         });
@@ -76,7 +88,7 @@ impl Sessions {
         } else if let Some(user) = users.get(&record.user) {
             let last = table.numbers.entry(record.user.clone()).or_default();
             *last = record.number.max(*last);
-            let session = Session::new(&user, record, Position::START, table.bucket(&record.user));
+            let session = Session::new(&user, record, Position::START, table.allowance(&record.user));
             table.insert(&session);
         }
     }
@@ -91,6 +103,11 @@ impl Sessions {
         if let Some(session) = table.by_token.get(digest).cloned() {
             table.end(&session);
         }
+    }
+
+    /// What the user has used of the limits.
+    pub(super) fn allowance(&self, user: &UserName) -> Arc<Allowance> {
+        self.lock().allowance(user)
     }
 
     /// The number of the user's next session.
@@ -125,7 +142,7 @@ impl Sessions {
         let number = if record.number == 0 { *last + 1 } else { record.number };
         *last = number.max(*last);
         let record = SessionRecord { number, ..record.clone() };
-        let session = Session::new(user, &record, Position::START, table.bucket(&user.username));
+        let session = Session::new(user, &record, Position::START, table.allowance(&user.username));
         let is_kept = keeps_expired || session.is_live(now);
         if is_kept {
             table.insert(&session);
@@ -207,8 +224,9 @@ impl Table {
         self.suspended.values().flatten().any(|record| record.digest == *digest)
     }
 
-    fn bucket(&mut self, user: &UserName) -> Arc<Bucket> {
-        self.buckets.entry(user.clone()).or_default().clone()
+    fn allowance(&mut self, user: &UserName) -> Arc<Allowance> {
+        let new = || Arc::new(Allowance::new(&self.limits));
+        self.allowances.entry(user.clone()).or_insert_with(new).clone()
     }
 
     fn insert(&mut self, session: &Arc<Session>) {
@@ -303,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_token_finds_its_session_until_it_ends() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(Limits::NONE);
         let now = Timestamp(0);
         let (token, session, _) = open(&sessions, &user("messi"), now);
         let found = sessions.find(&token).expect("live");
@@ -317,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_session_expires_when_unused_and_at_the_end_of_its_life() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(Limits::NONE);
         let (token, session, _) = open(&sessions, &user("messi"), Timestamp(0));
         let tick = Duration::from_millis(1);
         assert!(session.touch(after(IDLE.checked_sub(tick).unwrap())));
@@ -333,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_longest_unused_session_makes_room() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(Limits::NONE);
         let messi = user("messi");
         let held: Vec<_> = (0..100).map(|i| open(&sessions, &messi, Timestamp(i))).collect();
         assert!(held[0].1.touch(Timestamp(500)));
@@ -347,7 +365,7 @@ mod tests {
 
     #[test]
     fn expired_sessions_make_room_first() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(Limits::NONE);
         let messi = user("messi");
         let old: Vec<_> = (0..100).map(|_| open(&sessions, &messi, Timestamp(0))).collect();
         let (.., displaced) = open(&sessions, &messi, after(IDLE));

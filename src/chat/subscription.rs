@@ -16,9 +16,19 @@ use crate::model::{
 /// Most messages that are read at once.
 const BATCH: usize = 100;
 
-/// Length of the texts, in bytes, after which no further message is sent at once. A text can become six times as long on the wire, and
-/// many connections may watch one inbox without reading.
-const MAX_TEXTS: usize = 32 * 1024;
+/// Most bytes of events that are made at once. Many connections may watch one inbox without reading.
+const MAX_EVENTS: usize = 192 * 1024;
+
+/// A byte of text can become as many on the wire.
+const LONGEST: usize = 6;
+
+/// What an event has beside its text, in bytes.
+const AROUND: usize = 160;
+
+/// Most messages that are read for this room.
+fn batch(room: usize) -> usize {
+    (room / AROUND).clamp(1, BATCH)
+}
 
 /// Something that a connection is told without having asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,8 +136,8 @@ impl Subscription {
         self.watch = None;
     }
 
-    /// Events to send now. The task is woken when there are more.
-    pub fn poll(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>) -> Pushed {
+    /// Events to send now: about as many bytes as there is `room` for, or one message. The task is woken when there are more.
+    pub fn poll(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>, room: usize) -> Pushed {
         let mut pushed = Pushed::nothing();
         let Pending { messages, notices } = self.notifier.take(cx.waker());
         if let Some(watch) = &mut self.watch {
@@ -137,7 +147,7 @@ impl Subscription {
             self.push_notices(*notices, chat, &mut pushed);
         }
         if pushed.events.peek().is_empty() {
-            self.push_messages(chat, cx, &mut pushed);
+            self.push_messages(chat, cx, room, &mut pushed);
         } else {
             pushed.more = true;
         }
@@ -174,7 +184,7 @@ impl Subscription {
         pushed.events = At::new(events, position);
     }
 
-    fn push_messages(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>, pushed: &mut Pushed) {
+    fn push_messages(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>, room: usize, pushed: &mut Pushed) {
         let Some(watch) = &mut self.watch else {
             return;
         };
@@ -191,18 +201,18 @@ impl Subscription {
                 }
                 return;
             }
-            if let Some(page) = watch.at_hand(chat) {
-                watch.push(page, pushed);
+            if let Some(page) = watch.at_hand(chat, batch(room)) {
+                watch.push(page, room, pushed);
                 return;
             }
             let user = session.user().username.clone();
-            watch.read = Some(Box::pin(read_durable(chat.clone(), user, watch.after)));
+            watch.read = Some(Box::pin(read_durable(chat.clone(), user, watch.after, batch(room))));
         }
         if let Some(Poll::Ready(page)) = watch.read.as_mut().map(|read| read.as_mut().poll(cx)) {
             watch.read = None;
             // If it cannot be read now, it is tried again when the next message comes.
             if let Ok(page) = page {
-                watch.push(page, pushed);
+                watch.push(page, room, pushed);
             }
         }
     }
@@ -210,22 +220,21 @@ impl Subscription {
 
 impl Watch {
     /// The next messages, if they are in memory and durable.
-    fn at_hand(&self, chat: &Chat) -> Option<Page> {
+    fn at_hand(&self, chat: &Chat, limit: usize) -> Option<Page> {
         let user = &self.watching.session().user().username;
-        let MaybeReady::Ready(page) = chat.store.inbox(user, self.after, BATCH) else {
+        let MaybeReady::Ready(page) = chat.store.inbox(user, self.after, limit) else {
             return None;
         };
         chat.store.log().durable_now(page).ok()
     }
 
-    fn push(&mut self, mut page: Page, pushed: &mut Pushed) {
+    fn push(&mut self, mut page: Page, room: usize, pushed: &mut Pushed) {
         let mut bytes = 0;
         let fits = page.messages.iter().take_while(|message| {
-            let fits = bytes < MAX_TEXTS;
-            bytes += message.text.len();
-            fits
+            bytes += AROUND + LONGEST * message.text.len();
+            bytes <= room.min(MAX_EVENTS)
         });
-        let fitting = fits.count();
+        let fitting = fits.count().max(1);
         page.more |= fitting < page.messages.len();
         page.messages.truncate(fitting);
         self.is_behind |= page.more;
@@ -241,10 +250,15 @@ impl Watch {
 const READS: usize = 3;
 
 /// Reads the next messages, and waits until they are durable.
-async fn read_durable(chat: Arc<Chat>, user: UserName, after: MessageId) -> Result<Page, Refusal> {
+async fn read_durable(
+    chat: Arc<Chat>,
+    user: UserName,
+    after: MessageId,
+    limit: usize,
+) -> Result<Page, Refusal> {
     let mut failed = Refusal::Internal;
     for _ in 0..READS {
-        let page = chat.store.inbox(&user, after, BATCH).await;
+        let page = chat.store.inbox(&user, after, limit).await;
         if let Err(refusal) = page.peek() {
             return Err(*refusal);
         }

@@ -16,9 +16,20 @@ pub enum Refusal {
     /// The caller is not in the room.
     NotAMember,
     /// The caller is in the maximum number of rooms.
-    TooManyRooms,
+    TooManyRooms {
+        /// That number.
+        limit: usize,
+    },
+    /// The user has the maximum number of connections.
+    TooManyConnections {
+        /// That number.
+        limit: usize,
+    },
     /// The new password is too short, too common, or cannot be sent in a line.
-    WeakPassword,
+    WeakPassword {
+        /// The limit of its length, and its length, if that is why.
+        length: Option<(usize, usize)>,
+    },
     /// There is no message with that number that the caller may know of.
     NoSuchMessage,
     /// There is no command with that name.
@@ -30,9 +41,22 @@ pub enum Refusal {
     /// The line is not UTF-8.
     NotUtf8,
     /// The text is longer than [`MAX_MESSAGE`](super::MAX_MESSAGE).
-    MessageTooLong,
-    /// The recipient's inbox is full.
-    InboxFull,
+    MessageTooLong {
+        /// Its length, in bytes.
+        got: usize,
+    },
+    /// The recipient's inbox is full, or the sender's share of it.
+    InboxFull {
+        /// Most messages that may wait there, or most of this sender.
+        limit: usize,
+    },
+    /// The sender has sent as many bytes as are allowed in a day.
+    Quota {
+        /// That number of bytes.
+        limit: u64,
+        /// Seconds until the next message of that length can be sent.
+        retry_after: u32,
+    },
     /// The idempotency key belongs to another message of this sender.
     KeyReused,
     /// The disk is full: nothing was stored.
@@ -63,15 +87,17 @@ impl Refusal {
         Refusal::NoSuchUser,
         Refusal::NoSuchRoom,
         Refusal::NotAMember,
-        Refusal::TooManyRooms,
-        Refusal::WeakPassword,
+        Refusal::TooManyRooms { limit: 1 },
+        Refusal::TooManyConnections { limit: 1 },
+        Refusal::WeakPassword { length: None },
         Refusal::NoSuchMessage,
         Refusal::UnknownCommand,
         Refusal::BadRequest,
         Refusal::LineTooLong,
         Refusal::NotUtf8,
-        Refusal::MessageTooLong,
-        Refusal::InboxFull,
+        Refusal::MessageTooLong { got: 1 },
+        Refusal::InboxFull { limit: 1 },
+        Refusal::Quota { limit: 1, retry_after: 1 },
         Refusal::KeyReused,
         Refusal::Storage,
         Refusal::Uncertain,
@@ -90,15 +116,17 @@ impl Refusal {
             Refusal::NoSuchUser => "no_such_user",
             Refusal::NoSuchRoom => "no_such_room",
             Refusal::NotAMember => "not_a_member",
-            Refusal::TooManyRooms => "too_many_rooms",
-            Refusal::WeakPassword => "weak_password",
+            Refusal::TooManyRooms { .. } => "too_many_rooms",
+            Refusal::TooManyConnections { .. } => "too_many_connections",
+            Refusal::WeakPassword { .. } => "weak_password",
             Refusal::NoSuchMessage => "no_such_message",
             Refusal::UnknownCommand => "unknown_command",
             Refusal::BadRequest => "bad_request",
             Refusal::LineTooLong => "line_too_long",
             Refusal::NotUtf8 => "not_utf8",
-            Refusal::MessageTooLong => "message_too_long",
-            Refusal::InboxFull => "inbox_full",
+            Refusal::MessageTooLong { .. } => "message_too_long",
+            Refusal::InboxFull { .. } => "inbox_full",
+            Refusal::Quota { .. } => "quota",
             Refusal::KeyReused => "key_reused",
             Refusal::Storage => "storage",
             Refusal::Uncertain => "uncertain",

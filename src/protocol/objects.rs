@@ -31,9 +31,38 @@ pub struct ErrorReply<'a> {
     /// Code for programs; dialect 2 only.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Cow<'a, str>>,
-    /// Seconds until the request can succeed; only if there were too many.
+    /// Usage of the command, if the request does not fit it; dialect 2 only.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Cow<'a, str>>,
+    /// A command, user or room that exists and has a similar name; dialect 2 only.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub did_you_mean: Option<Cow<'a, str>>,
+    /// The limit that was reached: a length or a number; dialect 2 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The length that is beyond the limit; dialect 2 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub got: Option<u64>,
+    /// Seconds until the request can succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
+}
+
+impl ErrorReply<'_> {
+    /// An error that has a text only.
+    #[must_use]
+    pub fn new(message: &str) -> ErrorReply<'_> {
+        ErrorReply {
+            status: Status::Error,
+            message: message.into(),
+            code: None,
+            usage: None,
+            did_you_mean: None,
+            limit: None,
+            got: None,
+            retry_after: None,
+        }
+    }
 }
 
 /// Reply of commands that only confirm: `ping`, `join`, `watch`.

@@ -21,13 +21,14 @@ use tokio::{
 
 use super::{
     Server,
-    deadlines::{self, Patience, Seen, Turn},
+    deadlines::{self, Patience, Seen, WaitingFor},
     exchange::Exchange,
     lines::Lines,
     output::Output,
     registry::Phase,
     slow_consumer::Stall,
     transport::Transport,
+    turn::Turn,
 };
 use crate::{
     chat::Limit,
@@ -38,9 +39,6 @@ use crate::{
 
 /// Most reads from a connection after the server was told to stop, because a peer may send without end.
 const LAST_READS: u32 = 64;
-
-/// Most reads in one turn of the task, so that other connections have their turn.
-const READS_PER_TURN: u32 = 2;
 
 /// Most time that writing the closing reason may take, for a peer that was too slow for everything else.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -141,7 +139,8 @@ impl Drop for Entry {
 
 impl<T: Transport, D: Dispatcher> Connection<T, D> {
     fn new(transport: T, from: IpAddr, server: Arc<Server>) -> Self {
-        let exchange = Exchange::new(D::new(server.chat.clone(), from));
+        let is_limited = server.chat.limits().reply_memory.is_some();
+        let exchange = Exchange::new(D::new(server.chat.clone(), from), is_limited);
         let (key, deadline) = server.registry.enter();
         let patience = Patience::new(deadline, server.began, &server.limits);
         let entry = Entry { server, key, has_waker: false };
@@ -172,15 +171,15 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
 
     fn update_patience(&mut self) {
         let Exchange { peer, output, waiting, closing, .. } = &self.exchange;
-        let turn = if waiting.is_some() {
-            Turn::Service
+        let waiting_for = if waiting.is_some() {
+            WaitingFor::Service
         } else if closing.is_some() || !output.is_empty() {
-            Turn::Output
+            WaitingFor::Output
         } else {
-            Turn::Peer
+            WaitingFor::Peer
         };
         let seen = Seen {
-            turn,
+            waiting_for,
             line_begun: self.transport.has_begun_frame(),
             is_known: peer.is_known(),
             is_watching: peer.is_watching(),
@@ -189,7 +188,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
     }
 
     fn converse(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let mut reads = 0;
+        let turn = Turn::begin();
         loop {
             let phase = self.entry.server.registry.phase();
             if phase == Phase::Aborting {
@@ -197,12 +196,13 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             }
             let mut progress = self.exchange.poll_waiting(cx);
             progress |= self.exchange.output.poll_late(cx);
-            progress |= self.transport.resume(&mut self.exchange.sink(&self.entry.server.chat));
-            self.exchange.poll_pushed(cx);
+            progress |= self.transport.resume(&mut self.exchange.sink(&self.entry.server.chat, &turn));
+            self.exchange.poll_pushed(cx, &turn);
             match self.poll_write(cx) {
                 Ok(has_room) => progress |= has_room,
                 Err(ending) => return Poll::Ready(ending),
             }
+            progress |= self.exchange.poll_memory(cx);
             if let Some(ending) = self.ending() {
                 return Poll::Ready(ending);
             }
@@ -218,7 +218,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
                 // Another request would only wait in the queue. The task is woken when there is room.
                 return Poll::Pending;
             }
-            if self.may_read() && reads == READS_PER_TURN {
+            if turn.is_over() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -227,11 +227,10 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
                 let read = if exhausted {
                     Poll::Pending
                 } else {
-                    self.transport.poll_read(cx, &mut self.exchange.sink(&self.entry.server.chat))
+                    self.transport.poll_read(cx, &mut self.exchange.sink(&self.entry.server.chat, &turn))
                 };
                 match read {
                     Poll::Ready(Ok(())) => {
-                        reads += 1;
                         self.patience.was_read();
                         self.reads_after_closing += u32::from(phase == Phase::Closing);
                         progress = true;

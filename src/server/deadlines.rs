@@ -53,7 +53,7 @@ impl Deadline {
 
 /// On whom the connection waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum WaitingFor {
     /// On the result of a request.
     Service,
     /// On output to be written: on the disk, or on a peer for which the slow consumer limit applies.
@@ -64,7 +64,7 @@ pub(super) enum Turn {
 
 /// Snapshot of the state that decides the next deadline.
 pub(super) struct Seen {
-    pub(super) turn: Turn,
+    pub(super) waiting_for: WaitingFor,
     /// A request has begun and not ended.
     pub(super) line_begun: bool,
     /// The peer has logged in, or shown a token.
@@ -126,12 +126,12 @@ impl Patience {
             self.line_begun = seen.line_begun;
             self.was_read = false;
         }
-        let is_answering = seen.turn == Turn::Service;
+        let is_answering = seen.waiting_for == WaitingFor::Service;
         if let (Some(began), false) = (self.answering_since, is_answering) {
             self.login_until = self.login_until.map(|until| until + (now - began));
         }
         self.answering_since = is_answering.then(|| self.answering_since.unwrap_or(now));
-        let deadline = if seen.turn == Turn::Peer { self.first(limits, seen) } else { None };
+        let deadline = if seen.waiting_for == WaitingFor::Peer { self.first(limits, seen) } else { None };
         self.deadline.set(self.began, deadline);
     }
 

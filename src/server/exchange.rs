@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use super::{
     output::Output,
     transport::{Frame, Sink},
+    turn::Turn,
 };
 use crate::{
     chat::Chat,
@@ -28,14 +29,22 @@ struct Delivered<'a, D: Dispatcher> {
     chat: &'a Chat,
     /// When the first of them came.
     now: Option<Moment>,
+    turn: &'a Turn,
+    /// Number of requests that were taken.
+    taken: u32,
 }
+
+/// Number of requests after which it is looked whether the turn is over.
+const BETWEEN_LOOKS: u32 = 16;
 
 impl<D: Dispatcher> Sink for Delivered<'_, D> {
     fn is_ready(&self) -> bool {
-        self.exchange.is_ready()
+        let is_over = self.taken > 0 && self.taken.is_multiple_of(BETWEEN_LOOKS) && self.turn.is_over();
+        !is_over && self.exchange.is_ready()
     }
 
     fn take(&mut self, frame: Frame<'_>) {
+        self.taken += 1;
         match frame {
             Frame::Request(request) => {
                 let now = *self.now.get_or_insert_with(|| self.chat.moment());
@@ -47,13 +56,13 @@ impl<D: Dispatcher> Sink for Delivered<'_, D> {
 }
 
 impl<D: Dispatcher> Exchange<D> {
-    pub(super) fn new(peer: D) -> Self {
-        Exchange { peer, output: Output::default(), waiting: None, closing: None }
+    pub(super) fn new(peer: D, is_limited: bool) -> Self {
+        Exchange { peer, output: Output::new(is_limited), waiting: None, closing: None }
     }
 
-    /// Takes the requests that are delivered now.
-    pub(super) fn sink<'a>(&'a mut self, chat: &'a Chat) -> impl Sink + use<'a, D> {
-        Delivered { exchange: self, chat, now: None }
+    /// Takes the requests that are delivered in this turn.
+    pub(super) fn sink<'a>(&'a mut self, chat: &'a Chat, turn: &'a Turn) -> impl Sink + use<'a, D> {
+        Delivered { exchange: self, chat, now: None, turn, taken: 0 }
     }
 
     /// Whether the next request can be answered.
@@ -87,10 +96,17 @@ impl<D: Dispatcher> Exchange<D> {
         true
     }
 
-    /// Appends what the peer is sent without having asked, as long as there is room.
-    pub(super) fn poll_pushed(&mut self, cx: &mut Context<'_>) {
-        while self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full() {
-            let Some(PushedEvents { events, more, close }) = self.peer.poll_pushed(cx) else {
+    /// Asks for memory if the output lacks it. Returns whether it has come.
+    pub(super) fn poll_memory(&mut self, cx: &mut Context<'_>) -> bool {
+        let Exchange { peer, output, .. } = self;
+        output.poll_memory(cx, |bytes| peer.reserve(bytes))
+    }
+
+    /// Appends what the peer is sent without having asked, as long as there is room and the turn lasts.
+    pub(super) fn poll_pushed(&mut self, cx: &mut Context<'_>, turn: &Turn) {
+        while self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full() && !turn.is_over() {
+            let room = self.output.room();
+            let Some(PushedEvents { events, more, close }) = self.peer.poll_pushed(cx, room) else {
                 break;
             };
             if let Some(events) = events {

@@ -20,6 +20,7 @@ mod slow_consumer;
 mod start;
 mod tls;
 mod transport;
+mod turn;
 
 use std::{
     sync::{Arc, Once},

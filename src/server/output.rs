@@ -12,7 +12,7 @@ use std::{
 
 use super::transport::Transport;
 use crate::{
-    chat::Delivery,
+    chat::{Delivery, Reserved},
     model::{At, BoxFuture, Closing, Position, Refusal},
     store::{CommitLog, Settlement},
     wire::{Language, Reply},
@@ -20,6 +20,9 @@ use crate::{
 
 /// Most unwritten bytes of a connection that is read further.
 const MAX_BYTES: usize = 256 * 1024;
+
+/// Unwritten bytes that every connection may have without having reserved memory for them.
+const OWN_BYTES: usize = 16 * 1024;
 
 /// Most unwritten replies of a connection that is read further.
 const MAX_REPLIES: usize = 1024;
@@ -69,6 +72,14 @@ impl<L: Language> Queued<L> {
     }
 }
 
+/// Memory beside what every connection has.
+#[derive(Default)]
+struct Memory {
+    reserved: Vec<Reserved>,
+    /// More is asked for.
+    asked: Option<BoxFuture<'static, Option<Reserved>>>,
+}
+
 /// The replies that have not been written, in order.
 pub(super) struct Output<L: Language> {
     bytes: Vec<u8>,
@@ -83,6 +94,10 @@ pub(super) struct Output<L: Language> {
     queue: VecDeque<Queued<L>>,
     /// How many bytes are in `queue`.
     queued_bytes: usize,
+    /// Whether memory must be reserved for more than [`OWN_BYTES`].
+    is_limited: bool,
+    /// Memory that was reserved, until everything is written.
+    memory: Option<Box<Memory>>,
     /// The last place of the position for which the task waits.
     awaited: u64,
 }
@@ -98,12 +113,19 @@ impl<L: Language> Default for Output<L> {
             mid_reply: false,
             queue: VecDeque::new(),
             queued_bytes: 0,
+            is_limited: false,
+            memory: None,
             awaited: 0,
         }
     }
 }
 
 impl<L: Language> Output<L> {
+    /// An output without replies. If it `is_limited`, memory must be reserved for more than a few of them.
+    pub(super) fn new(is_limited: bool) -> Self {
+        Output { is_limited, ..Output::default() }
+    }
+
     /// Whether there is nothing left to write.
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty() && self.queue.is_empty()
@@ -111,8 +133,48 @@ impl<L: Language> Output<L> {
 
     /// Whether no further request may be answered before some of the output was written.
     pub(super) fn is_full(&self) -> bool {
-        self.segments.len() + self.queue.len() >= MAX_REPLIES
-            || self.bytes.len() - self.written + self.queued_bytes >= MAX_BYTES
+        self.segments.len() + self.queue.len() >= MAX_REPLIES || self.room() == 0
+    }
+
+    /// Number of bytes for which there is room.
+    pub(super) fn room(&self) -> usize {
+        self.most().saturating_sub(self.held())
+    }
+
+    /// Number of bytes that are not written.
+    fn held(&self) -> usize {
+        self.bytes.len() - self.written + self.queued_bytes
+    }
+
+    /// Most bytes that may be held now.
+    fn most(&self) -> usize {
+        if !self.is_limited {
+            return MAX_BYTES;
+        }
+        let reserved = self.memory.iter().flat_map(|memory| &memory.reserved).map(Reserved::bytes);
+        (OWN_BYTES + reserved.sum::<usize>()).min(MAX_BYTES)
+    }
+
+    /// Asks for more memory by `ask` if that is what it lacks. Returns whether it has come.
+    pub(super) fn poll_memory(
+        &mut self,
+        cx: &mut Context<'_>,
+        ask: impl FnOnce(usize) -> Option<BoxFuture<'static, Option<Reserved>>>,
+    ) -> bool {
+        let most = self.most();
+        if self.held() < most || most == MAX_BYTES {
+            return false;
+        }
+        let memory = self.memory.get_or_insert_default();
+        if memory.asked.is_none() {
+            memory.asked = ask(MAX_BYTES - most);
+        }
+        let Some(Poll::Ready(reserved)) = memory.asked.as_mut().map(|asked| asked.as_mut().poll(cx)) else {
+            return false;
+        };
+        memory.asked = None;
+        memory.reserved.extend(reserved);
+        true
     }
 
     /// Appends a reply.
@@ -279,6 +341,9 @@ impl<L: Language> Output<L> {
             SPARE_BYTES.set(bytes);
         }
         self.segments = VecDeque::new();
+        if self.queue.is_empty() {
+            self.memory = None;
+        }
     }
 
     /// Renders what is known, at the end of the bytes.
@@ -290,8 +355,12 @@ impl<L: Language> Output<L> {
         let before = self.bytes.len();
         let (position, delivery, language, is_event) = match known {
             Queued::Known(reply, language) => {
-                let (Reply { body, delivery }, position) = reply.open_at_gate();
+                let (Reply { body, delivery, memory }, position) = reply.open_at_gate();
                 language.write(body, &mut self.bytes);
+                if let Some(mut reserved) = memory {
+                    reserved.shrink(self.bytes.len() - before);
+                    self.memory.get_or_insert_default().reserved.push(*reserved);
+                }
                 (position, delivery, language, false)
             }
             Queued::Event(events, language) => {

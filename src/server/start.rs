@@ -26,7 +26,7 @@ use super::{
     tls,
 };
 use crate::{
-    chat::{self, Chat, Clock, Rate, Tries},
+    chat::{self, Chat, Clock, Rate, ReplyMemory, Tries},
     config::{Durability, ServerArgs, StoreKind},
     store::{self, Store},
     users::{self, Directory, Users, UsersFileError, password_policy},
@@ -225,11 +225,22 @@ fn limits(args: &ServerArgs) -> (Limits, chat::Limits) {
     let requests = Some(Rate { per_second: args.request_rate, burst: args.request_burst });
     let anonymous = Some(Rate { per_second: args.anonymous_rate, burst: args.anonymous_burst });
     let tries = Tries { account: args.login_tries, address: args.login_tries_per_address };
-    let (tries, logins_waiting) = (Some(tries), args.login_queue);
     let logins = Some(Rate { per_second: args.login_rate, burst: args.login_burst });
-    let new_rooms = Some(args.new_rooms);
-    let limits = chat::Limits::default();
-    (server, chat::Limits { requests, anonymous, tries, logins, new_rooms, logins_waiting, ..limits })
+    let reply_memory = ReplyMemory { all: args.reply_memory, per_user: args.reply_memory_per_user };
+    let chat = chat::Limits {
+        requests,
+        anonymous,
+        tries: Some(tries),
+        logins,
+        new_rooms: Some(args.new_rooms),
+        connections_per_user: Some(args.max_connections_per_user),
+        reply_memory: Some(reply_memory),
+        inbox_share: Some(args.inbox_share),
+        daily: Some(args.daily),
+        logins_waiting: args.login_queue,
+        renews_hashes: true,
+    };
+    (server, chat)
 }
 
 fn open_store(args: &ServerArgs) -> Result<Arc<dyn Store>, StartError> {

@@ -71,7 +71,7 @@ impl Messages for Memory {
             return MaybeReady::Ready(repeated);
         }
         let Some(row) = front.admit(&message, text, NO_PLACE) else {
-            return done(Err(Refusal::InboxFull));
+            return done(Err(Refusal::InboxFull { limit: self.inbox_limit() }));
         };
         if message.key.is_some() {
             // All keys are in the tail, and it has just been asked.

@@ -54,6 +54,18 @@ pub enum Weak {
     Sample,
 }
 
+impl Weak {
+    /// The limit of the length that `password` breaks, and its length; `None` if that is not what is wrong.
+    #[must_use]
+    pub fn length(self, password: &Secret) -> Option<(usize, usize)> {
+        match self {
+            Weak::Short => Some((MIN_CHARACTERS, password.reveal().chars().count())),
+            Weak::Long => Some((MAX_BYTES, password.reveal().len())),
+            _ => None,
+        }
+    }
+}
+
 /// Checks that the command `auth` can carry a password.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ pub mod text;
 use std::{net::IpAddr, sync::Arc, task::Context};
 
 use crate::{
-    chat::{Chat, Delivery},
+    chat::{Chat, Delivery, Reserved},
     model::{At, BoxFuture, Closing, MaybeReady, Moment, Refusal},
 };
 
@@ -37,11 +37,13 @@ pub struct Reply<B> {
     pub body: B,
     /// To be told when the last byte was written.
     pub delivery: Option<Box<Delivery>>,
+    /// Memory that was reserved for it.
+    pub memory: Option<Box<Reserved>>,
 }
 
 impl<B> From<B> for Reply<B> {
     fn from(body: B) -> Self {
-        Reply { body, delivery: None }
+        Reply { body, delivery: None, memory: None }
     }
 }
 
@@ -85,9 +87,13 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
     /// Takes over the result of a request for which later ones have waited.
     fn complete(&mut self, completed: Self::Completed) -> At<Reply<Body<Self>>>;
 
-    /// What there is to send without having been asked. The task is woken when there is more. `None` if there is never anything
-    /// on this connection as it is now.
-    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Option<PushedEvents<Self>>;
+    /// What there is to send without having been asked: about as many bytes as there is `room` for, or one event. The task is
+    /// woken when there is more. `None` if there is never anything on this connection as it is now.
+    fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>>;
+
+    /// Reserves memory for replies and events that the peer has not taken yet, beside the little that every connection has.
+    /// `None` if the peer gets no more.
+    fn reserve(&self, bytes: usize) -> Option<BoxFuture<'static, Option<Reserved>>>;
 
     /// Address of the peer.
     fn from(&self) -> IpAddr;

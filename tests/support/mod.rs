@@ -77,6 +77,7 @@ impl Default for Setup {
                 anonymous: None,
                 logins: None,
                 new_rooms: None,
+                inbox_share: None,
                 ..chat::Limits::default()
             },
             users: sample_users().into(),

@@ -106,7 +106,7 @@ impl Messages for Sqlite {
         let admitted = if state.read_only {
             Err(At::refused(Refusal::ReadOnly))
         } else {
-            let full = At::new(Err(Refusal::InboxFull), state.queue.head());
+            let full = At::new(Err(Refusal::InboxFull { limit: self.inbox_limit() }), state.queue.head());
             let place = state.next_place();
             state.front.admit(&message, text, place).ok_or(full)
         };

@@ -1,7 +1,8 @@
 //! Commands about the connection: `hello`, `watch`, `unwatch`, `help`, `ping`, `quit`.
 
-use super::{Body, Call, Dialect, Handled, Then, reply::render};
+use super::{Body, Call, Dialect, Handled, Hint, Then, reply::render};
 use crate::{
+    chat::most_similar,
     model::{MAX_LINE, MAX_MESSAGE, Refusal},
     protocol::{
         objects::{CommandObject, HelloReply, HelpReply, LimitsObject, Status, TopicReply},
@@ -9,9 +10,18 @@ use crate::{
     },
 };
 
+/// The reply to a command that does not exist.
+pub(super) fn unknown_command(name: &str) -> Body {
+    let similar = most_similar(name, SPECS.iter().map(|spec| spec.name));
+    match similar {
+        Some(similar) => Body::Hinted(Refusal::UnknownCommand, Hint::DidYouMean(similar.into())),
+        None => Body::Refused(Refusal::UnknownCommand),
+    }
+}
+
 pub(super) fn hello(call: &Call<'_>) -> Handled {
     if call.arguments.number(0) != Some(2) {
-        return Refusal::BadRequest.into();
+        return call.refused(Refusal::BadRequest);
     }
     let limits = LimitsObject { line: MAX_LINE, message: MAX_MESSAGE, inbox: call.chat.inbox_limit() };
     let body = render(&HelloReply {
@@ -27,8 +37,8 @@ pub(super) fn hello(call: &Call<'_>) -> Handled {
 
 pub(super) fn watch(call: &Call<'_>) -> Handled {
     // A connection that has not said hello is never sent an event.
-    match call.dialect {
-        Dialect::One => Refusal::BadRequest.into(),
+    match call.dialect() {
+        Dialect::One => call.refused(Refusal::BadRequest),
         Dialect::Two => Handled::from(Body::Text("watching")).then(Then::Watch),
     }
 }
@@ -48,7 +58,7 @@ pub(super) fn help(call: &Call<'_>) -> Handled {
             .into();
     };
     match spec::find(topic) {
-        None => Refusal::UnknownCommand.into(),
+        None => unknown_command(topic).into(),
         Some(spec) => render(&TopicReply {
             status: Status::Ok,
             name: spec.name.into(),

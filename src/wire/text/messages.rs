@@ -6,63 +6,78 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 use super::{
-    Body, Call, Dialect, Handled,
+    Body, Call, Dialect, Handled, Rendering,
     object::{self, Keep, Object, fitting},
-    reply::{render, reply},
-    wait,
+    reply::render,
+    wait, wait_for_page,
 };
 use crate::{
-    chat::{Acked, DeliveryState, History, MessageStatus, Send, TakenPage},
-    model::{Message, MessageId, Refusal, Stored},
+    chat::{Acked, Chat, DeliveryState, History, MessageStatus, Send, TakenPage},
+    model::{At, BoxFuture, MaybeReady, Message, MessageId, Outcome, Refusal, Stored},
     protocol::{
         json,
         objects::{AckReply, Status, StatusReply},
     },
-    users::Users,
+    users::{User, Users},
     wire::Reply,
 };
 
 pub(super) fn send(call: &Call<'_>) -> Handled {
     let (to, text, key) = (call.arguments.text(0), call.arguments.text(1), call.arguments.optional(2));
-    let sent = call.chat.send(&call.caller(), Send { to, text, key });
-    let dialect = call.dialect;
-    sent.map(move |outcome| outcome.map(|result| sent_body(result, dialect).into())).into()
+    let caller = call.caller();
+    match call.chat.send(&caller, Send { to, text, key }) {
+        MaybeReady::Ready(outcome) => sent(call.rendering, call.chat, caller.user(), to, outcome).into(),
+        MaybeReady::Late(outcome) => {
+            let (rendering, chat, user) = (call.rendering, call.chat.clone(), caller.user().clone());
+            let to = to.to_owned();
+            let reply = async move { sent(rendering, &chat, &user, &to, outcome.await) };
+            MaybeReady::Late(Box::pin(reply) as BoxFuture<'static, _>).into()
+        }
+    }
 }
 
-fn sent_body(result: Result<Stored, Refusal>, dialect: Dialect) -> Body {
-    match result {
-        Ok(stored) => Body::Sent(stored),
+fn sent(
+    rendering: Rendering,
+    chat: &Chat,
+    user: &User,
+    to: &str,
+    outcome: Outcome<Stored>,
+) -> At<Reply<Body>> {
+    let one = rendering.dialect == Dialect::One;
+    match outcome.peek() {
         // Dialect 1 has one text for every recipient that does not exist.
-        Err(Refusal::NoSuchRoom) if dialect == Dialect::One => Body::Refused(Refusal::NoSuchUser),
-        Err(refusal) => Body::Refused(refusal),
+        Err(Refusal::NoSuchRoom) if one => outcome.map(|_| Body::Refused(Refusal::NoSuchUser).into()),
+        _ => rendering.reply_about((chat, user, to), outcome, Body::Sent),
     }
 }
 
 pub(super) fn fetch(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
-    let limit = call.arguments.number(0);
-    wait(async move {
+    let (limit, rendering) = (call.arguments.number(0), call.rendering);
+    wait_for_page(call, async move {
         let page = chat.fetch(&user, limit).await;
-        reply(page, |page| object::page(&page, Keep::Oldest, &chat.users().now()))
+        rendering.reply(page, |page| object::page(&page, Keep::Oldest, &chat.users().now()))
     })
 }
 
 pub(super) fn history(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
-    let with = call.arguments.text(0).to_owned();
+    let (with, rendering) = (call.arguments.text(0).to_owned(), call.rendering);
     let (limit, before) = (call.arguments.number(1), call.arguments.number(2).map(MessageId));
-    wait(async move {
+    wait_for_page(call, async move {
         let page = chat.history(&user, History { with: &with, limit, before }).await;
-        reply(page, |page| object::page(&page, Keep::Newest, &chat.users().now()))
+        let about = (&*chat, &*user, &*with);
+        rendering.reply_about(about, page, |page| object::page(&page, Keep::Newest, &chat.users().now()))
     })
 }
 
 pub(super) fn ack(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (id, origin) = (MessageId(call.arguments.number(0).unwrap_or(0)), call.notifier.cloned());
+    let rendering = call.rendering;
     wait(async move {
         let acked = chat.acknowledge(&user, id, origin).await;
-        reply(acked, |Acked { count, upto }| {
+        rendering.reply(acked, |Acked { count, upto }| {
             render(&AckReply { status: Status::Ok, acked: count, upto: upto.0 })
         })
     })
@@ -70,8 +85,10 @@ pub(super) fn ack(call: &Call<'_>) -> Handled {
 
 pub(super) fn status(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
-    let id = MessageId(call.arguments.number(0).unwrap_or(0));
-    wait(async move { reply(chat.status(&user, id).await, |status| render(&status_object(&status))) })
+    let (id, rendering) = (MessageId(call.arguments.number(0).unwrap_or(0)), call.rendering);
+    wait(
+        async move { rendering.reply(chat.status(&user, id).await, |status| render(&status_object(&status))) },
+    )
 }
 
 fn status_object(status: &MessageStatus) -> StatusReply<'static> {
@@ -96,8 +113,8 @@ fn status_object(status: &MessageStatus) -> StatusReply<'static> {
 
 pub(super) fn inbox(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
-    let (dialect, origin) = (call.dialect, call.notifier.cloned());
-    wait(async move {
+    let (dialect, origin) = (call.dialect(), call.notifier.cloned());
+    wait_for_page(call, async move {
         let users = chat.users().all();
         let mut body = Body::Done;
         let taken = chat.take_inbox(&user, origin, |messages| {
@@ -107,7 +124,7 @@ pub(super) fn inbox(call: &Call<'_>) -> Handled {
         });
         let taken = taken.await;
         taken.map(|taken| match taken {
-            Ok(TakenPage { delivery, .. }) => Reply { body, delivery },
+            Ok(TakenPage { delivery, .. }) => Reply { body, delivery, memory: None },
             Err(refusal) => Body::Refused(refusal).into(),
         })
     })
@@ -131,9 +148,7 @@ const EMPTY_REPLY_LEN: usize = r#"{"status": "OK", "messages": {}}"#.len() + jso
 /// As many messages as fit into one reply, and at least one.
 fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, users: &Users) -> Vec<Entry<'a>> {
     let entry = |message| Entry { message, rendered: rendered(&Object::new(message, dialect, users)) };
-    let mut entries: Vec<_> = messages.iter().map(entry).collect();
-    entries.truncate(fitting(EMPTY_REPLY_LEN, entries.iter().map(Entry::len)));
-    entries
+    fitting(EMPTY_REPLY_LEN, messages.iter().map(entry), Entry::len)
 }
 
 fn rendered(object: &Object<'_>) -> Box<RawValue> {

@@ -16,10 +16,11 @@ mod sessions;
 use std::{net::IpAddr, sync::Arc};
 
 pub use peer::{Completed, Peer};
-pub use reply::{Body, Dialect};
+pub use reply::{Body, Dialect, Hint};
 
+use self::reply::Rendering;
 use crate::{
-    chat::{Caller, Chat, Notifier, Session},
+    chat::{Caller, Chat, Notifier, PAGE_MEMORY, Seat, Session},
     model::{At, MaybeReady, Refusal, Timestamp},
     protocol::{
         request::Arguments,
@@ -74,7 +75,8 @@ struct Call<'a> {
     session: Option<&'a Arc<Session>>,
     /// A session that was shown on the connection, if the command needs none; it may have ended.
     shown: Option<&'a Arc<Session>>,
-    dialect: Dialect,
+    /// How the outcome is rendered.
+    rendering: Rendering,
     /// Notifications of the connection, if it takes any.
     notifier: Option<&'a Arc<Notifier>>,
     arguments: Arguments<'a>,
@@ -85,6 +87,15 @@ impl<'a> Call<'a> {
     fn caller(&self) -> Caller<'a> {
         let session = self.session.expect("a command with Access::Session is not run without one");
         Caller { session, notifier: self.notifier, from: self.from, now: self.now }
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.rendering.dialect
+    }
+
+    /// The answer if the request is refused before anything is done.
+    fn refused(&self, refusal: Refusal) -> Handled {
+        self.rendering.refused(refusal).into()
     }
 }
 
@@ -99,7 +110,7 @@ enum Then {
     /// Nothing.
     Nothing,
     /// The connection's own session is this one from now on.
-    Bind(Arc<Session>),
+    Bind(Arc<Session>, Option<Seat>),
     /// The connection speaks dialect 2 from the next reply on.
     Hello,
     /// Events are streamed from now on.
@@ -140,16 +151,19 @@ impl From<Body> for Handled {
     }
 }
 
-impl From<Refusal> for Handled {
-    fn from(refusal: Refusal) -> Self {
-        Body::Refused(refusal).into()
-    }
-}
-
 /// A request for which later ones wait.
 fn wait(reply: impl Future<Output = At<Reply<Body>>> + Send + 'static) -> Handled {
     let completed = async move { Completed { reply: reply.await, then: Then::Nothing } };
     Handled { answer: Answer::Wait(Box::pin(completed)), then: Then::Nothing }
+}
+
+/// A request whose reply can be a large one, and for which later ones wait. The reply is made when there is memory for it.
+fn wait_for_page(call: &Call<'_>, reply: impl Future<Output = At<Reply<Body>>> + Send + 'static) -> Handled {
+    let (chat, session) = (call.chat.clone(), call.caller().session.clone());
+    wait(async move {
+        let memory = chat.reserve(&session, PAGE_MEMORY).await.map(Box::new);
+        reply.await.map(|reply| Reply { memory, ..reply })
+    })
 }
 
 #[cfg(test)]

@@ -61,19 +61,24 @@ impl<'a> Object<'a> {
 /// Length of the reply of a page without its messages, in bytes.
 const FRAME: usize = r#"{"status": "OK", "messages": [], "more": false}"#.len() + json::END.len();
 
-/// Number of objects, of which these are the lengths with their separators, that fit into a reply beside its frame; at least
-/// one.
-pub(super) fn fitting(frame: usize, lengths: impl Iterator<Item = usize>) -> usize {
+/// The first objects that fit into a reply beside its frame; at least one. `len` is the length of one with its separator. What does
+/// not fit is not made.
+pub(super) fn fitting<T>(
+    frame: usize,
+    objects: impl Iterator<Item = T>,
+    len: impl Fn(&T) -> usize,
+) -> Vec<T> {
     let mut room = MAX_REPLY - frame;
-    let mut count = 0;
-    for len in lengths {
-        if len > room && count > 0 {
+    let mut kept = Vec::new();
+    for object in objects {
+        let len = len(&object);
+        if len > room && !kept.is_empty() {
             break;
         }
         room = room.saturating_sub(len);
-        count += 1;
+        kept.push(object);
     }
-    count
+    kept
 }
 
 /// Side of a page that is kept if the page is too large.
@@ -85,18 +90,20 @@ pub(super) enum Keep {
 
 /// The reply of a page of messages.
 pub(super) fn page(page: &Page, keep: Keep, users: &Users) -> Body {
-    let mut rendered: Vec<Vec<u8>> = Vec::with_capacity(page.messages.len());
-    for message in &page.messages {
+    let render = |message| {
         let mut object = Vec::new();
         Object::new(message, Dialect::Two, users).write(&mut object);
-        rendered.push(object);
-    }
-    let lengths = rendered.iter().map(|object| object.len() + ", ".len());
-    let kept = match keep {
-        Keep::Oldest => &rendered[..fitting(FRAME, lengths)],
-        Keep::Newest => &rendered[rendered.len() - fitting(FRAME, lengths.rev())..],
+        object
     };
-    let more = page.more || kept.len() < rendered.len();
+    let len = |object: &Vec<u8>| object.len() + ", ".len();
+    let mut kept = match keep {
+        Keep::Oldest => fitting(FRAME, page.messages.iter().map(render), len),
+        Keep::Newest => fitting(FRAME, page.messages.iter().rev().map(render), len),
+    };
+    if keep == Keep::Newest {
+        kept.reverse();
+    }
+    let more = page.more || kept.len() < page.messages.len();
     let mut out = b"{\"status\": \"OK\", \"messages\": [".to_vec();
     out.extend_from_slice(&kept.join(&b", "[..]));
     out.extend_from_slice(if more { b"], \"more\": true}" } else { b"], \"more\": false}" });

@@ -4,10 +4,10 @@ use std::{mem::replace, net::IpAddr, sync::Arc, task::Context, time::Duration};
 
 use tokio::time::sleep;
 
-use super::{Body, Call, Dialect, Handled, Then, events, find};
+use super::{Body, Call, Dialect, Handled, Rendering, Then, connection::unknown_command, events, find};
 use crate::{
-    chat::{Binding, Chat, Pushed, Session, Subscription},
-    model::{At, Closing, MaybeReady, Moment, Refusal, Timestamp, Token, TokenText},
+    chat::{Binding, Chat, Pushed, Reserved, Seat, Session, Subscription},
+    model::{At, BoxFuture, Closing, MaybeReady, Moment, Refusal, Timestamp, Token, TokenText},
     protocol::{request::Request, spec::Access},
     wire::{Answer, Dispatcher, PushedEvents, Reply},
 };
@@ -20,6 +20,8 @@ pub struct Peer {
     chat: Arc<Chat>,
     from: IpAddr,
     sessions: Sessions,
+    /// Counts the connection for the user whose session was used last.
+    seat: Option<Seat>,
     dialect: Dialect,
     /// Only a connection that has said hello has one.
     subscription: Option<Box<Subscription>>,
@@ -43,6 +45,21 @@ struct Given {
     session: Arc<Session>,
 }
 
+/// The reply to a request that was not carried out.
+struct Refused(At<Body>);
+
+impl From<At<Refusal>> for Refused {
+    fn from(refused: At<Refusal>) -> Self {
+        Refused(refused.map(Body::Refused))
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        At::start(refusal).into()
+    }
+}
+
 /// Result of a request for which later ones wait.
 pub struct Completed {
     pub(super) reply: At<Reply<Body>>,
@@ -55,7 +72,16 @@ impl Dispatcher for Peer {
 
     fn new(chat: Arc<Chat>, from: IpAddr) -> Self {
         let (sessions, dialect) = (Sessions::default(), Dialect::One);
-        Peer { chat, from, sessions, dialect, subscription: None, has_quit: false, has_begun: false }
+        Peer {
+            chat,
+            from,
+            sessions,
+            seat: None,
+            dialect,
+            subscription: None,
+            has_quit: false,
+            has_begun: false,
+        }
     }
 
     fn dispatch(&mut self, line: &[u8], now: Moment) -> Option<Answer<Self>> {
@@ -66,7 +92,7 @@ impl Dispatcher for Peer {
         let done = match Request::parse(line) {
             Ok(None) => return None,
             Ok(Some(request)) => self.run(request, now),
-            Err(refusal) => Err(At::start(refusal)),
+            Err(refusal) => Err(refusal.into()),
         };
         match done {
             Ok(Handled { answer, then: Then::Nothing }) => Some(answer),
@@ -83,9 +109,9 @@ impl Dispatcher for Peer {
         reply
     }
 
-    fn poll_pushed(&mut self, cx: &mut Context<'_>) -> Option<PushedEvents<Self>> {
+    fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>> {
         let subscription = self.subscription.as_mut()?;
-        let Pushed { events, more, session_ended, too_slow } = subscription.poll(&self.chat, cx);
+        let Pushed { events, more, session_ended, too_slow } = subscription.poll(&self.chat, cx, room);
         let is_over = |own: &Binding| !own.session().is_live(self.chat.now());
         if session_ended && self.sessions.own.as_deref().is_some_and(is_over) {
             self.sessions.own = None;
@@ -97,6 +123,11 @@ impl Dispatcher for Peer {
             more,
             close: too_slow.then_some(Closing::SlowConsumer),
         })
+    }
+
+    fn reserve(&self, bytes: usize) -> Option<BoxFuture<'static, Option<Reserved>>> {
+        let (chat, session) = (self.chat.clone(), self.sessions.known()?.clone());
+        Some(Box::pin(async move { chat.reserve(&session, bytes).await }))
     }
 
     fn from(&self) -> IpAddr {
@@ -123,17 +154,18 @@ impl Dispatcher for Peer {
 impl Peer {
     /// The reply to a request that was not carried out. Refusals cost the server, too: those of a peer that is not known are counted,
     /// and beyond a limit each holds the connection up for a moment.
-    fn refuse(&self, refused: At<Refusal>, now: Moment) -> Answer<Self> {
-        let is_limited = |refused: &At<Refusal>| matches!(refused.peek(), Refusal::RateLimited { .. });
+    fn refuse(&self, refused: Refused, now: Moment) -> Answer<Self> {
+        let is_limited =
+            |Refused(refused): &Refused| matches!(refused.peek(), Body::Refused(Refusal::RateLimited { .. }));
         let mut refused = refused;
         if !is_limited(&refused)
             && !self.is_known()
             && let Err(refusal) = self.chat.count_anonymous(self.from, now.uptime)
         {
-            refused = At::start(refusal);
+            refused = refusal.into();
         }
         let is_limited = is_limited(&refused);
-        let reply = refused.map(Body::Refused).map(Reply::from);
+        let reply = refused.0.map(Reply::from);
         if !is_limited {
             return Answer::Reply(MaybeReady::Ready(reply));
         }
@@ -144,9 +176,12 @@ impl Peer {
     }
 
     /// Carries out a request. The order of checks is: command, session, parameters, rate; the rest is up to the command.
-    fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, At<Refusal>> {
-        let Peer { chat, from, sessions, dialect, subscription, .. } = self;
-        let command = find(request.command()).ok_or(At::start(Refusal::UnknownCommand))?;
+    fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, Refused> {
+        let Peer { chat, from, sessions, seat, dialect, subscription, .. } = self;
+        let Some(command) = find(request.command()) else {
+            return Err(Refused(At::start(unknown_command(request.command()))));
+        };
+        let rendering = Rendering { spec: command.spec, dialect: *dialect };
         let (session, shown) = match command.spec.access {
             Access::Anyone => {
                 let shown = sessions.known();
@@ -154,18 +189,26 @@ impl Peer {
                     Some(session) => chat.count_request(session, now.uptime),
                     None => chat.count_anonymous(*from, now.uptime),
                 };
-                counted.map_err(At::start)?;
+                counted?;
                 (None, shown)
             }
-            Access::Session => (Some(sessions.live(&mut request, chat, now.at)?), None),
+            Access::Session => {
+                let session = sessions.live(&mut request, chat, now.at)?;
+                if seat.as_ref().is_none_or(|seat| !seat.is_for(session)) {
+                    *seat = Some(chat.seat(session)?);
+                }
+                (Some(session), None)
+            }
         };
-        let arguments = request.bind(command.spec.parameters).map_err(At::start)?;
+        let arguments = request
+            .bind(command.spec.parameters)
+            .map_err(|refusal| Refused(At::start(rendering.refused(refusal))))?;
         if let Some(session) = session {
-            chat.count_request(session, now.uptime).map_err(At::start)?;
+            chat.count_request(session, now.uptime)?;
         }
         let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
-        let (from, now, dialect) = (*from, now.at, *dialect);
-        let call = Call { chat, from, now, session, shown, dialect, notifier, arguments };
+        let (from, now) = (*from, now.at);
+        let call = Call { chat, from, now, session, shown, rendering, notifier, arguments };
         let handled = (command.run)(&call);
         if let (Then::Watch, Some(session)) = (&handled.then, session) {
             let session = session.clone();
@@ -181,7 +224,10 @@ impl Peer {
         match then {
             // Done, where the session of the request is at hand.
             Then::Nothing | Then::Watch => {}
-            Then::Bind(session) => {
+            Then::Bind(session, seat) => {
+                if seat.is_some() {
+                    self.seat = seat;
+                }
                 let notifier = self.subscription.as_ref().map(|subscription| subscription.notifier().clone());
                 self.sessions.own = Some(Box::new(Binding::new(&self.chat, session, notifier)));
             }

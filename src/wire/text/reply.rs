@@ -3,12 +3,15 @@
 use serde::Serialize;
 
 use crate::{
-    model::{Closing, Outcome, Refusal, Stored},
+    chat::Chat,
+    model::{At, Closing, MAX_MESSAGE, Outcome, Refusal, Stored},
     protocol::{
         json::{self, write_number, write_object},
         objects::{ErrorReply, EventObject, Status, TextReply},
+        spec::Spec,
         text,
     },
+    users::User,
     wire::{Language, Reply},
 };
 
@@ -31,10 +34,63 @@ pub enum Body {
     Text(&'static str),
     /// `{"status": "OK", "message": "Message Sent"}`, in dialect 2 with the message's number and time.
     Sent(Stored),
-    /// `{"status": "ERROR", "message": …}`, in dialect 2 with the code.
+    /// `{"status": "ERROR", "message": …}`, in dialect 2 with the code and what the limit is.
     Refused(Refusal),
+    /// The same, in dialect 2 with more that helps.
+    Hinted(Refusal, Hint),
     /// Rendered already, with its end.
     Rendered(Vec<u8>),
+}
+
+/// What helps to mend a request.
+#[derive(Debug, Clone)]
+pub enum Hint {
+    /// How the command is used.
+    Usage(&'static Spec),
+    /// A name that exists, and is similar to the one that does not.
+    DidYouMean(Box<str>),
+}
+
+/// How the outcomes of a request are rendered.
+#[derive(Clone, Copy)]
+pub(super) struct Rendering {
+    pub(super) spec: &'static Spec,
+    pub(super) dialect: Dialect,
+}
+
+impl Rendering {
+    /// The body of a refusal.
+    pub(super) fn refused(self, refusal: Refusal) -> Body {
+        match refusal {
+            Refusal::BadRequest => Body::Hinted(refusal, Hint::Usage(self.spec)),
+            refusal => Body::Refused(refusal),
+        }
+    }
+
+    /// The reply with an outcome: what `body` makes of a success, or the refusal.
+    pub(super) fn reply<T>(self, outcome: Outcome<T>, body: impl FnOnce(T) -> Body) -> At<Reply<Body>> {
+        outcome.map(|result| result.map_or_else(|refusal| self.refused(refusal), body).into())
+    }
+
+    /// The reply with an outcome about the user or room `name`. If there is none, a similar name is looked for.
+    pub(super) fn reply_about<T>(
+        self,
+        (chat, user, name): (&Chat, &User, &str),
+        outcome: Outcome<T>,
+        body: impl FnOnce(T) -> Body,
+    ) -> At<Reply<Body>> {
+        let refusal = match outcome.peek() {
+            Err(refusal @ (Refusal::NoSuchUser | Refusal::NoSuchRoom)) if self.dialect == Dialect::Two => {
+                *refusal
+            }
+            _ => return self.reply(outcome, body),
+        };
+        let similar = chat.similar(user, refusal, name);
+        similar.after(outcome.position()).map(|similar| match similar {
+            Some(similar) => Body::Hinted(refusal, Hint::DidYouMean(similar.into())).into(),
+            None => Body::Refused(refusal).into(),
+        })
+    }
 }
 
 impl Language for Dialect {
@@ -48,37 +104,66 @@ impl Language for Dialect {
                 out.extend_from_slice(b"{\"status\": \"OK\", \"message\": \"Message Sent\"}\r\n\r\n");
             }
             Body::Sent(stored) => write_sent(stored, out),
-            Body::Refused(refusal) => self.write_refusal(refusal, out),
+            Body::Refused(refusal) => self.write_error(refusal, None, out),
+            Body::Hinted(refusal, hint) => self.write_error(refusal, Some(hint), out),
             Body::Rendered(bytes) if out.is_empty() => *out = bytes,
             Body::Rendered(bytes) => out.extend_from_slice(&bytes),
         }
     }
 
     fn write_refusal(self, refusal: Refusal, out: &mut Vec<u8>) {
-        let code = (self == Dialect::Two).then(|| refusal.code().into());
-        let retry_after = match refusal {
-            Refusal::RateLimited { retry_after } | Refusal::Unavailable { retry_after } => Some(retry_after),
-            _ => None,
-        };
-        let message = text::refusal(refusal).into();
-        write_object(&ErrorReply { status: Status::Error, message, code, retry_after }, out);
+        self.write_error(refusal, None, out);
     }
 
     fn write_closing(self, reason: Closing, out: &mut Vec<u8>) {
         match self {
-            Dialect::One => {
-                let message = text::closing(reason).into();
-                write_object(
-                    &ErrorReply { status: Status::Error, message, code: None, retry_after: None },
-                    out,
-                );
-            }
+            Dialect::One => write_object(&ErrorReply::new(text::closing(reason)), out),
             Dialect::Two => write_object(&EventObject::Closing { reason: reason.reason().into() }, out),
         }
     }
 
     fn size(body: &Body) -> usize {
         if let Body::Rendered(bytes) = body { bytes.len() } else { 0 }
+    }
+}
+
+impl Dialect {
+    fn write_error(self, refusal: Refusal, hint: Option<Hint>, out: &mut Vec<u8>) {
+        let mut error =
+            ErrorReply { retry_after: retry_after(refusal), ..ErrorReply::new(text::refusal(refusal)) };
+        if self == Dialect::Two {
+            error.code = Some(refusal.code().into());
+            (error.limit, error.got) = limit(refusal);
+            match hint {
+                Some(Hint::Usage(spec)) => error.usage = Some(spec.usage().into()),
+                Some(Hint::DidYouMean(name)) => error.did_you_mean = Some(name.into_string().into()),
+                None => {}
+            }
+        }
+        write_object(&error, out);
+    }
+}
+
+fn retry_after(refusal: Refusal) -> Option<u32> {
+    match refusal {
+        Refusal::RateLimited { retry_after }
+        | Refusal::Unavailable { retry_after }
+        | Refusal::Quota { retry_after, .. } => Some(retry_after),
+        _ => None,
+    }
+}
+
+/// The limit that was reached, and the length that is beyond it.
+fn limit(refusal: Refusal) -> (Option<u64>, Option<u64>) {
+    let number = |number: usize| u64::try_from(number).ok();
+    match refusal {
+        Refusal::TooManyRooms { limit }
+        | Refusal::TooManyConnections { limit }
+        | Refusal::InboxFull { limit } => (number(limit), None),
+        Refusal::MessageTooLong { got } => (number(MAX_MESSAGE), number(got)),
+        Refusal::WeakPassword { length: Some((limit, got)) } => (number(limit), number(got)),
+        Refusal::Quota { limit, .. } => (Some(limit), None),
+        _ => (None, None),
     }
 }
 
@@ -101,11 +186,6 @@ pub(super) fn render(object: &impl Serialize) -> Body {
     let mut out = Vec::new();
     write_object(object, &mut out);
     Body::Rendered(out)
-}
-
-/// The reply with an outcome: what `body` makes of a success, or the refusal.
-pub(super) fn reply<T>(outcome: Outcome<T>, body: impl FnOnce(T) -> Body) -> crate::model::At<Reply<Body>> {
-    outcome.map(|result| result.map_or_else(Body::Refused, body).into())
 }
 
 #[cfg(test)]

@@ -1,10 +1,6 @@
 //! Commands about sessions: `auth`, `logout`, `sessions`, `passwd`.
 
-use super::{
-    Body, Call, Completed, Handled, Then,
-    reply::{render, reply},
-    wait,
-};
+use super::{Body, Call, Completed, Handled, Then, reply::render, wait};
 use crate::{
     chat::Which,
     model::{At, Refusal, Secret},
@@ -16,11 +12,12 @@ pub(super) fn auth(call: &Call<'_>) -> Handled {
     let name = call.arguments.text(0).to_owned();
     let password = Secret::new(call.arguments.text(1).to_owned());
     let (chat, from, shown) = (call.chat.clone(), call.from, call.shown.cloned());
+    let rendering = call.rendering;
     let answer = Answer::Wait(Box::pin(async move {
         let mut then = Then::Nothing;
         let login = chat.log_in(&name, password, from, shown.as_ref()).await;
-        let reply = reply(login, |login| {
-            then = Then::Bind(login.session);
+        let reply = rendering.reply(login, |login| {
+            then = Then::Bind(login.session, login.seat);
             render(&AuthReply { status: Status::Ok, tokenid: login.token.reveal() })
         });
         Completed { reply, then }
@@ -31,13 +28,13 @@ pub(super) fn auth(call: &Call<'_>) -> Handled {
 pub(super) fn logout(call: &Call<'_>) -> Handled {
     let all = call.arguments.optional(0).is_some() || call.arguments.flag(1);
     let which = match (call.arguments.number(0), all) {
-        (Some(_), true) => return Refusal::BadRequest.into(),
+        (Some(_), true) => return call.refused(Refusal::BadRequest),
         (None, true) => Which::All,
         (None, false) => Which::Own,
         (Some(number), false) => Which::Number(number),
     };
-    let ended = call.chat.log_out(&call.caller(), which);
-    wait(async move { reply(ended.await, |()| Body::Done) })
+    let (ended, rendering) = (call.chat.log_out(&call.caller(), which), call.rendering);
+    wait(async move { rendering.reply(ended.await, |()| Body::Done) })
 }
 
 pub(super) fn sessions(call: &Call<'_>) -> Handled {
@@ -59,5 +56,6 @@ pub(super) fn sessions(call: &Call<'_>) -> Handled {
 pub(super) fn passwd(call: &Call<'_>) -> Handled {
     let secret = |at| Secret::new(call.arguments.text(at).to_owned());
     let changed = call.chat.change_password(&call.caller(), secret(0), secret(1));
-    wait(async move { reply(At::start(changed.await), |()| Body::Done) })
+    let rendering = call.rendering;
+    wait(async move { rendering.reply(At::start(changed.await), |()| Body::Done) })
 }

@@ -1,0 +1,83 @@
+//! Names that look like one that does not exist, for `did you mean`. Only names that the caller may see.
+
+use super::Chat;
+use crate::{
+    model::{At, Refusal, RoomName},
+    users::User,
+};
+
+/// Longest text for which a similar name is looked for: a name, and a few characters too many.
+const MAX_LEN: usize = 40;
+
+/// Most names that are compared, because a refusal must be cheap.
+const MAX_COMPARED: usize = 200;
+
+/// The name that differs from `given` the least: in a letter that is wrong, missing, too much, or swapped with its neighbour; in two of
+/// them if it is not short. `None` if all differ more.
+pub fn most_similar<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = if given.len() <= 4 { 1 } else { 2 };
+    let near = names.filter(|name| name.len().abs_diff(given.len()) <= most);
+    let compared = near.map(|name| (strsim::osa_distance(given, name), name));
+    let similar = compared.filter(|(distance, name)| *distance <= most && *distance < name.len());
+    similar.min().map(|(_, name)| name)
+}
+
+impl Chat {
+    /// A name like `given`, which does not exist: of a room if it begins with `#`, otherwise of a user. The first letter must be the
+    /// same.
+    #[must_use]
+    pub fn similar(&self, user: &User, refusal: Refusal, given: &str) -> At<Option<String>> {
+        let Some(first) = given.trim_start_matches('#').chars().next().filter(|_| given.len() <= MAX_LEN)
+        else {
+            return At::start(None);
+        };
+        match refusal {
+            Refusal::NoSuchRoom => self.similar_room(user, given, first),
+            Refusal::NoSuchUser => {
+                let users = self.users.now();
+                let names = users.iter().map(|user| &*user.username);
+                let names = names.filter(|name| name.starts_with(first)).take(MAX_COMPARED);
+                At::start(most_similar(given, names).map(str::to_owned))
+            }
+            _ => At::start(None),
+        }
+    }
+
+    fn similar_room(&self, user: &User, given: &str, first: char) -> At<Option<String>> {
+        let beginning = format!("#{first}");
+        let Some(after) = RoomName::parse(&beginning) else {
+            return At::start(None);
+        };
+        self.store.rooms(&user.username, Some(&after), MAX_COMPARED).map(|rooms| {
+            let names = rooms.iter().map(|entry| &*entry.room).filter(|name| name.starts_with(&beginning));
+            most_similar(given, names).map(str::to_owned)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_found_and_nothing_that_only_looks_a_little_alike() {
+        let names = ["messi", "henderson", "lineker", "ann", "#lab", "#lobby"];
+        let similar = |given| most_similar(given, names.into_iter());
+        for (given, meant) in [
+            ("mesi", Some("messi")),
+            ("messsi", Some("messi")),
+            ("mesis", Some("messi")),
+            ("hendreson", Some("henderson")),
+            ("hendrson", Some("henderson")),
+            ("an", Some("ann")),
+            ("#labb", Some("#lab")),
+            ("#loby", Some("#lobby")),
+            ("mary", None),
+            ("aa", Some("ann")),
+            ("xyz", None),
+            ("", None),
+        ] {
+            assert_eq!(similar(given), meant, "{given}");
+        }
+    }
+}
