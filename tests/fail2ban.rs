@@ -43,6 +43,6 @@ fn the_filter_names_the_words_of_the_log() {
     let server = Program::start(&[]);
     server.talk("auth messi wrong\n");
     let log = server.stop();
-    assert!(log.contains(" WARN login failed from=127.0.0.1 user=messi\n"), "{log}");
-    assert!(filter.contains("WARN login (?:failed|refused: too many have failed) from=<HOST>"));
+    assert!(log.contains(" WARN login failed from=127.0.0.1 connection=1 user=messi\n"), "{log}");
+    assert!(filter.contains("WARN login (?:failed|refused: too many have failed) from=<HOST> connection="));
 }

@@ -392,6 +392,25 @@ async fn limits_do_not_depend_on_the_wall_clock() {
     assert_eq!(guesser.ask("auth henderson wrong").await, error("User Tidak Ada"));
 }
 
+/// The process may have been stopped, or the machine asleep.
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_server_could_look_at_its_deadline_is_in_time() {
+    let server = server();
+    let (mut idle, _) = duplex(&server, 1 << 16);
+    let token = idle.log_in("messi").await;
+    let (mut stranger, _) = duplex(&server, 1 << 16);
+    assert_eq!(stranger.ask("ping").await, r#"{"status": "OK", "message": "pong"}"#);
+    idle.send("ping\n").await;
+    stranger.send(format!("whoami {token}\n")).await;
+    tokio::time::advance(Duration::from_hours(2)).await;
+    assert_eq!(idle.reply().await, r#"{"status": "OK", "message": "pong"}"#);
+    assert!(stranger.reply().await.contains("\"username\": \"messi\""));
+    // Half a line is not in time.
+    idle.send("pi").await;
+    tokio::time::advance(Duration::from_hours(2)).await;
+    assert_eq!(idle.reply().await, error("line not finished in time"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_before_login_are_counted_for_each_address() {
     let anonymous = Some(Rate { per_second: 10, burst: 20 });

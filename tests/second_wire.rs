@@ -4,13 +4,12 @@
 
 use std::{
     fmt::Write as _,
-    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use chat_service::{
-    chat::{Binding, Caller, Chat, Event, Pushed, Reserved, Send, Session, Subscription},
+    chat::{Binding, Caller, Chat, Event, Pushed, Reserved, Send, Session, Source, Subscription},
     model::{At, BoxFuture, Closing, MaybeReady, Moment, Outcome, Refusal, Secret},
     server::{Lines, Server, serve_over},
     store::Memory,
@@ -50,7 +49,7 @@ fn refused(refusal: Refusal) -> String {
 
 struct Irker {
     chat: Arc<Chat>,
-    from: IpAddr,
+    from: Source,
     own: Option<Binding>,
     subscription: Subscription,
 }
@@ -81,7 +80,7 @@ impl Dispatcher for Irker {
     type Language = Irc;
     type Completed = Outcome<Arc<Session>>;
 
-    fn new(chat: Arc<Chat>, from: IpAddr) -> Self {
+    fn new(chat: Arc<Chat>, from: Source) -> Self {
         Irker { chat, from, own: None, subscription: Subscription::default() }
     }
 
@@ -150,7 +149,7 @@ impl Dispatcher for Irker {
         Some(Box::pin(async move { chat.reserve(&session, bytes).await }))
     }
 
-    fn from(&self) -> IpAddr {
+    fn from(&self) -> Source {
         self.from
     }
 
@@ -158,8 +157,8 @@ impl Dispatcher for Irker {
         Irc
     }
 
-    fn is_known(&self) -> bool {
-        self.own.is_some()
+    fn session(&self) -> Option<&Arc<Session>> {
+        self.own.as_ref().map(Binding::session)
     }
 
     fn is_watching(&self) -> bool {

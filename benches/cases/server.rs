@@ -8,7 +8,7 @@ use std::{
 };
 
 use chat_service::{
-    chat::{Chat, Clock, Limits, Rate},
+    chat::{Chat, Clock, Limits, Rate, Source},
     model::{MaybeReady, UserName},
     store::Memory,
     users::{Password, PasswordHash, User, Users},
@@ -20,7 +20,7 @@ use tokio::runtime::Builder;
 const CHEAP_HASH: &str =
     "$argon2id$v=19$m=8,t=1,p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const HERE: Source = Source { address: IpAddr::V4(Ipv4Addr::LOCALHOST), connection: 1 };
 
 /// Somebody's lines and the replies to them.
 pub(super) struct Connection {

@@ -1,10 +1,10 @@
 //! Logins, and new passwords.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::{Caller, Chat, Limit, LoggedIn, Seat, Session, sessions::Opened, throttle::Try};
+use super::{Caller, Chat, Limit, LoggedIn, Seat, Session, Source, sessions::Opened, throttle::Try};
 use crate::{
     model::{At, Outcome, Refusal, Secret, Token},
     store::{PersonRecord, Receipt, SessionRecord},
@@ -33,19 +33,19 @@ impl Chat {
         self: &Arc<Self>,
         name: &str,
         password: Secret,
-        from: IpAddr,
+        from: Source,
         shown: Option<&Arc<Session>>,
     ) -> Outcome<LoggedIn> {
         let is_own = |shown: &&Arc<Session>| *shown.user().username == *name && shown.is_live(self.now());
         let session = shown.filter(is_own).map(|shown| *shown.digest());
         loop {
-            let user = match self.verify(Try { name, from, session }, &password).await {
+            let user = match self.verify(Try { name, from: from.address, session }, from, &password).await {
                 Ok(user) => user,
                 Err(refusal) => return At::refused(refusal),
             };
             let seat = match session {
                 Some(_) => None,
-                None => match self.seat_of(&user.username) {
+                None => match self.seat_of(&user.username, from) {
                     Ok(seat) => Some(seat),
                     Err(refusal) => return At::refused(refusal),
                 },
@@ -70,7 +70,7 @@ impl Chat {
     async fn open_session(
         self: &Arc<Self>,
         user: &Arc<User>,
-        from: IpAddr,
+        from: Source,
         seat: Option<Seat>,
     ) -> Option<(Outcome<LoggedIn>, Vec<Arc<Session>>)> {
         let (token, now) = (Token::random(), self.now());
@@ -104,26 +104,37 @@ impl Chat {
             }
             return None;
         }
-        tracing::info!(%from, user = %user.username, "logged in");
+        let Source { address, connection } = from;
+        tracing::info!(from = %address, connection, user = %user.username, session = session.number(), "logged in");
         Some((stored.map_ok(|()| LoggedIn { token, session, seat }), displaced))
     }
 
     /// Verifies a password and returns its user.
-    async fn verify(self: &Arc<Self>, tried: Try<'_>, password: &Secret) -> Result<Arc<User>, Refusal> {
+    async fn verify(
+        self: &Arc<Self>,
+        tried: Try<'_>,
+        source: Source,
+        password: &Secret,
+    ) -> Result<Arc<User>, Refusal> {
         let Try { name, from, session } = tried;
+        let connection = source.connection;
         let may_try = {
             let (chat, name) = (self.clone(), name.to_owned());
             move || {
                 if let Some(throttle) = &chat.throttle {
-                    throttle
-                        .check(Try { name: &name, from, session }, chat.moment())
-                        .inspect_err(|_| chat.counts.count(Limit::LoginTries))?;
+                    throttle.check(Try { name: &name, from, session }, chat.moment()).inspect_err(|_| {
+                        chat.counts.count(Limit::LoginTries);
+                        tracing::warn!(%from, connection, "login refused: too many have failed");
+                    })?;
                 }
-                chat.logins.check(&name, chat.uptime()).inspect_err(|_| chat.counts.count(Limit::LoginRate))
+                chat.logins
+                    .check(&name, chat.uptime())
+                    .inspect_err(|_| chat.note_limit(Limit::LoginRate, source, None))
             }
         };
-        may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
-        let _waiting = self.logins.wait(name).inspect_err(|_| self.counts.count(Limit::LoginQueue))?;
+        may_try()?;
+        let _waiting =
+            self.logins.wait(name).inspect_err(|_| self.note_limit(Limit::LoginQueue, source, None))?;
         let user = self.users.get(name);
         let work = {
             let (chat, name, user, password) =
@@ -141,7 +152,7 @@ impl Chat {
         // An unknown name is not logged, because it may be a password in the wrong place.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
-            tracing::warn!(%from, user = known.map(tracing::field::display), "login failed");
+            tracing::warn!(%from, connection, user = known.map(tracing::field::display), "login failed");
             return Err(Refusal::BadCredentials);
         };
         let news =
@@ -168,12 +179,12 @@ impl Chat {
         async move {
             let name = &session.user().username;
             if let Err(weak) = password_policy::check(name, &new) {
-                tracing::debug!(%weak, "new password refused");
+                tracing::debug!(user = %name, connection = from.connection, %weak, "new password refused");
                 return Err(Refusal::WeakPassword { length: weak.length(&new) });
             }
             loop {
-                let tried = Try { name, from, session: Some(*session.digest()) };
-                let user = chat.verify(tried, &old).await?;
+                let tried = Try { name, from: from.address, session: Some(*session.digest()) };
+                let user = chat.verify(tried, from, &old).await?;
                 let hash = chat.hash(new.clone()).await?;
                 chat.logins.count(name, chat.uptime());
                 if chat.store_password(user, hash).await? {
@@ -182,7 +193,9 @@ impl Chat {
             }
             let mut others = chat.sessions.of_user(name, chat.now()).peek().clone();
             others.retain(|other| !Arc::ptr_eq(other, &session));
-            tracing::info!(%from, user = %name, sessions_ended = others.len(), "password changed");
+            let Source { address, connection } = from;
+            let (number, ended) = (session.number(), others.len());
+            tracing::info!(from = %address, connection, user = %name, session = number, sessions_ended = ended, "password changed");
             if others.is_empty() { Ok(()) } else { chat.end_durably(name, others, origin).await }
         }
     }

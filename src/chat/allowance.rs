@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Semaphore;
 
-use super::{Chat, Limit, Limits, Session, limiter::Bucket, reply_memory};
+use super::{Chat, Limit, Limits, Session, Source, limiter::Bucket, reply_memory};
 use crate::model::{Refusal, UserName};
 
 /// Use of the limits by one user.
@@ -56,13 +56,15 @@ impl Chat {
     ///
     /// # Errors
     /// [`Refusal::TooManyConnections`] if the user has the most already.
-    pub fn seat(&self, session: &Session) -> Result<Seat, Refusal> {
-        self.take_seat(session.allowance())
+    pub fn seat(&self, session: &Session, from: Source) -> Result<Seat, Refusal> {
+        let seat = self.take_seat(session.allowance());
+        seat.inspect_err(|_| self.note_limit(Limit::ConnectionsPerUser, from, Some(session)))
     }
 
     /// Counts a connection on which a user logs in.
-    pub(super) fn seat_of(&self, user: &UserName) -> Result<Seat, Refusal> {
-        self.take_seat(&self.sessions.allowance(user))
+    pub(super) fn seat_of(&self, user: &UserName, from: Source) -> Result<Seat, Refusal> {
+        let seat = self.take_seat(&self.sessions.allowance(user));
+        seat.inspect_err(|_| self.note_limit(Limit::ConnectionsPerUser, from, None))
     }
 
     fn take_seat(&self, allowance: &Arc<Allowance>) -> Result<Seat, Refusal> {
@@ -72,7 +74,6 @@ impl Chat {
         if allowance.connections.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(seat);
         }
-        self.counts.count(Limit::ConnectionsPerUser);
         Err(Refusal::TooManyConnections { limit: most })
     }
 }

@@ -115,14 +115,14 @@ impl Chat {
         if let Some(mib) = self.limits.daily {
             let sent = &caller.session.allowance().sent;
             sent.check(self.uptime(), quota(mib), cost(text)).map_err(|retry_after| {
-                self.counts.count(Limit::Daily);
+                self.note_limit(Limit::Daily, caller.from, Some(caller.session));
                 Refusal::Quota { limit: u64::from(mib) * 1024 * 1024, retry_after }
             })?;
         }
         match (&self.shares, to.user()) {
             // The own inbox is nobody else's.
             (Some(shares), Some(user)) if *user != caller.user().username => {
-                shares.check(user, &caller.user().username).inspect_err(|_| self.counts.count(Limit::Inbox))
+                shares.check(user, &caller.user().username).inspect_err(|_| self.note_full(caller))
             }
             _ => Ok(()),
         }
@@ -131,6 +131,11 @@ impl Chat {
     /// Stores a message, and counts it for its sender if it is a new one.
     fn append(&self, caller: &Caller<'_>, message: NewMessage<'_>) -> Receipt<Stored> {
         let receipt = self.store.append(message);
+        if let MaybeReady::Ready(outcome) = &receipt
+            && matches!(outcome.peek(), Err(Refusal::InboxFull { .. }))
+        {
+            self.note_full(caller);
+        }
         if self.limits.daily.is_none() && self.shares.is_none() {
             return receipt;
         }
@@ -149,6 +154,10 @@ impl Chat {
             }
             outcome
         })
+    }
+
+    fn note_full(&self, caller: &Caller<'_>) {
+        self.note_limit(Limit::Inbox, caller.from, Some(caller.session));
     }
 
     /// Finds the recipient of a message: a user who exists, or a room that the sender is in.

@@ -29,15 +29,13 @@ mod session;
 mod sessions;
 mod shares;
 mod similar;
+mod source;
 mod subscription;
 mod throttle;
 mod visibility;
 mod watchers;
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 pub use admission::Change;
 pub use allowance::Seat;
@@ -55,6 +53,7 @@ pub use presence::Presence;
 pub use reply_memory::{PAGE_MEMORY, ReplyMemory, Reserved};
 pub use session::{Session, SessionEntry};
 pub use similar::most_similar;
+pub use source::Source;
 pub use subscription::{Event, Pushed, Subscription};
 pub use throttle::{Origin, Tries};
 
@@ -107,8 +106,8 @@ pub struct Caller<'a> {
     pub session: &'a Arc<Session>,
     /// Notifications of the connection, if it takes any. It is not told what it has done itself.
     pub notifier: Option<&'a Arc<Notifier>>,
-    /// Address of the peer.
-    pub from: IpAddr,
+    /// The connection.
+    pub from: Source,
     /// When the request came.
     pub now: Timestamp,
 }
@@ -265,18 +264,19 @@ impl Chat {
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
-    pub fn count_request(&self, session: &Session, now: Uptime) -> Result<(), Refusal> {
+    pub fn count_request(&self, session: &Session, from: Source, now: Uptime) -> Result<(), Refusal> {
         let taken = self.limits.requests.map_or(Ok(()), |rate| session.allowance().requests.take(now, rate));
-        taken.inspect_err(|_| self.counts.count(Limit::RequestRate))
+        taken.inspect_err(|_| self.note_limit(Limit::RequestRate, from, Some(session)))
     }
 
     /// Counts a request that came without a live session from an address.
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if there were too many.
-    pub fn count_anonymous(&self, from: IpAddr, now: Uptime) -> Result<(), Refusal> {
-        let taken = self.anonymous.as_ref().map_or(Ok(()), |anonymous| anonymous.take(Origin::of(from), now));
-        taken.inspect_err(|_| self.counts.count(Limit::AnonymousRate))
+    pub fn count_anonymous(&self, from: Source, now: Uptime) -> Result<(), Refusal> {
+        let origin = Origin::of(from.address);
+        let taken = self.anonymous.as_ref().map_or(Ok(()), |anonymous| anonymous.take(origin, now));
+        taken.inspect_err(|_| self.note_limit(Limit::AnonymousRate, from, None))
     }
 
     /// Notes a use of a session, which puts off its expiry. Returns whether it is live.
@@ -347,7 +347,7 @@ impl Chat {
         sessions: Vec<Arc<Session>>,
         origin: Option<Arc<Notifier>>,
     ) -> Result<(), Refusal> {
-        let count = sessions.len();
+        let numbers: Vec<_> = sessions.iter().map(|session| session.number().to_string()).collect();
         let chat = self.clone();
         let ending = tokio::spawn(async move {
             let mut result = Ok(());
@@ -373,8 +373,8 @@ impl Chat {
         let ended = ending.await.unwrap_or(Err(Refusal::Internal));
         self.presence_changed(user);
         ended?;
-        if count > 0 {
-            tracing::info!(%user, sessions = count, "logged out");
+        if !numbers.is_empty() {
+            tracing::info!(%user, sessions = numbers.join(","), "logged out");
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Caller, Chat, Limit, limiter::Quota};
+use super::{Caller, Chat, Limit, Source, limiter::Quota};
 use crate::{
     model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, UserName},
     store::{Membership, Receipt, RoomEntry},
@@ -30,6 +30,13 @@ pub(super) fn refusal(membership: Membership) -> Refusal {
         Membership::Never | Membership::Former => Refusal::NotAMember,
         Membership::Current => unreachable!("a member is not refused"),
     }
+}
+
+/// Logs that a user joins or leaves.
+fn log_move(caller: &Caller<'_>, room: &RoomName, what: &'static str) {
+    let (user, session, Source { address, connection }) =
+        (caller.user(), caller.session.number(), caller.from);
+    tracing::info!(from = %address, connection, user = %user.username, session, room = &**room, "{what}");
 }
 
 impl Chat {
@@ -61,8 +68,11 @@ impl Chat {
             && let Some(new_rooms) = &self.new_rooms
             && let Err(refusal) = new_rooms.take(user.clone(), self.uptime())
         {
-            self.counts.count(Limit::NewRooms);
+            self.note_limit(Limit::NewRooms, caller.from, Some(caller.session));
             return MaybeReady::Ready(membership.map(|_| Err(refusal)));
+        }
+        if *membership.peek() != Membership::Current {
+            log_move(caller, &room, "joined a room");
         }
         self.store.join(user, &room)
     }
@@ -73,6 +83,7 @@ impl Chat {
     pub fn leave(&self, caller: &Caller<'_>, room: &str) -> Receipt<()> {
         match self.member_room(caller.user(), room) {
             Ok(room) => {
+                log_move(caller, room.peek(), "left a room");
                 let position = room.position();
                 let left = self.store.leave(&caller.user().username, room.peek());
                 left.map(move |outcome| outcome.after(position))

@@ -147,6 +147,15 @@ impl Throttle {
         }
     }
 
+    /// Whether somebody has logged in from that network.
+    pub(super) fn knows(&self, origin: Origin, now: Timestamp) -> bool {
+        let tables = self.lock();
+        let trusts = |(account, at): (&(Box<str>, Origin), &i64)| {
+            account.1 == origin && now.since(Timestamp(*at)) < TRUST
+        };
+        tables.trusted.iter().any(trusts)
+    }
+
     /// Notes a successful login. Returns what the store should be told, once a day.
     pub(super) fn succeeded(&self, user: &UserName, from: IpAddr, at: Timestamp) -> Option<TrustRecord> {
         let mut tables = self.lock();

@@ -31,7 +31,7 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    chat::Limit,
+    chat::{Limit, Source},
     model::{BoxFuture, Closing},
     store::Settlement,
     wire::{Dispatcher, text},
@@ -55,7 +55,17 @@ pub fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     from: IpAddr,
     server: Arc<Server>,
 ) -> impl Future<Output = ()> + Send + Unpin {
-    serve_over::<_, text::Peer>(Lines::new(stream), from, server)
+    let from = server.source(from);
+    serve_text(stream, from, server)
+}
+
+/// Serves the line protocol on a stream that was accepted.
+pub(super) fn serve_text<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    from: Source,
+    server: Arc<Server>,
+) -> impl Future<Output = ()> + Send + Unpin {
+    Conversation::<_, text::Peer>::Going(Connection::new(Lines::new(stream), from, server))
 }
 
 /// Serves any language over any transport, until the connection ends. It counts as open from this call on.
@@ -64,6 +74,7 @@ pub fn serve_over<T: Transport, D: Dispatcher>(
     from: IpAddr,
     server: Arc<Server>,
 ) -> impl Future<Output = ()> + Send + Unpin {
+    let from = server.source(from);
     Conversation::<T, D>::Going(Connection::new(transport, from, server))
 }
 
@@ -138,7 +149,7 @@ impl Drop for Entry {
 }
 
 impl<T: Transport, D: Dispatcher> Connection<T, D> {
-    fn new(transport: T, from: IpAddr, server: Arc<Server>) -> Self {
+    fn new(transport: T, from: Source, server: Arc<Server>) -> Self {
         let is_limited = server.chat.limits().reply_memory.is_some();
         let exchange = Exchange::new(D::new(server.chat.clone(), from), is_limited);
         let (key, deadline) = server.registry.enter();
@@ -156,15 +167,18 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             self.entry.has_waker = true;
             server.watched.call_once(|| deadlines::watch(server));
         }
-        if self.exchange.closing.is_none()
-            && let Some(reason) = self.patience.ended()
-        {
-            tracing::debug!(from = %self.exchange.peer.from(), reason = reason.reason(), "over its deadline");
-            self.exchange.close(reason);
-        }
+        let is_late = self.exchange.closing.is_none() && self.patience.ended().is_some();
         let polled = self.converse(cx);
         if polled.is_pending() {
             self.update_patience();
+        }
+        // The process may have stood still for longer than the deadline: what had arrived meanwhile counts as in time.
+        if is_late
+            && polled.is_pending()
+            && let Some(reason) = self.patience.ended()
+        {
+            self.exchange.close(reason);
+            return self.converse(cx);
         }
         polled
     }
@@ -313,7 +327,6 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
         if let Some(limits) = &self.entry.server.limits.slow_consumer {
             let stall = self.stall.get_or_insert_with(|| Box::new(Stall::begin(limits)));
             if stall.poll_too_slow(cx).is_ready() {
-                tracing::warn!(from = %self.exchange.peer.from(), "reads too slowly, cut off");
                 return Err(Ending::ByServer(Closing::SlowConsumer));
             }
         }
@@ -321,13 +334,14 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
     }
 
     async fn end(mut self, ending: Ending) {
-        let (from, reason) = (self.exchange.peer.from(), ending.reason());
-        tracing::debug!(%from, reason, "connection ended");
+        let (from, session) = (self.exchange.peer.from(), self.exchange.peer.session());
         if let Ending::ByServer(closing) = ending
             && let Some(limit) = Limit::of(closing)
         {
-            self.entry.server.chat.counts().count(limit);
+            self.entry.server.chat.note_limit(limit, from, session.map(|session| &**session));
         }
+        let (session, reason) = (session.map(|session| session.number()), ending.reason());
+        tracing::debug!(from = %from.address, connection = from.connection, session, reason, "connection ended");
         match ending {
             Ending::ByServer(closing) => self.part(closing).await,
             // An encrypted stream must be closed, so that the peer can tell its end from a cut.

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
+    io, mem,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::Arc,
@@ -19,12 +19,12 @@ use tokio::{
 
 use super::{
     Server,
-    connection::serve,
+    connection::serve_text,
     registry::{Admission, Phase},
     tls::{self, Tls},
 };
 use crate::{
-    chat::Limit,
+    chat::{Limit, Source},
     model::Closing,
     wire::{Dispatcher, Language, text},
 };
@@ -46,6 +46,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Most refused connections that are told why at the same time. Others are closed at once.
 pub(super) const FAREWELLS: usize = 64;
+
+/// The part of all connections that is kept for known addresses is one in so many.
+const KEPT: usize = 10;
 
 /// TCP keepalive: time of silence before the first probe.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(2);
@@ -127,7 +130,7 @@ pub async fn run(
 ) -> Summary {
     let mut next = 0;
     let mut shutdown = pin!(shutdown);
-    let mut logged: Option<Instant> = None;
+    let (mut logged, mut is_failing): (Option<Instant>, bool) = (None, false);
     loop {
         let (accepted, endpoint) = tokio::select! {
             biased;
@@ -136,11 +139,14 @@ pub async fn run(
         };
         match accepted {
             Ok((stream, peer)) => {
-                tracing::debug!(from = %peer.ip(), tls = endpoint.tls.is_some(), "connected");
-                admit(stream, peer.ip(), &server, endpoint);
+                if mem::take(&mut is_failing) {
+                    tracing::info!(connections = server.connections(), "connections are accepted again");
+                }
+                admit(stream, server.source(peer.ip()), &server, endpoint);
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
+                is_failing = true;
                 if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
                     logged = Some(Instant::now());
                     tracing::error!(%error, connections = server.connections(), "cannot accept connections, will go on trying");
@@ -157,13 +163,14 @@ pub async fn run(
 }
 
 /// Serves a connection, unless a limit is reached.
-fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpoint) {
+fn admit(stream: TcpStream, from: Source, server: &Arc<Server>, endpoint: &Endpoint) {
     let Endpoint { tls, speaks, .. } = endpoint;
     let limits = &server.limits;
-    let full = server.connections() >= limits.connections;
-    let Some(admission) = server.registry.admit(from, limits.per_address).filter(|_| !full) else {
-        server.chat.counts().count(if full { Limit::Connections } else { Limit::ConnectionsPerAddress });
-        tracing::warn!(%from, connections = server.connections(), "too many connections: one is refused");
+    tracing::debug!(from = %from.address, connection = from.connection, tls = tls.is_some(), "connected");
+    let full = is_full(server, from.address);
+    let Some(admission) = server.registry.admit(from.address, limits.per_address).filter(|_| !full) else {
+        let limit = if full { Limit::Connections } else { Limit::ConnectionsPerAddress };
+        server.chat.note_limit(limit, from, None);
         // A refusal must be cheap, and an encrypted one would cost a handshake.
         if tls.is_none()
             && let Ok(turn) = server.farewells.clone().try_acquire_owned()
@@ -182,13 +189,20 @@ fn admit(stream: TcpStream, from: IpAddr, server: &Arc<Server>, endpoint: &Endpo
     keep_alive(&stream).ok();
     match (speaks, tls) {
         (Speaks::Text, None) => {
-            tokio::spawn(Admitted { conversation: serve(stream, from, server.clone()), admission });
+            tokio::spawn(Admitted { conversation: serve_text(stream, from, server.clone()), admission });
         }
         (Speaks::Text, Some(tls)) => {
             let conversation = Box::pin(serve_encrypted(stream, from, server.clone(), tls.clone()));
             tokio::spawn(Admitted { conversation, admission });
         }
     }
+}
+
+/// Whether the server has as many connections as it may have. The last tenth is kept for addresses from which somebody has logged in
+/// before, so that strangers cannot keep everybody out.
+fn is_full(server: &Server, from: IpAddr) -> bool {
+    let (open, most) = (server.connections(), server.limits.connections);
+    open >= most || (open >= most - most / KEPT && !server.chat.knows_address(from))
 }
 
 /// A conversation that is counted at its address. A future by hand, because an `async` block would hold the conversation twice.
@@ -217,14 +231,14 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 /// Serves a connection after its TLS handshake. It counts as open from this call on.
 fn serve_encrypted(
     stream: TcpStream,
-    from: IpAddr,
+    from: Source,
     server: Arc<Server>,
     tls: Arc<Tls>,
 ) -> impl Future<Output = ()> {
     let mut place = server.registry.hold();
     async move {
         if let Some(stream) = tls::accept(stream, from, &tls, &server, &mut place).await {
-            let conversation = serve(stream, from, server);
+            let conversation = serve_text(stream, from, server);
             // The conversation has an entry of its own.
             drop(place);
             conversation.await;

@@ -23,7 +23,11 @@ mod transport;
 mod turn;
 
 use std::{
-    sync::{Arc, Once},
+    net::IpAddr,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,13 +42,18 @@ pub use tls::{Tls, TlsError};
 pub use transport::{Frame, Sink, Transport};
 
 use self::registry::Registry;
-use crate::{chat::Chat, config::defaults};
+use crate::{
+    chat::{Chat, Source},
+    config::defaults,
+};
 
 /// The server: what all connections share.
 pub struct Server {
     chat: Arc<Chat>,
     limits: Limits,
     registry: Arc<Registry>,
+    /// Number of the last connection.
+    last_connection: AtomicU32,
     /// When the server began to watch deadlines.
     began: Instant,
     watched: Once,
@@ -58,13 +67,21 @@ impl Server {
     pub fn new(chat: Arc<Chat>, limits: Limits) -> Arc<Self> {
         let (registry, watched) = (Arc::<Registry>::default(), Once::new());
         let farewells = Arc::new(Semaphore::new(listener::FAREWELLS));
-        Arc::new(Server { chat, limits, registry, began: Instant::now(), watched, farewells })
+        let (last_connection, began) = (AtomicU32::new(0), Instant::now());
+        Arc::new(Server { chat, limits, registry, last_connection, began, watched, farewells })
     }
 
     /// The use cases.
     #[must_use]
     pub fn chat(&self) -> &Arc<Chat> {
         &self.chat
+    }
+
+    /// Where the requests of a new connection come from.
+    fn source(&self, address: IpAddr) -> Source {
+        // Begins anew after four billion, which nobody takes for the same connection.
+        let connection = self.last_connection.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Source { address, connection }
     }
 
     /// Number of open connections.

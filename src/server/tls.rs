@@ -4,7 +4,6 @@ use std::{
     fs,
     future::{Future, poll_fn},
     io,
-    net::IpAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     pin::Pin,
@@ -38,7 +37,7 @@ use super::{
     file_watch::Reloads,
     registry::{Phase, Place},
 };
-use crate::fingerprint::Fingerprint;
+use crate::{chat::Source, fingerprint::Fingerprint};
 
 /// Most time for a handshake. The time for the login begins after it.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -248,7 +247,7 @@ pub(super) fn keep_current(tls: &Arc<Tls>, hangup: Signal) {
 /// Performs the handshake; `None` if it fails, takes too long, or the server stops.
 pub(super) async fn accept(
     stream: TcpStream,
-    from: IpAddr,
+    from: Source,
     tls: &Tls,
     server: &Server,
     place: &mut Place,
@@ -267,7 +266,7 @@ pub(super) async fn accept(
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it took too long".to_owned(),
     };
-    tracing::debug!(%from, error = failed, "TLS handshake failed");
+    tracing::debug!(from = %from.address, connection = from.connection, error = failed, "TLS handshake failed");
     None
 }
 

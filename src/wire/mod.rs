@@ -5,10 +5,10 @@
 
 pub mod text;
 
-use std::{net::IpAddr, sync::Arc, task::Context};
+use std::{sync::Arc, task::Context};
 
 use crate::{
-    chat::{Chat, Delivery, Reserved},
+    chat::{Chat, Delivery, Reserved, Session, Source},
     model::{At, BoxFuture, Closing, MaybeReady, Moment, Refusal},
 };
 
@@ -78,8 +78,8 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
     /// Result of a request for which later ones wait.
     type Completed: Send;
 
-    /// A dispatcher for a new connection from this address.
-    fn new(chat: Arc<Chat>, from: IpAddr) -> Self;
+    /// A dispatcher for a new connection.
+    fn new(chat: Arc<Chat>, from: Source) -> Self;
 
     /// Carries out the request in a frame that came at `now`; `None` if the frame has no request.
     fn dispatch(&mut self, frame: &[u8], now: Moment) -> Option<Answer<Self>>;
@@ -95,14 +95,19 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
     /// `None` if the peer gets no more.
     fn reserve(&self, bytes: usize) -> Option<BoxFuture<'static, Option<Reserved>>>;
 
-    /// Address of the peer.
-    fn from(&self) -> IpAddr;
+    /// The connection.
+    fn from(&self) -> Source;
+
+    /// The session that was shown on the connection; it may have ended.
+    fn session(&self) -> Option<&Arc<Session>>;
 
     /// The language of the next reply.
     fn language(&self) -> Self::Language;
 
     /// Whether the peer has logged in, or shown a token.
-    fn is_known(&self) -> bool;
+    fn is_known(&self) -> bool {
+        self.session().is_some()
+    }
 
     /// Whether events are streamed.
     fn is_watching(&self) -> bool;

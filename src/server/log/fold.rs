@@ -1,4 +1,4 @@
-//! Folding of warnings: the log shows the first of those that are alike, and how many more there were.
+//! Folding of warnings, and of lines about limits: the log shows the first of those that are alike, and how many more there were.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,8 @@ const MOST_KINDS: usize = 1024;
 
 /// Decides which events the log shows: those of the level, and of warnings and errors that are alike only the first.
 ///
-/// Warnings are alike if they come from one place of the program and, if they have the field `from`, of one address.
+/// Warnings are alike if they come from one place of the program and, if they have the fields `from` and `limit`, are about one
+/// address and one limit. What has the field `limit` is folded like a warning, because whoever is beyond a limit may go on.
 ///
 /// A clone is another handle.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ pub(super) struct Fold {
 struct Kind {
     callsite: Identifier,
     from: Option<String>,
+    limit: Option<String>,
 }
 
 struct Count {
@@ -54,6 +56,7 @@ struct Count {
 #[derive(Debug, PartialEq, Eq)]
 struct Summary {
     from: Option<String>,
+    limit: Option<String>,
     more: u64,
     message: String,
 }
@@ -65,8 +68,12 @@ impl Fold {
 
     /// Logs how many warnings were not shown in windows that have ended or, with `all`, so far.
     pub(super) fn tell(&self, now: Instant, all: bool) {
-        for Summary { from, more, message } in self.summaries(now, all) {
-            tracing::warn!(from = from.map(tracing::field::display), "and {more} more: {message}");
+        for Summary { from, limit, more, message } in self.summaries(now, all) {
+            let from = from.map(tracing::field::display);
+            match limit {
+                None => tracing::warn!(from, "and {more} more: {message}"),
+                Some(limit) => tracing::info!(limit, from, "and {more} more: {message}"),
+            }
         }
     }
 
@@ -75,6 +82,7 @@ impl Fold {
         let over = kinds.extract_if(|_, count| all || now.saturating_duration_since(count.began) >= WINDOW);
         let summary = |(kind, count): (Kind, Count)| Summary {
             from: kind.from,
+            limit: kind.limit,
             more: count.more,
             message: count.message,
         };
@@ -84,7 +92,7 @@ impl Fold {
     /// Counts a warning. Returns whether it is shown.
     fn count(&self, callsite: Identifier, fields: Fields, now: Instant) -> bool {
         let mut kinds = self.lock();
-        let mut kind = Kind { callsite, from: fields.from };
+        let mut kind = Kind { callsite, from: fields.from, limit: fields.limit };
         if kinds.len() >= MOST_KINDS && !kinds.contains_key(&kind) {
             kind.from = None;
         }
@@ -122,7 +130,8 @@ impl<S: Subscriber> Layer<S> for Fold {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // What this module tells is not folded again.
-        if *metadata.level() > Level::WARN || metadata.module_path() == Some(module_path!()) {
+        let is_folded = *metadata.level() <= Level::WARN || metadata.fields().field("limit").is_some();
+        if !is_folded || metadata.module_path() == Some(module_path!()) {
             return true;
         }
         let mut fields = Fields::default();
@@ -135,10 +144,17 @@ impl<S: Subscriber> Layer<S> for Fold {
 #[derive(Default)]
 struct Fields {
     from: Option<String>,
+    limit: Option<String>,
     message: String,
 }
 
 impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "limit" {
+            self.limit = Some(value.to_owned());
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "from" => self.from = Some(format!("{value:?}")),
@@ -168,7 +184,7 @@ mod tests {
     static OTHER: (Place, u8) = (Place, 2);
 
     fn count(fold: &Fold, place: &'static Place, from: Option<&str>, now: Instant) -> bool {
-        let fields = Fields { from: from.map(Into::into), message: "login failed".into() };
+        let fields = Fields { from: from.map(Into::into), limit: None, message: "login failed".into() };
         fold.count(Identifier(place), fields, now)
     }
 
@@ -179,7 +195,8 @@ mod tests {
         assert_eq!(shown, 20);
         assert!(count(&fold, &ONE.0, Some("192.0.2.2"), began), "another address");
         assert!(fold.summaries(began + WINDOW / 2, false).is_empty(), "the minute is not over");
-        let summary = Summary { from: Some("192.0.2.1".into()), more: 30, message: "login failed".into() };
+        let summary =
+            Summary { from: Some("192.0.2.1".into()), limit: None, more: 30, message: "login failed".into() };
         assert_eq!(fold.summaries(began + WINDOW, false), [summary]);
         assert!(count(&fold, &ONE.0, Some("192.0.2.1"), began + WINDOW), "a new minute");
         assert!(fold.summaries(began + WINDOW, true).is_empty(), "all were shown");

@@ -13,14 +13,14 @@ mod reply;
 mod rooms;
 mod sessions;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 pub use peer::{Completed, Peer};
 pub use reply::{Body, Dialect, Hint};
 
 use self::reply::Rendering;
 use crate::{
-    chat::{Caller, Chat, Notifier, PAGE_MEMORY, Seat, Session},
+    chat::{Caller, Chat, Notifier, PAGE_MEMORY, Seat, Session, Source},
     model::{At, MaybeReady, Refusal, Timestamp},
     protocol::{
         request::Arguments,
@@ -69,8 +69,7 @@ fn find(name: &str) -> Option<&'static Command> {
 /// What a command's function is called with.
 struct Call<'a> {
     chat: &'a Arc<Chat>,
-    /// Address of the peer.
-    from: IpAddr,
+    from: Source,
     now: Timestamp,
     session: Option<&'a Arc<Session>>,
     /// A session that was shown on the connection, if the command needs none; it may have ended.

@@ -1,12 +1,12 @@
 //! The peer of a connection, and the way from a line to its command.
 
-use std::{mem::replace, net::IpAddr, sync::Arc, task::Context, time::Duration};
+use std::{mem::replace, sync::Arc, task::Context, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{Body, Call, Dialect, Handled, Rendering, Then, connection::unknown_command, events, find};
 use crate::{
-    chat::{Binding, Chat, Pushed, Reserved, Seat, Session, Subscription},
+    chat::{Binding, Chat, Pushed, Reserved, Seat, Session, Source, Subscription},
     model::{At, BoxFuture, Closing, MaybeReady, Moment, Refusal, Timestamp, Token, TokenText},
     protocol::{request::Request, spec::Access},
     wire::{Answer, Dispatcher, PushedEvents, Reply},
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The peer of a connection that speaks the line protocol.
 pub struct Peer {
     chat: Arc<Chat>,
-    from: IpAddr,
+    from: Source,
     sessions: Sessions,
     /// Counts the connection for the user whose session was used last.
     seat: Option<Seat>,
@@ -70,7 +70,7 @@ impl Dispatcher for Peer {
     type Language = Dialect;
     type Completed = Completed;
 
-    fn new(chat: Arc<Chat>, from: IpAddr) -> Self {
+    fn new(chat: Arc<Chat>, from: Source) -> Self {
         let (sessions, dialect) = (Sessions::default(), Dialect::One);
         Peer {
             chat,
@@ -130,7 +130,7 @@ impl Dispatcher for Peer {
         Some(Box::pin(async move { chat.reserve(&session, bytes).await }))
     }
 
-    fn from(&self) -> IpAddr {
+    fn from(&self) -> Source {
         self.from
     }
 
@@ -138,8 +138,8 @@ impl Dispatcher for Peer {
         self.dialect
     }
 
-    fn is_known(&self) -> bool {
-        self.sessions.known().is_some()
+    fn session(&self) -> Option<&Arc<Session>> {
+        self.sessions.known()
     }
 
     fn is_watching(&self) -> bool {
@@ -186,7 +186,7 @@ impl Peer {
             Access::Anyone => {
                 let shown = sessions.known();
                 let counted = match shown {
-                    Some(session) => chat.count_request(session, now.uptime),
+                    Some(session) => chat.count_request(session, *from, now.uptime),
                     None => chat.count_anonymous(*from, now.uptime),
                 };
                 counted?;
@@ -195,7 +195,7 @@ impl Peer {
             Access::Session => {
                 let session = sessions.live(&mut request, chat, now.at)?;
                 if seat.as_ref().is_none_or(|seat| !seat.is_for(session)) {
-                    *seat = Some(chat.seat(session)?);
+                    *seat = Some(chat.seat(session, *from)?);
                 }
                 (Some(session), None)
             }
@@ -204,7 +204,7 @@ impl Peer {
             .bind(command.spec.parameters)
             .map_err(|refusal| Refused(At::start(rendering.refused(refusal))))?;
         if let Some(session) = session {
-            chat.count_request(session, now.uptime)?;
+            chat.count_request(session, *from, now.uptime)?;
         }
         let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
         let (from, now) = (*from, now.at);
