@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     net::TcpStream,
-    os::unix::fs::symlink,
+    os::unix::fs::{MetadataExt, chown, symlink},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -127,6 +127,59 @@ fn the_server_opens_nothing_outside_its_folders() {
     setting.add("kane");
     setting.changes("send kane hi");
     setting.server.stop();
+}
+
+/// The value that all threads of the server have.
+fn of_all_threads(server: &Program, field: &str) -> String {
+    let mut all = server.status(field);
+    all.dedup();
+    assert!(all.len() == 1, "{field}: {all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn the_server_has_no_capabilities_and_filters_its_system_calls() {
+    let mut setting = Setting::new();
+    let banner = setting.server.banner.clone();
+    for field in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
+        // An ordinary user may not change what started programs could get.
+        if field != "CapBnd" || rustix::process::geteuid().is_root() {
+            assert_eq!(of_all_threads(&setting.server, field), "0".repeat(16), "{field}");
+        }
+    }
+    assert!(banner.contains("; no capabilities; system calls "), "{banner}");
+    if banner.contains("system calls filtered") {
+        assert_eq!(of_all_threads(&setting.server, "Seccomp"), "2");
+        assert_eq!(of_all_threads(&setting.server, "NoNewPrivs"), "1");
+    }
+    // It still changes its files, and takes signals.
+    setting.ask("passwd surabaya another good one");
+    assert!(setting.server.talk("auth messi another good one\n").contains("tokenid"));
+    setting.server.stop();
+}
+
+#[test]
+fn a_server_of_root_changes_passwords_in_the_file_of_another_user_and_says_what_that_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users.toml");
+    fs::write(&users, include_str!("../users.toml")).expect("written");
+    let give = |path: &Path| chown(path, Some(12), Some(13));
+    if give(folder.path()).and_then(|()| give(&users)).is_err() {
+        // Only root can give files away.
+        return;
+    }
+    let server = Program::start(&["--users", users.to_str().expect("UTF-8")]);
+    let because = format!(
+        "; only capabilities for files, because {} belongs to another user or group; ",
+        folder.path().display()
+    );
+    assert!(server.banner.contains(&because), "{}", server.banner);
+    server.talk("auth messi surabaya\npasswd surabaya another good one\n");
+    assert!(server.talk("auth messi another good one\n").contains("tokenid"));
+    let found = fs::metadata(&users).expect("there");
+    assert_eq!((found.uid(), found.gid()), (12, 13));
+    let log = server.stop();
+    assert!(log.contains("the server runs as root") && log.contains("remedy: "), "{log}");
 }
 
 #[test]

@@ -72,18 +72,31 @@ impl Addresses {
         all.any(|address| !address.ip().is_loopback())
     }
 
+    /// Binds the sockets. A port below 1024 needs a capability that the server does not have once it is confined.
+    pub(super) fn bind(&self) -> Result<Bound, ListenError> {
+        let tls = self.tls.as_ref().map(|addresses| bind_one_of(addresses, "--tls-port")).transpose()?;
+        Ok(Bound { plain: bind_one_of(&self.plain, "--port")?, tls })
+    }
+}
+
+/// Sockets that have an address, and accept no connections yet.
+pub(super) struct Bound {
+    plain: TcpSocket,
+    tls: Option<TcpSocket>,
+}
+
+impl Bound {
     /// Opens the endpoints, and reads the certificate. The first endpoint is the one without encryption.
-    pub(super) fn listen(&self, args: &ServerArgs) -> Result<Vec<Endpoint>, StartError> {
-        let encrypted = match &self.tls {
+    pub(super) fn listen(self, args: &ServerArgs) -> Result<Vec<Endpoint>, StartError> {
+        let encrypted = match self.tls {
             None => None,
-            Some(addresses) => {
+            Some(bound) => {
                 let (cert, key) = args.tls.paths(&args.files);
                 let tls = Some(Tls::load(&cert, &key)?);
-                let socket = bind_one_of(addresses, "--tls-port")?;
-                Some(Endpoint { socket, tls, speaks: Speaks::Text })
+                Some(Endpoint { socket: listen(bound, "--tls-port")?, tls, speaks: Speaks::Text })
             }
         };
-        let plain = bind_one_of(&self.plain, "--port")?.into();
+        let plain = listen(self.plain, "--port")?.into();
         Ok([plain].into_iter().chain(encrypted).collect())
     }
 }
@@ -94,17 +107,24 @@ fn resolve(host: &str, port: u16, flag: &'static str) -> Result<Vec<SocketAddr>,
     if addresses.is_empty() { Err(refused(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
 }
 
-fn bind_one_of(addresses: &[SocketAddr], flag: &'static str) -> Result<TcpListener, ListenError> {
+fn bind_one_of(addresses: &[SocketAddr], flag: &'static str) -> Result<TcpSocket, ListenError> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses {
-        match bind(*address) {
-            Ok(listener) => return Ok(listener),
+        match bound(*address) {
+            Ok(socket) => return Ok(socket),
             Err(error) => failed = error,
         }
     }
     let (host, port) =
         addresses.last().map(|address| (address.ip().to_string(), address.port())).unwrap_or_default();
     Err(refused(host, port, flag, failed))
+}
+
+/// Accepts connections. This fails if another program that had the same port without listening was faster.
+fn listen(socket: TcpSocket, flag: &str) -> Result<TcpListener, StartError> {
+    let address = socket.local_addr()?;
+    let refused = |cause| refused(address.ip().to_string(), address.port(), flag, cause);
+    Ok(socket.listen(BACKLOG).map_err(refused)?)
 }
 
 fn refused(host: String, port: u16, flag: &str, cause: io::Error) -> ListenError {
@@ -135,9 +155,13 @@ fn refused(host: String, port: u16, flag: &str, cause: io::Error) -> ListenError
 /// # Errors
 /// The system's error if the address cannot be listened at.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address)?.listen(BACKLOG)
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }

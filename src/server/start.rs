@@ -1,6 +1,7 @@
 //! Starts the server from its settings, and runs it to its end.
 
 use std::{
+    fs,
     io::{self, Write},
     sync::Arc,
     thread,
@@ -22,7 +23,7 @@ use super::{
     file_watch::folders,
     log::Log,
     reload, run,
-    sandbox::{Confinement, confine, keep_memory_private},
+    sandbox::{Confinement, Needs, confine, keep_memory_private, warn_of_root},
     tls,
 };
 use crate::{
@@ -85,6 +86,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 
 fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     keep_memory_private();
+    warn_of_root();
     let loaded = users::load(&args.files.users)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -93,6 +95,7 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     if addresses.are_open() {
         refuse_samples(&loaded.users, args)?;
     }
+    let bound = addresses.bind()?;
     // Before another thread is started: it would not be confined.
     let confinement = confine_to_files(args);
     log.run()?;
@@ -105,7 +108,7 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     let runtime = runtime(args.network_threads)?;
     let ended: Result<(), StartError> = runtime.block_on(async {
         chat.admit_users(loaded.users).await;
-        let endpoints = addresses.listen(args)?;
+        let endpoints = bound.listen(args)?;
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let encrypted = endpoints.iter().find_map(|endpoint| Some((endpoint, endpoint.tls.clone()?)));
         let tls = encrypted.map(|(endpoint, tls)| {
@@ -169,16 +172,19 @@ fn refuse_samples(users: &Users, args: &ServerArgs) -> Result<(), StartError> {
 
 /// Confines the process to the files that the server uses.
 fn confine_to_files(args: &ServerArgs) -> Confinement {
-    let mut own: Vec<_> = folders(&args.files.users).collect();
+    let users = &args.files.users;
+    let mut needs = Needs { own: folders(users).collect(), read: Vec::new(), files: vec![users.clone()] };
     if args.store == StoreKind::Sqlite {
-        own.push(args.files.data_folder());
+        let data = args.files.data_folder();
+        needs.files.extend(fs::read_dir(&data).into_iter().flatten().flatten().map(|entry| entry.path()));
+        needs.own.push(data);
     }
-    let mut read = Vec::new();
     if args.tls_port.is_some() {
         let (cert, key) = args.tls.paths(&args.files);
-        read.extend(folders(&cert).chain(folders(&key)));
+        needs.read.extend(folders(&cert).chain(folders(&key)));
+        needs.files.extend([cert, key]);
     }
-    confine(&own, &read)
+    confine(&needs)
 }
 
 /// Lets the process open as many files as the system allows; returns how many that are.

@@ -18,16 +18,19 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     signal::unix::Signal,
+    sync::Semaphore,
+    task::yield_now,
     time::timeout,
 };
 use tokio_rustls::{
-    TlsAcceptor,
+    LazyConfigAcceptor,
     rustls::{
         self, ServerConfig,
         pki_types::{
             CertificateDer, PrivateKeyDer,
             pem::{self, PemObject},
         },
+        server::Acceptor,
     },
     server::TlsStream,
 };
@@ -37,7 +40,10 @@ use super::{
     file_watch::Reloads,
     registry::{Phase, Place},
 };
-use crate::{chat::Source, fingerprint::Fingerprint};
+use crate::{
+    chat::{self, Source},
+    fingerprint::Fingerprint,
+};
 
 /// Most time for a handshake. The time for the login begins after it.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -85,6 +91,8 @@ pub struct Tls {
     cert: PathBuf,
     key: PathBuf,
     current: Mutex<Current>,
+    /// Turns to compute a signature, which takes far longer than anything else that a connection does at once.
+    turns: Semaphore,
 }
 
 struct Current {
@@ -109,7 +117,8 @@ impl Tls {
         let pair = Pair::read(cert, key)?;
         let (config, fingerprint) = pair.parse(cert, key)?;
         let current = Mutex::new(Current { config, fingerprint, seen: pair.digest() });
-        Ok(Arc::new(Tls { cert: cert.to_owned(), key: key.to_owned(), current }))
+        let turns = Semaphore::new(chat::spare_cores());
+        Ok(Arc::new(Tls { cert: cert.to_owned(), key: key.to_owned(), current, turns }))
     }
 
     /// The certificate's fingerprint.
@@ -144,9 +153,19 @@ impl Tls {
         tracing::error!(fingerprint = %self.fingerprint(), "keeping the certificate that is in use: {problem}");
     }
 
-    /// The acceptor for one connection. A reload does not change it.
-    fn acceptor(&self) -> TlsAcceptor {
-        self.lock().config.clone().into()
+    /// Performs a handshake with the certificate that is in use when the client's hello has arrived.
+    ///
+    /// The answer to a hello has a signature in it. After each one, all tasks that are ready have their turn: many hellos at once
+    /// would otherwise keep everybody waiting for all of their signatures. A silent peer has no turn, so it holds up nobody.
+    async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let turn = self.turns.acquire().await.expect("nothing closes it");
+        let config = self.lock().config.clone();
+        // Computes the signature.
+        let answered = hello.into_stream(config);
+        yield_now().await;
+        drop(turn);
+        answered.await
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
@@ -253,7 +272,7 @@ pub(super) async fn accept(
     place: &mut Place,
 ) -> Option<Encrypted> {
     let time = server.limits.login.map_or(HANDSHAKE, |login| login.min(HANDSHAKE));
-    let mut handshake = Box::pin(timeout(time, tls.acceptor().accept(stream)));
+    let mut handshake = Box::pin(timeout(time, tls.shake(stream)));
     let shaken = poll_fn(|cx| {
         place.wake_by(cx.waker());
         if server.registry.phase() != Phase::Open {

@@ -123,6 +123,18 @@ impl Program {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
+    /// Returns a field of `/proc/PID/task/TID/status` of each thread.
+    pub(crate) fn status(&self, field: &str) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        // A thread may end meanwhile.
+        let texts = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("status")));
+        let field = format!("{field}:");
+        let find = |text: String| {
+            text.lines().find_map(|line| line.strip_prefix(&field).map(str::trim).map(str::to_owned))
+        };
+        texts.map(|text| find(text).expect("a field")).collect()
+    }
+
     /// Number of threads with this name.
     pub(crate) fn threads(&self, name: &str) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
