@@ -357,11 +357,15 @@ pub struct ClientArgs {
     #[arg(long, env = "CHAT_CA", value_name = "FILE", requires = "tls")]
     pub ca: Option<PathBuf>,
 
-    /// With --tls: file of the certificates of first connections [default: chat-service/known_servers in ~/.config]
+    /// File of the certificates of first connections [default: chat-service/known_servers in ~/.config]
     #[arg(long, env = "CHAT_KNOWN_SERVERS", value_name = "FILE")]
     pub known_servers: Option<PathBuf>,
 
-    /// Print the server's JSON unchanged
+    /// Call a server without --tls although its certificate is known: others on the network can read passwords and messages
+    #[arg(long, env = "CHAT_INSECURE_PLAINTEXT")]
+    pub insecure_plaintext: bool,
+
+    /// Print the server's JSON; unchanged, except that a terminal shows control characters as \uXXXX
     #[arg(long)]
     pub raw: bool,
 

@@ -63,8 +63,20 @@ pub fn private() -> OpenOptions {
 /// [`InvalidInput`](io::ErrorKind::InvalidInput) if something else has its name: a symbolic link, a file that has another name, too,
 /// or no regular file. Or the system's error.
 pub fn open_own(path: &Path) -> io::Result<File> {
+    open_no_link(path, private().read(true))
+}
+
+/// Opens a file of this program's own making to read it.
+///
+/// # Errors
+/// As of [`open_own`]; [`NotFound`](io::ErrorKind::NotFound) if it does not exist.
+pub fn read_own(path: &Path) -> io::Result<File> {
+    open_no_link(path, OpenOptions::new().read(true))
+}
+
+fn open_no_link(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let foreign = || io::Error::new(io::ErrorKind::InvalidInput, "a link, or no regular file, has this name");
-    let opened = private().read(true).custom_flags(NO_LINK.bits().cast_signed()).open(path);
+    let opened = options.custom_flags(NO_LINK.bits().cast_signed()).open(path);
     let file = opened.map_err(|error| if path.is_symlink() { foreign() } else { error })?;
     let found = file.metadata()?;
     if found.is_file() && found.nlink() == 1 { Ok(file) } else { Err(foreign()) }
@@ -336,8 +348,10 @@ mod tests {
         fs::hard_link(&other, folder.path().join("second name")).expect("linked");
         fs::create_dir(folder.path().join("folder")).expect("made");
         for name in ["dangling", "symlink", "second name"] {
-            let error = open_own(&folder.path().join(name)).expect_err(name);
-            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
+            for open in [open_own, read_own] {
+                let error = open(&folder.path().join(name)).expect_err(name);
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
+            }
         }
         open_own(&folder.path().join("folder")).expect_err("a folder");
         assert_eq!(text(&other), "other");

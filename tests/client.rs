@@ -85,12 +85,12 @@ fn the_json_form_works_too() {
 }
 
 /// Waits until the client closes the connection.
-fn stay(mut stream: &TcpStream) {
+pub(crate) fn stay(mut stream: &TcpStream) {
     stream.read_to_end(&mut Vec::new()).expect("its end");
 }
 
 /// A server for one client: reads one line for each reply, calls `then`, and closes the connection.
-fn script(
+pub(crate) fn script(
     replies: &'static [&'static str],
     then: impl FnOnce(&TcpStream) + Send + 'static,
 ) -> (u16, thread::JoinHandle<Vec<String>>) {
@@ -111,7 +111,7 @@ fn script(
     (port, serving)
 }
 
-fn client_of(port: u16) -> Command {
+pub(crate) fn client_of(port: u16) -> Command {
     let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
     client.env("CHAT_PORT", port.to_string()).env("CHAT_HOST", "127.0.0.1");
     client

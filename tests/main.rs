@@ -11,6 +11,7 @@ mod delivery;
 mod devices;
 mod durability;
 mod fail2ban;
+mod false_server;
 mod flips;
 mod hostile;
 mod hostile_files;

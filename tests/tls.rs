@@ -25,10 +25,10 @@ use crate::support::{
 };
 
 /// A folder with users, a certificate and its key.
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Folder::with_certificate(&[])
     }
 
@@ -40,7 +40,7 @@ impl Folder {
         folder
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -71,7 +71,7 @@ impl Folder {
     }
 
     /// Starts a server with TLS on a free port; returns it with the address of that port.
-    fn start(&self, args: &[&str]) -> (Program, SocketAddr) {
+    pub(crate) fn start(&self, args: &[&str]) -> (Program, SocketAddr) {
         let users = self.path("users.toml");
         let mut all = vec!["--users", users.to_str().expect("UTF-8"), "--tls-port", "0"];
         all.extend(args);
@@ -83,7 +83,7 @@ impl Folder {
     }
 
     /// Runs the client, which keeps known servers in this folder.
-    fn client(&self, server: SocketAddr, args: &[&str]) -> Output {
+    pub(crate) fn client(&self, server: SocketAddr, args: &[&str]) -> Output {
         let mut client = self.client_of(server);
         client.args(args);
         run(client, "auth messi surabaya\nsend messi encrypted\ninbox\n")
@@ -135,7 +135,7 @@ fn shown(stream: &Encrypted) -> Fingerprint {
     Fingerprint::of(&stream.conn.peer_certificates().expect("shown")[0])
 }
 
-fn complained(output: &Output) -> String {
+pub(crate) fn complained(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 

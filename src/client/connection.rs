@@ -8,7 +8,11 @@ use std::{
 
 use rustls::ClientConnection;
 
-use super::tls::{TlsStream, TrustError, encrypt};
+use super::{
+    incoming::Incoming,
+    tls::{TlsStream, encrypt},
+    trust::{TrustError, refuse_plaintext},
+};
 use crate::config::ClientArgs;
 
 /// Most bytes of one read.
@@ -17,19 +21,21 @@ const CHUNK: usize = 16 * 1024;
 /// A connection. Replies come in the order of the requests, events at any time.
 pub(super) struct Connection {
     stream: Stream,
-    /// Bytes that were received and not taken.
-    received: Vec<u8>,
+    received: Incoming,
 }
 
 impl Connection {
     pub(super) fn open(args: &ClientArgs) -> Result<Self, TrustError> {
+        if !args.tls {
+            refuse_plaintext(args)?;
+        }
         let stream = TcpStream::connect((args.host.as_str(), args.port()))?;
         stream.set_nodelay(true)?;
-        let mut received = Vec::new();
+        let mut received = Incoming::default();
         let stream = if args.tls {
             let mut stream = Box::new(encrypt(stream, args)?);
             // The first bytes of the server may have come with the last ones of the handshake. A poll would not report them.
-            take_plain(&mut stream.conn, &mut received)?;
+            take_plain(&mut stream.conn, &mut received.bytes)?;
             Stream::Tls(stream)
         } else {
             Stream::Plain(stream)
@@ -63,28 +69,12 @@ impl Connection {
 
     /// The next object, if all of it has come.
     pub(super) fn take_object(&mut self) -> io::Result<Option<String>> {
-        // An object has no line end inside, because strings escape them.
-        let Some(end) = memchr::memchr(b'\n', &self.received) else {
-            return Ok(None);
-        };
-        let line = self.received[..end].trim_ascii_end();
-        if !line.starts_with(b"{") {
-            let told = format!("it is no chat server: it said {:?}", String::from_utf8_lossy(line));
-            return Err(io::Error::new(io::ErrorKind::InvalidData, told));
-        }
-        // An object without the empty line may have been cut.
-        let Some(empty) = memchr::memchr(b'\n', &self.received[end + 1..]) else {
-            return Ok(None);
-        };
-        let object = String::from_utf8(line.to_vec())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        self.received.drain(..=end + 1 + empty);
-        Ok(Some(object))
+        self.received.take_object()
     }
 
     /// Whether no object has come in part.
     pub(super) fn is_between_objects(&self) -> bool {
-        self.received.is_empty()
+        self.received.is_between_objects()
     }
 
     /// Waits until something comes, which may be a part of an object.
@@ -92,7 +82,7 @@ impl Connection {
     /// # Errors
     /// `UnexpectedEof` if the server has closed the connection.
     pub(super) fn receive(&mut self) -> io::Result<()> {
-        let goes_on = match self.stream.receive(&mut self.received) {
+        let goes_on = match self.stream.receive(&mut self.received.bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
             received => received?,
         };

@@ -3,13 +3,15 @@
 //! It knows requests and replies only from the table of commands, so a new command needs no change here.
 
 mod connection;
+mod incoming;
 mod input;
 mod say;
 mod session;
 mod tls;
+mod trust;
 
 use std::{
-    io::{self, ErrorKind::UnexpectedEof, Write},
+    io::{self, ErrorKind::UnexpectedEof, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -23,6 +25,7 @@ use self::{
     connection::Connection,
     input::Input,
     session::{ServerObject, Session},
+    trust::TrustError,
 };
 use crate::config::ClientArgs;
 
@@ -33,16 +36,18 @@ pub enum Ended {
     Well,
     /// The server refused something.
     Refused,
+    /// A server that is known by its certificate was called without TLS.
+    Misused,
     /// The server could not be reached, or was lost.
     Lost,
 }
 
 impl From<Ended> for ExitCode {
     fn from(ended: Ended) -> Self {
-        // 2 is wrong usage.
         ExitCode::from(match ended {
             Ended::Well => 0,
             Ended::Refused => 1,
+            Ended::Misused => 2,
             Ended::Lost => 3,
         })
     }
@@ -55,7 +60,7 @@ pub fn run(args: &ClientArgs) -> Ended {
         Ok(connection) => connection,
         Err(error) => {
             complain(&format!("cannot reach {}:{}: {error}", args.host, args.port()));
-            return Ended::Lost;
+            return if matches!(error, TrustError::Plaintext) { Ended::Misused } else { Ended::Lost };
         }
     };
     let session = Session::new(connection);
@@ -79,7 +84,13 @@ pub fn run(args: &ClientArgs) -> Ended {
         Err(error) => return stop(Stop::Commands(error)),
     };
     let prompt = if input.is_terminal() { Prompt::Due } else { Prompt::Never };
-    let screen = Screen { output: io::stdout().lock(), prompt, raw: args.raw, failed: None };
+    let output = io::stdout().lock();
+    let form = match (args.raw, output.is_terminal()) {
+        (false, _) => Form::Text,
+        (true, false) => Form::Json,
+        (true, true) => Form::VisibleJson,
+    };
+    let screen = Screen { output, prompt, form, failed: None };
     let farewell = Timespec { tv_sec: args.farewell.into(), tv_nsec: 0 };
     let mut talk = Interaction { session, input, screen, farewell };
     let ended = talk.run().unwrap_or_else(stop);
@@ -242,12 +253,22 @@ enum Prompt {
     Shown,
 }
 
+/// How replies and events are shown.
+#[derive(Clone, Copy)]
+enum Form {
+    /// A line for people.
+    Text,
+    /// The server's JSON.
+    Json,
+    /// The same for a terminal, because a false server may send what acts on one.
+    VisibleJson,
+}
+
 /// The output.
 struct Screen<W> {
     output: W,
     prompt: Prompt,
-    /// Whether replies are shown as the server's JSON.
-    raw: bool,
+    form: Form,
     /// Why nothing more can be written.
     failed: Option<io::Error>,
 }
@@ -276,7 +297,12 @@ impl<W: Write> Screen<W> {
     }
 
     fn show(&mut self, said: &ServerObject) {
-        self.write(&format!("{}\n", if self.raw { &said.json } else { &said.text }));
+        let shown = match self.form {
+            Form::Text => said.text.as_str().into(),
+            Form::Json => said.json.as_str().into(),
+            Form::VisibleJson => say::visible(&said.json),
+        };
+        self.write(&format!("{shown}\n"));
     }
 
     fn write(&mut self, text: &str) {

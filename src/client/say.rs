@@ -63,7 +63,7 @@ impl<'a> Reply<'a> {
 }
 
 /// The text with characters escaped on which a terminal acts. Our server sends none of them, but this may be another one.
-fn visible(text: &str) -> Cow<'_, str> {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_terminal_unsafe) {
         return text.into();
     }

@@ -1,10 +1,9 @@
 //! Verifies the server: by an authority, or by the certificate of the first connection.
 
 use std::{
-    fs,
-    io::{self, BufRead, IsTerminal, Read, Write},
+    fs, io,
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -18,48 +17,16 @@ use rustls::{
     crypto::{self, CryptoProvider},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
-use thiserror::Error;
 
-use crate::{config::ClientArgs, files, fingerprint::Fingerprint};
+use super::trust::{Known, TrustError, known_host};
+use crate::{config::ClientArgs, fingerprint::Fingerprint};
 
 /// An encrypted connection to a verified server.
 pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Why the server is not trusted. Nothing was sent.
-#[derive(Debug, Error)]
-pub(super) enum TrustError {
-    #[error("{0:?} is neither a name nor an address")]
-    Host(String),
-    #[error("{}: {cause}\n  remedy: name a file with -----BEGIN CERTIFICATE----- in it with --ca FILE", file.display())]
-    Authority { file: PathBuf, cause: String },
-    #[error("{}: {cause}\n  remedy: name a file that can be written with --known-servers FILE", file.display())]
-    Known { file: PathBuf, cause: io::Error },
-    #[error("{}:{line}: this is not a server and its fingerprint\n  remedy: take the line out", file.display())]
-    KnownLine { file: PathBuf, line: usize },
-    #[error("there is no home folder to remember certificates in\n  remedy: --known-servers FILE")]
-    NoHome,
-    #[error(
-        "THE CERTIFICATE OF {server} HAS CHANGED. Somebody may be between you and the server: nothing was sent.\n  \
-         it was: {pinned}\n  it is:  {shown}\n  \
-         If whoever runs the server says that this is right, delete this line of {file}:\n  {server} {pinned}"
-    )]
-    Changed { server: String, pinned: Fingerprint, shown: Fingerprint, file: String },
-    #[error("not trusted: nothing was sent")]
-    Declined,
-    #[error("its certificate is not valid: {0}")]
-    Invalid(Error),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
 /// Performs the handshake, and verifies the server.
 pub(super) fn encrypt(mut stream: TcpStream, args: &ClientArgs) -> Result<TlsStream, TrustError> {
-    let host = args.host.to_ascii_lowercase();
-    let server = if host.contains(':') {
-        format!("[{host}]:{}", args.port())
-    } else {
-        format!("{host}:{}", args.port())
-    };
+    let server = format!("{}:{}", known_host(args), args.port());
     let name = ServerName::try_from(args.host.clone()).map_err(|_| TrustError::Host(args.host.clone()))?;
     let provider = Arc::new(crypto::ring::default_provider());
     let (trust, known) = if let Some(file) = &args.ca {
@@ -210,90 +177,5 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// The file of known servers: a line `host:port sha256:…` for each.
-struct Known {
-    path: PathBuf,
-}
-
-impl Known {
-    fn open(args: &ClientArgs) -> Result<Self, TrustError> {
-        if let Some(path) = &args.known_servers {
-            return Ok(Known { path: path.clone() });
-        }
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        Ok(Known { path: config.ok_or(TrustError::NoHome)?.join("chat-service/known_servers") })
-    }
-
-    /// The known fingerprint of the server.
-    fn find(&self, server: &str) -> Result<Option<Fingerprint>, TrustError> {
-        match fs::read_to_string(&self.path) {
-            Ok(text) => self.find_in(&text, server),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed(error)),
-        }
-    }
-
-    fn find_in(&self, text: &str, server: &str) -> Result<Option<Fingerprint>, TrustError> {
-        let mut found = None;
-        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let pair = line.split_once(' ').and_then(|(name, pin)| Some((name, pin.parse().ok()?)));
-            let Some((name, pin)) = pair else {
-                return Err(TrustError::KnownLine { file: self.path.clone(), line: i + 1 });
-            };
-            if name == server {
-                found = found.or(Some(pin));
-            }
-        }
-        Ok(found)
-    }
-
-    /// Stores the fingerprint of a first connection; on a terminal, after the user has confirmed it.
-    fn pin(&self, server: &str, shown: Fingerprint) -> Result<(), TrustError> {
-        let mut told = io::stderr().lock();
-        write!(
-            told,
-            "{server} shows a certificate that nobody vouches for, for the first time:\n  {shown}\n"
-        )?;
-        if io::stdin().is_terminal() && io::stderr().is_terminal() {
-            write!(told, "The server prints this at its start. Is it the same? (yes/no) ")?;
-            told.flush()?;
-            let mut answer = String::new();
-            io::stdin().lock().read_line(&mut answer)?;
-            if answer.trim() != "yes" {
-                return Err(TrustError::Declined);
-            }
-        }
-        self.append(server, shown)?;
-        Ok(writeln!(told, "From now on nothing else is taken for it ({}).", self.path.display())?)
-    }
-
-    fn append(&self, server: &str, shown: Fingerprint) -> Result<(), TrustError> {
-        let failed = |error| self.failed(error);
-        let folder = files::parent(&self.path);
-        files::create_private_folder(folder).map_err(failed)?;
-        let mut file = files::private().read(true).append(true).open(&self.path).map_err(failed)?;
-        // Another client may be connecting for the first time, too.
-        file.lock().map_err(failed)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(failed)?;
-        match self.find_in(&text, server)? {
-            Some(pinned) if pinned == shown => return Ok(()),
-            Some(pinned) => {
-                let file = self.path.display().to_string();
-                return Err(TrustError::Changed { server: server.to_owned(), pinned, shown, file });
-            }
-            None => {}
-        }
-        let start = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        files::write_synced(&mut file, format!("{start}{server} {shown}\n").as_bytes()).map_err(failed)?;
-        files::sync_folder(folder).map_err(failed)
-    }
-
-    fn failed(&self, cause: io::Error) -> TrustError {
-        TrustError::Known { file: self.path.clone(), cause }
     }
 }
