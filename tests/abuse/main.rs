@@ -100,6 +100,10 @@ impl Sender {
 
     fn ask(&mut self, line: &str) -> String {
         self.stream.get_mut().write_all(format!("{line}\n").as_bytes()).expect("taken");
+        self.reply()
+    }
+
+    fn reply(&mut self) -> String {
         let mut reply = String::new();
         while !reply.ends_with("\r\n\r\n") {
             assert_ne!(self.stream.read_line(&mut reply).expect("a reply"), 0, "the server hung up");
