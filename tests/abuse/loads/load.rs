@@ -18,7 +18,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{CUT_OFF, SOON};
+use crate::{
+    short_or_long,
+    support::{CUT_OFF, SOON},
+};
 
 /// Priority of the threads, the lowest there is: the load shares the cores with the server and with the client that is measured.
 const NICE: i32 = 19;
@@ -43,7 +46,8 @@ pub(super) enum Habit {
     Repeat(String),
     /// Sends these lines and reads whatever comes.
     Listen(String),
-    /// Sends these lines and reads nothing, until the server has lost its patience.
+    /// Sends these lines and reads nothing, until the server has lost its patience. In the short form, that takes too long: another
+    /// connection comes soon.
     Ignore(String),
 }
 
@@ -116,7 +120,7 @@ impl Habit {
         let (Habit::Repeat(lines) | Habit::Listen(lines) | Habit::Ignore(lines)) = self;
         stream.write_all(lines.as_bytes()).await?;
         if let Habit::Ignore(_) = self {
-            sleep(CUT_OFF + PAUSE).await;
+            sleep(short_or_long(Duration::from_millis(500), CUT_OFF + PAUSE)).await;
             return Ok(());
         }
         let each = 2 * count_lines(lines.as_bytes());
