@@ -34,7 +34,7 @@ const ALONE_AT_MOST: Duration = Duration::from_millis(10);
 const TOGETHER_AT_MOST: Duration = Duration::from_millis(50);
 
 /// Longest wait for a reply. A stall is a figure, too.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Most memory that unread watchers may take, in KiB.
 const UNREAD_AT_MOST: usize = 100 * 1024;
