@@ -6,6 +6,7 @@
 
 mod crowds;
 mod floods;
+mod loads;
 mod neighbours;
 mod secrets;
 #[path = "../support/mod.rs"]
@@ -19,10 +20,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chat_service::{model::Secret, users};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use crate::support::{SENT, SOON, program::Program};
+use crate::support::{CHEAP_HASH, SENT, SOON, lines, program::Program, users_toml};
 
 /// Each test holds this lock while it runs.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -57,6 +60,19 @@ fn holds_once(mut measure: impl FnMut() -> Result<String, String>) {
     panic!("{failed:#?}");
 }
 
+/// Writes a users file with the sample users and `count` more: u0, u1 and so on. Returns its folder and its path. The hashes have the
+/// cost of real ones: 19 MiB each.
+fn users_file(count: usize) -> (TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("users.toml");
+    let hash = users::hash(&Secret::new("surabaya".into()));
+    let crowd =
+        lines((0..count).map(|u| format!("[users.u{u}]\nname = \"U\"\npassword = \"{CHEAP_HASH}\"\n")));
+    std::fs::write(&path, (users_toml() + &crowd).replace(CHEAP_HASH, hash.as_str())).expect("written");
+    let path = path.to_str().expect("UTF-8").to_owned();
+    (folder, path)
+}
+
 /// A client that is logged in and sends one message after the other.
 struct Sender {
     stream: BufReader<TcpStream>,
@@ -67,7 +83,10 @@ struct Sender {
 
 impl Sender {
     fn log_in(server: &Program, user: &str, to: &'static str) -> Self {
-        let stream = server.connect();
+        Self::log_in_on(server.connect(), user, to)
+    }
+
+    fn log_in_on(stream: TcpStream, user: &str, to: &'static str) -> Self {
         stream.set_nodelay(true).expect("set");
         let mut sender = Sender { stream: BufReader::new(stream), to, sent: 0 };
         let reply = sender.ask(&format!("auth {user} surabaya"));
@@ -81,6 +100,10 @@ impl Sender {
 
     fn ask(&mut self, line: &str) -> String {
         self.stream.get_mut().write_all(format!("{line}\n").as_bytes()).expect("taken");
+        self.reply()
+    }
+
+    fn reply(&mut self) -> String {
         let mut reply = String::new();
         while !reply.ends_with("\r\n\r\n") {
             assert_ne!(self.stream.read_line(&mut reply).expect("a reply"), 0, "the server hung up");

@@ -8,14 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chat_service::{model::Secret, users};
 use serde_json::Value;
 
-use super::{ALONE, Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt};
+use super::{ALONE, Sender, holds_once, raise_descriptor_limit, settle, short_or_long, unhurt, users_file};
 use crate::support::{
-    CHEAP_HASH, CUT_OFF, lines,
+    CUT_OFF, lines,
     program::{Program, read_reply},
-    users_toml,
 };
 
 /// Longest wait for a login: the last of a thousand waits for all the others.
@@ -43,17 +41,10 @@ fn log_in_at_once(server: &Program, count: usize) {
 fn a_crowd_that_logs_in_at_once_does_not_slow_down_who_sends() {
     let _alone = ALONE.blocking_lock();
     raise_descriptor_limit();
-    let folder = tempfile::tempdir().expect("a folder");
-    let users = folder.path().join("users.toml");
-    // The hashes have the cost of real ones: 19 MiB each.
-    let hash = users::hash(&Secret::new("surabaya".into()));
-    let crowd =
-        lines((0..CROWD).map(|u| format!("[users.u{u}]\nname = \"U\"\npassword = \"{CHEAP_HASH}\"\n")));
-    std::fs::write(&users, (users_toml() + &crowd).replace(CHEAP_HASH, hash.as_str())).expect("written");
-    let users = users.to_str().expect("UTF-8");
+    let (_folder, users) = users_file(CROWD);
     let server = Program::start(&[
         "--users",
-        users,
+        &users,
         "--login-burst",
         "100000",
         "--max-connections-per-address",

@@ -73,7 +73,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     entries.map(|path| (path.display().to_string(), fs::read(&path).expect("a file"))).collect()
 }
 
-fn token_in(reply: &str) -> String {
+pub(super) fn token_in(reply: &str) -> String {
     let (_, token) = reply.split_once("\"tokenid\": \"").unwrap_or_else(|| panic!("not logged in: {reply}"));
     token[..36].to_owned()
 }

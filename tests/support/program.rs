@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
     process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio},
     sync::{
         Arc, Condvar, Mutex,
@@ -12,6 +12,8 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use rustix::net::{self, AddressFamily, SocketType};
 
 use super::SOON;
 
@@ -100,7 +102,18 @@ impl Program {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("a connection");
+        Self::with_timeouts(TcpStream::connect(self.address).expect("a connection"))
+    }
+
+    /// Connects from an address of this machine, such as 127.0.0.2.
+    pub(crate) fn connect_from(&self, from: Ipv4Addr) -> TcpStream {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        net::bind(&socket, &SocketAddrV4::new(from, 0)).expect("an address of this machine");
+        net::connect(&socket, &self.address).expect("a connection");
+        Self::with_timeouts(socket.into())
+    }
+
+    fn with_timeouts(stream: TcpStream) -> TcpStream {
         stream.set_read_timeout(Some(SOON)).expect("set");
         stream.set_write_timeout(Some(SOON)).expect("set");
         stream
