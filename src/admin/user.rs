@@ -113,14 +113,17 @@ pub(super) fn decision_to_add(
     if let Some(kind) = kind {
         return Ok(Some(Decision { at, kind }));
     }
-    let what = match (known, removed) {
-        (Some(NameUsage { is_known: true, messages, rooms, sessions, .. }), _) => {
+    // A running server notes a removal within a second, even if it has nothing of the name.
+    let has_something = |known: &NameUsage| (known.messages, known.rooms, known.sessions) != (0, 0, 0);
+    let used = known.filter(|known| known.is_known && (removed.is_none() || has_something(known)));
+    let what = match (used, removed) {
+        (Some(NameUsage { messages, rooms, sessions, .. }), _) => {
             format!("there are {messages} messages from and to it, {rooms} rooms and {sessions} logins")
         }
-        (_, Some(at)) => format!("a user of that name was removed at {at}"),
-        (Some(_), None) => return Ok(None),
+        (None, Some(at)) => format!("a user of that name was removed at {at}"),
         // If the server knows the name, it asks.
-        (None, None) => return Ok(Some(Decision { at, kind: DecisionKind::Added })),
+        (None, None) if known.is_none() => return Ok(Some(Decision { at, kind: DecisionKind::Added })),
+        (None, None) => return Ok(None),
     };
     Err(UserError::Used { username: username.clone(), what })
 }

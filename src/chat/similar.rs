@@ -73,7 +73,7 @@ mod tests {
             ("#labb", Some("#lab")),
             ("#loby", Some("#lobby")),
             ("mary", None),
-            ("aa", Some("ann")),
+            ("aa", None),
             ("xyz", None),
             ("", None),
         ] {

@@ -40,7 +40,16 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const UNREAD_AT_MOST: usize = 100 * 1024;
 
 /// Settings of the server. The loads meet its default limits, except where they could not be set up otherwise.
-const SETTINGS: &[&str] = &["--store", "memory", "--inbox-limit", "1000000", "--new-rooms", "1000"];
+const SETTINGS: &[&str] = &[
+    "--store",
+    "memory",
+    "--inbox-limit",
+    "1000000",
+    "--new-rooms",
+    "1000",
+    "--max-connections-per-user",
+    "2000",
+];
 
 /// The p99 of two kinds of requests.
 struct Latency {

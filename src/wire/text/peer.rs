@@ -35,8 +35,8 @@ pub struct Peer {
 struct Sessions {
     /// The one in which it has authenticated last.
     own: Option<Box<Binding>>,
-    /// That of the last token, so that a token which is given on every line is looked up once.
-    given: Option<Given>,
+    /// That of the last token, so that a token which is given on every line is looked up once. Boxed, because few connections have one.
+    given: Option<Box<Given>>,
 }
 
 struct Given {
@@ -281,7 +281,8 @@ impl Sessions {
             && self.given.as_ref().is_none_or(|given| given.token != token)
         {
             let found = chat.find_session(&token, now);
-            self.given = found.map(|session| Given { token, text: TokenText::from(&token), session });
+            let given = |session| Box::new(Given { token, text: TokenText::from(&token), session });
+            self.given = found.map(given);
         }
         let session = if is_same || token.is_some() {
             self.given.as_ref().map(|given| &given.session)
