@@ -122,9 +122,10 @@ pub struct ServerArgs {
     #[arg(long, env = "CHAT_INBOX_LIMIT", value_name = "N", default_value_t = defaults::INBOX_LIMIT, value_parser = count())]
     pub inbox_limit: usize,
 
-    /// Most messages of one sender that wait in one inbox, other than the sender's own; more are refused
-    #[arg(long, env = "CHAT_INBOX_SHARE", value_name = "N", default_value_t = defaults::INBOX_SHARE, value_parser = count())]
-    pub inbox_share: usize,
+    /// Most messages of one sender that wait in one inbox, other than the sender's own; more are refused [default: a tenth of
+    /// --inbox-limit, and at least 1000]
+    #[arg(long, env = "CHAT_INBOX_SHARE", value_name = "N", value_parser = count())]
+    pub inbox_share: Option<usize>,
 
     /// Most MiB that one user may send in a day; each message counts its text and 128 bytes
     #[arg(long, env = "CHAT_DAILY", value_name = "MIB", default_value_t = defaults::DAILY, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
@@ -312,6 +313,14 @@ impl Files {
     #[must_use]
     pub fn data_folder(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| self.users.with_file_name("chat-data"))
+    }
+}
+
+impl ServerArgs {
+    /// Most messages of one sender that wait in one inbox: as given, or the default.
+    #[must_use]
+    pub fn inbox_share(&self) -> usize {
+        self.inbox_share.unwrap_or_else(|| (self.inbox_limit / 10).max(defaults::INBOX_SHARE))
     }
 }
 

@@ -231,6 +231,34 @@ async fn so_many_connections_in_all() {
 }
 
 #[tokio::test]
+async fn the_last_connections_are_kept_for_addresses_from_which_somebody_has_logged_in() {
+    let limits = Limits { connections: 10, ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let connect = async |from: &str| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(format!("{from}:0").parse().expect("an address")).expect("free");
+        Peer::new(socket.connect(server.address).await.expect("a connection"))
+    };
+    let mut known = connect("127.0.0.1").await;
+    known.log_in("messi").await;
+    let pong = r#"{"status": "OK", "message": "pong"}"#;
+    let mut strangers = Vec::new();
+    for _ in 0..8 {
+        let mut stranger = connect("127.0.0.2").await;
+        assert_eq!(stranger.ask("ping").await, pong);
+        strangers.push(stranger);
+    }
+    let refused = error("too many connections");
+    assert_eq!(connect("127.0.0.2").await.reply().await, refused);
+    assert_eq!(connect("127.0.0.1").await.ask("ping").await, pong);
+    // Who logs in now is known from then on.
+    strangers[0].log_in("henderson").await;
+    assert_eq!(connect("127.0.0.2").await.ask("ping").await, pong);
+    drop((known, strangers));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn so_many_logins_wait_for_their_turn() {
     let chat_limits = chat::Limits { logins_waiting: 1, ..chat::Limits::default() };
     let server = Setup { chat_limits, ..Setup::default() }.server();

@@ -243,5 +243,5 @@ fn the_limits_of_the_security_page_are_those_of_the_program() {
         assert_eq!(default, [cells.next().expect("a cell")], "{flag}");
         seen += 1;
     }
-    assert_eq!(seen, 17);
+    assert_eq!(seen, 22);
 }

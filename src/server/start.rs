@@ -241,7 +241,7 @@ fn limits(args: &ServerArgs) -> (Limits, chat::Limits) {
         new_rooms: Some(args.new_rooms),
         connections_per_user: Some(args.max_connections_per_user),
         reply_memory: Some(reply_memory),
-        inbox_share: Some(args.inbox_share),
+        inbox_share: Some(args.inbox_share()),
         daily: Some(args.daily),
         logins_waiting: args.login_queue,
         renews_hashes: true,
