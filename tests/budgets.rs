@@ -193,3 +193,29 @@ async fn a_user_sends_so_many_bytes_a_day() {
     lineker.ok(&format!("send lineker {text}")).await;
     assert_eq!(lineker.ask(&format!("send lineker {text}")).await["code"], json!("quota"));
 }
+
+/// Many who ask for large replies again and again have their turns one after the other.
+#[tokio::test(start_paused = true)]
+async fn large_replies_are_made_one_after_the_other_and_nobody_waits_for_ever() {
+    let server = server(|limits| limits.reply_memory = Some(ReplyMemory { all: 8, per_user: 4 }));
+    let mut messi = Device::log_in(&server, "messi").await;
+    for number in 0..400 {
+        messi.ok(&format!("join #a-room-with-a-long-name-{number}")).await;
+    }
+    let mut peers = Vec::new();
+    for user in ["messi", "henderson", "lineker"].into_iter().cycle().take(12) {
+        let (mut peer, _) = duplex(&server, 1 << 20);
+        peer.log_in(user).await;
+        peers.push(peer);
+    }
+    for _ in 0..10 {
+        for peer in &mut peers {
+            peer.send("rooms\nfetch 1\nping\nrooms\n").await;
+        }
+        for peer in &mut peers {
+            for reply in ["\"rooms\": [", "\"messages\": []", "pong", "\"rooms\": ["] {
+                assert!(peer.reply().await.contains(reply), "{reply}");
+            }
+        }
+    }
+}

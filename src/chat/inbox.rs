@@ -146,12 +146,15 @@ impl Chat {
     ) -> Outcome<TakenPage> {
         let lease = self.inboxes.lease(&user.username, self.clone()).await;
         let page = self.store.inbox(&user.username, MessageId(0), MAX_PAGE).await;
-        page.map_ok(|Page { mut messages, cursor, .. }| {
-            messages.truncate(fitting(&messages));
-            let last = messages.last().map(|message| message.id);
-            let delivery = last.map(|upto| Box::new(Delivery { lease, from: cursor, upto, origin }));
-            TakenPage { messages, delivery }
-        })
+        let take = || {
+            page.map_ok(|Page { mut messages, cursor, .. }| {
+                messages.truncate(fitting(&messages));
+                let last = messages.last().map(|message| message.id);
+                let delivery = last.map(|upto| Box::new(Delivery { lease, from: cursor, upto, origin }));
+                TakenPage { messages, delivery }
+            })
+        };
+        self.in_turn(take).await
     }
 
     /// Reads the oldest messages of a user's inbox and leaves them there.

@@ -90,6 +90,8 @@ pub struct Chat {
     limits: Limits,
     /// Memory for replies to all users, in KiB.
     reply_memory: Option<Arc<Semaphore>>,
+    /// Turns to make large replies.
+    large_turns: Option<Arc<Semaphore>>,
     shares: Option<Arc<Shares>>,
     anonymous: Option<Limiter<Origin>>,
     throttle: Option<Throttle>,
@@ -162,6 +164,7 @@ impl Chat {
             presences: PresenceTable::default(),
             limits,
             reply_memory: limits.reply_memory.map(|memory| reply_memory::pot(memory.all)),
+            large_turns: limits.reply_memory.map(|_| Arc::new(Semaphore::new(spare_cores()))),
             shares,
             anonymous: limits.anonymous.map(|rate| Limiter::new(rate.into())),
             throttle: limits.tries.map(Throttle::new),

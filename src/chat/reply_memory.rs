@@ -3,10 +3,15 @@
 //! Every connection has a little of its own. For more, such as a page of messages, it reserves memory before there is anything to
 //! hold, and waits while the user, or all users together, have as much as they may have. So peers that ask and do not read cost a
 //! bounded amount, and hold up themselves first.
+//!
+//! Large replies take time, too: they are made one after the other, so that a small request waits behind one of them, not behind all.
 
 use std::{pin::pin, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::yield_now,
+};
 
 use super::{Chat, Limit, Session};
 
@@ -35,6 +40,8 @@ pub(super) fn pot(mib: u32) -> Arc<Semaphore> {
 pub struct Reserved {
     of_user: OwnedSemaphorePermit,
     of_all: OwnedSemaphorePermit,
+    /// The turn to make what it was reserved for.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Reserved {
@@ -42,6 +49,17 @@ impl Reserved {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.of_user.num_permits() * UNIT
+    }
+
+    /// Whether the turn lasts that came with it. It should be ended when everybody else who is ready has been served.
+    #[must_use]
+    pub fn has_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// Ends the turn: others may make their large replies.
+    pub fn end_turn(&mut self) {
+        self.turn = None;
     }
 
     /// Gives back what is more than `bytes`.
@@ -60,7 +78,30 @@ impl Chat {
         let (of_user, all) = (session.allowance().reply_memory.clone()?, self.reply_memory.clone()?);
         let of_user = self.take(of_user, self.limits.reply_memory?.per_user, bytes).await?;
         let of_all = self.take(all, self.limits.reply_memory?.all, bytes).await?;
-        Some(Reserved { of_user, of_all })
+        Some(Reserved { of_user, of_all, turn: None })
+    }
+
+    /// Reserves memory as [`reserve`](Chat::reserve) does, and waits for the turn to use it.
+    pub async fn reserve_for_now(&self, session: &Session, bytes: usize) -> Option<Reserved> {
+        let reserved = self.reserve(session, bytes).await?;
+        Some(Reserved { turn: self.turn().await, ..reserved })
+    }
+
+    /// Makes a large reply when it is its turn.
+    pub async fn in_turn<T>(&self, make: impl FnOnce() -> T) -> T {
+        let turn = self.turn().await;
+        let made = make();
+        if turn.is_some() {
+            // Everybody else who is ready comes before the next large reply.
+            yield_now().await;
+        }
+        made
+    }
+
+    /// Waits until no other large reply is being made; `None` if there are no limits.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes the semaphore.
+        self.large_turns.clone()?.acquire_owned().await.ok()
     }
 
     async fn take(&self, pot: Arc<Semaphore>, mib: u32, bytes: usize) -> Option<OwnedSemaphorePermit> {

@@ -74,6 +74,15 @@ pub fn string_len(text: &str) -> usize {
     escaped + 2
 }
 
+/// Digits of escapes.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The escape of a character with four digits.
+fn four_digits(c: u32) -> [u8; 6] {
+    let digit = |shift: u32| HEX[(c >> shift & 0xf) as usize];
+    [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]
+}
+
 /// Whether a character acts on a terminal or changes how others are shown. Such characters are always escaped.
 #[must_use]
 pub fn is_terminal_unsafe(c: char) -> bool {
@@ -108,7 +117,7 @@ impl Formatter for Wire {
         if !fragment.is_ascii() || memchr::memchr(0x7f, fragment.as_bytes()).is_some() {
             for (at, c) in fragment.char_indices().filter(|&(_, c)| is_terminal_unsafe(c)) {
                 out.write_all(&fragment.as_bytes()[raw..at])?;
-                write!(out, "\\u{:04x}", u32::from(c))?;
+                out.write_all(&four_digits(u32::from(c)))?;
                 raw = at + c.len_utf8();
             }
         }
@@ -129,7 +138,7 @@ impl Formatter for Wire {
             CharEscape::Tab => out.write_all(b"\\t"),
             CharEscape::Backspace => out.write_all(b"\\u0008"),
             CharEscape::FormFeed => out.write_all(b"\\u000c"),
-            CharEscape::AsciiControl(byte) => write!(out, "\\u{byte:04x}"),
+            CharEscape::AsciiControl(byte) => out.write_all(&four_digits(byte.into())),
         }
     }
 }

@@ -167,9 +167,14 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
             self.entry.has_waker = true;
             server.watched.call_once(|| deadlines::watch(server));
         }
+        self.exchange.output.begin_turn();
         let is_late = self.exchange.closing.is_none() && self.patience.ended().is_some();
         let polled = self.converse(cx);
         if polled.is_pending() {
+            let output = &self.exchange.output;
+            if output.has_turn() || output.is_turn_over() {
+                cx.waker().wake_by_ref();
+            }
             self.update_patience();
         }
         // The process may have stood still for longer than the deadline: what had arrived meanwhile counts as in time.

@@ -96,6 +96,8 @@ pub(super) struct Output<L: Language> {
     queued_bytes: usize,
     /// Whether memory must be reserved for more than [`OWN_BYTES`].
     is_limited: bool,
+    /// Bytes that were made in this turn, written or not. A peer that reads fast must not keep others waiting.
+    made: usize,
     /// Memory that was reserved, until everything is written.
     memory: Option<Box<Memory>>,
     /// The last place of the position for which the task waits.
@@ -114,6 +116,7 @@ impl<L: Language> Default for Output<L> {
             queue: VecDeque::new(),
             queued_bytes: 0,
             is_limited: false,
+            made: 0,
             memory: None,
             awaited: 0,
         }
@@ -138,7 +141,8 @@ impl<L: Language> Output<L> {
 
     /// Number of bytes for which there is room.
     pub(super) fn room(&self) -> usize {
-        self.most().saturating_sub(self.held())
+        let made = if self.is_limited { self.made } else { 0 };
+        self.most().saturating_sub(self.held().max(made))
     }
 
     /// Number of bytes that are not written.
@@ -155,6 +159,24 @@ impl<L: Language> Output<L> {
         (OWN_BYTES + reserved.sum::<usize>()).min(MAX_BYTES)
     }
 
+    /// Begins to be served: what is made from now on counts for this turn.
+    pub(super) fn begin_turn(&mut self) {
+        self.made = 0;
+        if let Some(memory) = &mut self.memory {
+            memory.reserved.iter_mut().for_each(Reserved::end_turn);
+        }
+    }
+
+    /// Whether as much was made in this turn as one turn may make, although the peer has taken it.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.room() == 0 && self.held() < self.most()
+    }
+
+    /// Whether it holds up the large replies of others until it is served again.
+    pub(super) fn has_turn(&self) -> bool {
+        self.memory.iter().flat_map(|memory| &memory.reserved).any(Reserved::has_turn)
+    }
+
     /// Asks for more memory by `ask` if that is what it lacks. Returns whether it has come.
     pub(super) fn poll_memory(
         &mut self,
@@ -162,7 +184,11 @@ impl<L: Language> Output<L> {
         ask: impl FnOnce(usize) -> Option<BoxFuture<'static, Option<Reserved>>>,
     ) -> bool {
         let most = self.most();
-        if self.held() < most || most == MAX_BYTES {
+        if self.room() > 0 || most == MAX_BYTES {
+            // What is asked for and not taken would be kept from others.
+            if let Some(memory) = &mut self.memory {
+                memory.asked = None;
+            }
             return false;
         }
         let memory = self.memory.get_or_insert_default();
@@ -378,6 +404,7 @@ impl<L: Language> Output<L> {
             self.segments.reserve(FIRST_REPLIES);
         }
         let len = self.bytes.len() - before;
+        self.made += len;
         self.segments.push_back(Segment { len, position, delivery, language, is_event });
     }
 }

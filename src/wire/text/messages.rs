@@ -9,7 +9,7 @@ use super::{
     Body, Call, Dialect, Handled, Rendering,
     object::{self, Keep, Object, fitting},
     reply::render,
-    wait, wait_for_page,
+    wait, wait_for_page, wait_with_memory,
 };
 use crate::{
     chat::{Acked, Chat, DeliveryState, History, MessageStatus, Send, TakenPage},
@@ -54,9 +54,9 @@ fn sent(
 pub(super) fn fetch(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (limit, rendering) = (call.arguments.number(0), call.rendering);
-    wait_for_page(call, async move {
-        let page = chat.fetch(&user, limit).await;
-        rendering.reply(page, |page| object::page(&page, Keep::Oldest, &chat.users().now()))
+    let read = async move { (chat.fetch(&user, limit).await, chat.users().now()) };
+    wait_for_page(call, read, move |(page, users)| {
+        rendering.reply(page, |page| object::page(&page, Keep::Oldest, &users))
     })
 }
 
@@ -64,10 +64,13 @@ pub(super) fn history(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (with, rendering) = (call.arguments.text(0).to_owned(), call.rendering);
     let (limit, before) = (call.arguments.number(1), call.arguments.number(2).map(MessageId));
-    wait_for_page(call, async move {
+    let read = async move {
         let page = chat.history(&user, History { with: &with, limit, before }).await;
-        let about = (&*chat, &*user, &*with);
-        rendering.reply_about(about, page, |page| object::page(&page, Keep::Newest, &chat.users().now()))
+        (chat, user, with, page)
+    };
+    wait_for_page(call, read, move |(chat, user, with, page)| {
+        let (about, users) = ((&*chat, &*user, &*with), chat.users().now());
+        rendering.reply_about(about, page, |page| object::page(&page, Keep::Newest, &users))
     })
 }
 
@@ -114,7 +117,7 @@ fn status_object(status: &MessageStatus) -> StatusReply<'static> {
 pub(super) fn inbox(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (dialect, origin) = (call.dialect(), call.notifier.cloned());
-    wait_for_page(call, async move {
+    wait_with_memory(call, async move {
         let users = chat.users().all();
         let mut body = Body::Done;
         let taken = chat.take_inbox(&user, origin, |messages| {

@@ -157,11 +157,27 @@ fn wait(reply: impl Future<Output = At<Reply<Body>>> + Send + 'static) -> Handle
 }
 
 /// A request whose reply can be a large one, and for which later ones wait. The reply is made when there is memory for it.
-fn wait_for_page(call: &Call<'_>, reply: impl Future<Output = At<Reply<Body>>> + Send + 'static) -> Handled {
+fn wait_with_memory(
+    call: &Call<'_>,
+    reply: impl Future<Output = At<Reply<Body>>> + Send + 'static,
+) -> Handled {
     let (chat, session) = (call.chat.clone(), call.caller().session.clone());
     wait(async move {
         let memory = chat.reserve(&session, PAGE_MEMORY).await.map(Box::new);
         reply.await.map(|reply| Reply { memory, ..reply })
+    })
+}
+
+/// The same, if what is shown is read first, and `reply` only renders it: when it is the turn of this reply.
+fn wait_for_page<T: Send + 'static>(
+    call: &Call<'_>,
+    read: impl Future<Output = T> + Send + 'static,
+    reply: impl FnOnce(T) -> At<Reply<Body>> + Send + 'static,
+) -> Handled {
+    let chat = call.chat.clone();
+    wait_with_memory(call, async move {
+        let read = read.await;
+        chat.in_turn(|| reply(read)).await
     })
 }
 

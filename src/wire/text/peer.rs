@@ -127,7 +127,7 @@ impl Dispatcher for Peer {
 
     fn reserve(&self, bytes: usize) -> Option<BoxFuture<'static, Option<Reserved>>> {
         let (chat, session) = (self.chat.clone(), self.sessions.known()?.clone());
-        Some(Box::pin(async move { chat.reserve(&session, bytes).await }))
+        Some(Box::pin(async move { chat.reserve_for_now(&session, bytes).await }))
     }
 
     fn from(&self) -> Source {

@@ -1,5 +1,7 @@
 //! Commands about users: `showuseractive`, `who`, `whoami`.
 
+use std::future::ready;
+
 use super::{Call, Dialect, Handled, reply::render, wait_for_page};
 use crate::{
     chat::Person,
@@ -9,7 +11,7 @@ use crate::{
 
 pub(super) fn showuseractive(call: &Call<'_>) -> Handled {
     let (chat, now) = (call.chat.clone(), call.now);
-    wait_for_page(call, async move {
+    wait_for_page(call, ready(chat), move |chat| {
         let body = chat.active(now).map(|names| {
             let users = names.iter().map(|name| ActiveUser { username: (&**name).into() }).collect();
             render(&ActiveReply { status: Status::Ok, messages: ActiveUsers { users } })
@@ -20,7 +22,7 @@ pub(super) fn showuseractive(call: &Call<'_>) -> Handled {
 
 pub(super) fn who(call: &Call<'_>) -> Handled {
     let chat = call.chat.clone();
-    wait_for_page(call, async move {
+    wait_for_page(call, ready(chat), |chat| {
         let body = chat.who().map(|people| {
             let object = |Person { user, presence }: &Person| PersonObject {
                 username: user.username.to_string().into(),

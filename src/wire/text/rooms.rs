@@ -1,5 +1,7 @@
 //! Commands about rooms: `join`, `leave`, `rooms`, `members`.
 
+use std::future::ready;
+
 use super::{Body, Call, Handled, reply::render, wait_for_page};
 use crate::{
     protocol::objects::{MemberObject, MembersReply, RoomObject, RoomsReply, Status},
@@ -25,7 +27,7 @@ pub(super) fn leave(call: &Call<'_>) -> Handled {
 pub(super) fn rooms(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (after, rendering) = (call.arguments.optional(0).map(str::to_owned), call.rendering);
-    wait_for_page(call, async move {
+    wait_for_page(call, ready((chat, user)), move |(chat, user)| {
         rendering.reply(chat.rooms(&user, after.as_deref()), |(entries, more)| {
             let rooms = entries.iter().map(|entry| RoomObject {
                 room: (&*entry.room).into(),
@@ -40,7 +42,7 @@ pub(super) fn rooms(call: &Call<'_>) -> Handled {
 pub(super) fn members(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (room, rendering) = (call.arguments.text(0).to_owned(), call.rendering);
-    wait_for_page(call, async move {
+    wait_for_page(call, ready((chat, user)), move |(chat, user)| {
         rendering.reply_about((&chat, &user, &room), chat.members(&user, &room), |names| {
             let users = chat.users().now();
             let members = names.iter().map(|username| MemberObject {
