@@ -129,7 +129,7 @@ impl Chat {
                 right
             }
         };
-        let right = self.hash_pool.run(&self.counts, may_try, work).await?;
+        let right = self.hash_pool.run(name, &self.counts, may_try, work).await?;
         // An unknown name is not logged, because it may be a password in the wrong place.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
@@ -166,7 +166,7 @@ impl Chat {
             loop {
                 let tried = Try { name, from, session: Some(*session.digest()) };
                 let user = chat.verify(tried, &old).await?;
-                let hash = chat.hash(new.clone()).await?;
+                let hash = chat.hash(name, new.clone()).await?;
                 chat.logins.count(name, chat.uptime());
                 if chat.store_password(user, hash).await? {
                     break;
@@ -179,9 +179,9 @@ impl Chat {
         }
     }
 
-    /// Hashes a password, when its turn comes.
-    async fn hash(&self, password: Secret) -> Result<PasswordHash, Refusal> {
-        self.hash_pool.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
+    /// Hashes a password of an account, when its turn comes.
+    async fn hash(&self, account: &str, password: Secret) -> Result<PasswordHash, Refusal> {
+        self.hash_pool.run(account, &self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
     }
 
     /// Writes a password into the users file and the directory. Returns `false` if the user has changed meanwhile.
@@ -236,7 +236,7 @@ impl Chat {
     fn renew_hash(self: &Arc<Self>, user: Arc<User>, password: Secret) {
         let chat = self.clone();
         tokio::spawn(async move {
-            let Ok(hash) = chat.hash(password).await else {
+            let Ok(hash) = chat.hash(&user.username, password).await else {
                 return; // At the next login, then.
             };
             if chat.store_password(user.clone(), hash).await == Ok(true) {

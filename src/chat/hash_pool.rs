@@ -1,10 +1,10 @@
-//! The threads that hash passwords: a few, of low priority, each with memory of its own, fed by one bounded queue.
+//! The threads that hash passwords: a few, of low priority, each with memory of its own, fed by one bounded queue in which
+//! accounts take turns.
 //!
 //! A hash is slow on purpose, so it never runs on a thread of the runtime, and never on all cores at once. This module does not know
 //! what is hashed.
 
 use std::{
-    collections::BTreeMap,
     num::NonZero,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard},
@@ -13,7 +13,10 @@ use std::{
 
 use tokio::{sync::oneshot, task};
 
-use super::{Counts, Limit};
+use super::{
+    Counts, Limit,
+    fair_queue::{FairQueue, Turn},
+};
 use crate::{model::Refusal, users::Memory};
 
 /// Priority of the threads. At the lowest one, 19, a login beside programs that use all cores takes a second; at this one it takes a
@@ -49,9 +52,8 @@ struct Shared {
 }
 
 struct Queue {
-    /// Jobs that have not begun, by ticket, oldest first. A caller that goes away removes its job.
-    jobs: BTreeMap<u64, Job>,
-    next_ticket: u64,
+    /// Jobs that have not begun. A caller that goes away removes its job.
+    jobs: FairQueue<Job>,
     /// Number of jobs that have begun.
     running: usize,
     /// Most jobs, waiting and running.
@@ -64,7 +66,7 @@ struct Queue {
 /// A caller's place in the queue. Dropping it before the job has begun removes the job.
 struct Place<'a> {
     shared: &'a Shared,
-    ticket: u64,
+    turn: Turn,
 }
 
 impl HashPool {
@@ -74,14 +76,7 @@ impl HashPool {
     }
 
     fn with_threads(threads: usize, most: usize) -> Self {
-        let queue = Queue {
-            jobs: BTreeMap::new(),
-            next_ticket: 0,
-            running: 0,
-            most,
-            clock_held: false,
-            closed: false,
-        };
+        let queue = Queue { jobs: FairQueue::default(), running: 0, most, clock_held: false, closed: false };
         let shared =
             Arc::new(Shared { queue: Mutex::new(queue), work: Condvar::new(), idle: Condvar::new() });
         let threads = (0..threads).filter_map(|_| {
@@ -92,7 +87,7 @@ impl HashPool {
         HashPool { threads: threads.collect(), shared }
     }
 
-    /// Runs `work` on a thread of the pool, when its turn comes. `may_go_on` is called right before, because earlier jobs may have
+    /// Runs `work` of an account on a thread of the pool, when its turn comes. `may_go_on` is called right before, because earlier jobs may have
     /// changed its result. Work that has begun goes on if the caller goes away.
     ///
     /// # Errors
@@ -100,6 +95,7 @@ impl HashPool {
     /// panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        account: &str,
         counts: &Counts,
         may_go_on: impl FnOnce() -> Result<(), Refusal> + Send + 'static,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
@@ -121,7 +117,7 @@ impl HashPool {
                 }
             })
         };
-        let Some(_place) = self.shared.push(Box::new(job)) else {
+        let Some(_place) = self.shared.push(account, Box::new(job)) else {
             counts.count(Limit::LoginQueue);
             return Err(Refusal::RateLimited { retry_after: 1 });
         };
@@ -150,19 +146,17 @@ impl Shared {
         self.queue.lock().expect("nothing panics while it is held")
     }
 
-    /// Puts a job at the end of the queue; `None` if the queue is full.
-    fn push(self: &Arc<Self>, job: Job) -> Option<Place<'_>> {
+    /// Puts a job of an account into the queue; `None` if the queue is full.
+    fn push(self: &Arc<Self>, account: &str, job: Job) -> Option<Place<'_>> {
         let mut queue = self.lock();
         if queue.jobs.len() + queue.running >= queue.most {
             return None;
         }
-        let ticket = queue.next_ticket;
-        queue.next_ticket += 1;
-        queue.jobs.insert(ticket, job);
+        let turn = queue.jobs.push(account, job);
         self.hold_clock(&mut queue);
         drop(queue);
         self.work.notify_one();
-        Some(Place { shared: self, ticket })
+        Some(Place { shared: self, turn })
     }
 
     /// Keeps one blocking task waiting until the pool is idle. Tokio's simulated clock stands still while a blocking task
@@ -189,7 +183,7 @@ impl Shared {
         if queue.closed {
             return None;
         }
-        let (_, job) = queue.jobs.pop_first()?;
+        let job = queue.jobs.pop()?;
         queue.running += 1;
         Some(job)
     }
@@ -219,7 +213,7 @@ impl Queue {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
-        let job = queue.jobs.remove(&self.ticket);
+        let job = queue.jobs.remove(self.turn);
         self.shared.tell_if_idle(&queue);
         drop(queue);
         // Dropped after the lock is released.
@@ -263,7 +257,7 @@ mod tests {
             &self,
             work: impl FnOnce(&mut Memory) -> T + Send + 'static,
         ) -> Result<T, Refusal> {
-            self.pool.run(&self.counts, || Ok(()), work).await
+            self.pool.run("ann", &self.counts, || Ok(()), work).await
         }
 
         /// Keeps the thread busy until the sender is dropped.
@@ -276,7 +270,7 @@ mod tests {
                     begun.send(()).ok();
                     receiver.recv().ok();
                 };
-                pool.run(&counts, || Ok(()), work).await
+                pool.run("ann", &counts, || Ok(()), work).await
             });
             begins.await.expect("it begins");
             sender
@@ -309,7 +303,7 @@ mod tests {
         let setup = Setup::new(2);
         let blocked = setup.block().await;
         let (pool, counts) = (setup.pool.clone(), setup.counts.clone());
-        let second = tokio::spawn(async move { pool.run(&counts, || Ok(()), |_| 2).await });
+        let second = tokio::spawn(async move { pool.run("ann", &counts, || Ok(()), |_| 2).await });
         while setup.waiting() == 0 {
             task::yield_now().await;
         }
@@ -347,10 +341,33 @@ mod tests {
             let open = *is_open.lock().expect("unpoisoned");
             if open { Ok(()) } else { Err(Refusal::RateLimited { retry_after: 60 }) }
         };
-        let second = setup.pool.run(&setup.counts, may_go_on, |_| ());
+        let second = setup.pool.run("ann", &setup.counts, may_go_on, |_| ());
         let unblock = async { drop(blocked) };
         let (first, second, ()) = tokio::join!(first, second, unblock);
         assert_eq!((first, second), (Ok(()), Err(Refusal::RateLimited { retry_after: 60 })));
+    }
+
+    #[tokio::test]
+    async fn one_job_of_an_account_is_done_before_the_many_of_another() {
+        let setup = Setup::new(100);
+        let blocked = setup.block().await;
+        let done = Arc::<Mutex<Vec<&str>>>::default();
+        let job = |account: &'static str| {
+            let done = done.clone();
+            let work = move |_: &mut Memory| done.lock().expect("unpoisoned").push(account);
+            setup.pool.run(account, &setup.counts, || Ok(()), work)
+        };
+        let many: Vec<_> = (0..50).map(|_| Box::pin(job("bob"))).collect();
+        let mut all: Vec<_> = many.into_iter().chain([Box::pin(job("cat"))]).collect();
+        for waits in &mut all {
+            assert!(tokio::time::timeout(Duration::ZERO, waits).await.is_err());
+        }
+        assert_eq!(setup.waiting(), 51);
+        drop(blocked);
+        for done in all {
+            assert_eq!(done.await, Ok(()));
+        }
+        assert_eq!(done.lock().expect("unpoisoned").iter().position(|account| *account == "cat"), Some(1));
     }
 
     #[tokio::test]
@@ -383,7 +400,7 @@ mod tests {
                 drop(own);
                 ended.send(()).ok();
             };
-            pool.run(&counts, || Ok(()), work).await
+            pool.run("ann", &counts, || Ok(()), work).await
         });
         while setup.pool.shared.lock().running == 0 {
             task::yield_now().await;

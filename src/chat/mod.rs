@@ -12,6 +12,7 @@ mod binding;
 mod changes;
 mod clock;
 mod counts;
+mod fair_queue;
 mod hash_pool;
 mod inbox;
 mod limiter;
