@@ -32,6 +32,7 @@ mod visibility;
 mod watchers;
 
 use std::{
+    io,
     net::IpAddr,
     sync::{Arc, Mutex},
 };
@@ -140,8 +141,8 @@ impl Chat {
             owners,
             counts: Counts::default(),
             clock_trust: Mutex::new(ClockTrust::new(seen, clock.moment())),
+            hash_pool: HashPool::new(limits.logins_waiting, clock.is_beside_simulated()),
             clock,
-            hash_pool: HashPool::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             presences: PresenceTable::default(),
             requests: limits.requests,
@@ -187,6 +188,12 @@ impl Chat {
     #[must_use]
     pub fn users(&self) -> &Directory {
         &self.users
+    }
+
+    /// The system's error if there is no thread to hash passwords on, so that nobody can log in.
+    #[must_use]
+    pub fn lacks_hash_thread(&self) -> Option<&io::Error> {
+        self.hash_pool.lacks_thread()
     }
 
     /// How often each limit was reached.
