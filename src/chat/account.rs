@@ -116,12 +116,15 @@ impl Chat {
         };
         may_try().inspect_err(|_| tracing::warn!(%from, "login refused: too many have failed"))?;
         let _waiting = self.logins.wait(name).inspect_err(|_| self.counts.count(Limit::LoginQueue))?;
-        let user = self.users.get(name);
+        let (user, price) = {
+            let users = self.users.now();
+            (users.get(name).cloned(), users.price())
+        };
         let work = {
             let (chat, name, user, password) =
                 (self.clone(), name.to_owned(), user.clone(), password.clone());
             move |memory: &mut users::Memory| {
-                let right = verify(user.as_ref().map(|user| &user.password), &password, memory);
+                let right = verify(user.as_ref().map(|user| &user.password), &password, price, memory);
                 // Counted here, because a client that hangs up before the answer has guessed, too.
                 if let (false, Some(throttle)) = (right, &chat.throttle) {
                     throttle.failed(Try { name: &name, from, session }, chat.moment());

@@ -91,7 +91,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 
 fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     keep_memory_private();
-    let loaded = users::load(&args.files.users)?;
+    let loaded = users::load_within(&args.files.users, args.hashes.max_password_hash)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -103,7 +103,8 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     let confinement = confine_to_files(args);
     log.run().map_err(|error| StartError::Threads(error.to_string()))?;
     let runtime = runtime(args.network_threads)?;
-    let users = Directory::of_file(loaded.users.clone(), args.files.users.clone());
+    let users = Directory::of_file(loaded.users.clone(), args.files.users.clone())
+        .with_max_hash(args.hashes.max_password_hash);
     let store = open_store(args)?;
     let described = store.describe();
     let (limits, chat_limits) = limits(args);
