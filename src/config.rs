@@ -1,12 +1,16 @@
 //! Every setting, once: its flag, environment variable, default and meaning.
 
 mod commands;
+mod max_hash;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, ValueEnum, builder::RangedU64ValueParser};
 
-pub use self::commands::{ServerCommand, UserCommand};
+pub use self::{
+    commands::{ServerCommand, UserCommand},
+    max_hash::{MaxHash, PasswordHashes},
+};
 
 /// Default of each limit, for the flags and for the settings of the library.
 pub mod defaults {
@@ -109,6 +113,10 @@ pub struct ServerArgs {
     /// The server's files.
     #[command(flatten)]
     pub files: Files,
+
+    /// Which password hashes are taken.
+    #[command(flatten)]
+    pub hashes: PasswordHashes,
 
     /// Where to store messages
     #[arg(long, env = "CHAT_STORE", value_enum, default_value_t = StoreKind::Sqlite)]

@@ -304,6 +304,38 @@ fn a_list_of_people_is_imported_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_hash_that_is_too_dear_is_refused_unless_it_is_allowed() {
+    const OUTPUT: &str = "p=1$Y29tcGFyZXNhbHQxMjM0NQ$eF2jJ9O9Osv2IfM6OWa8sOOUC76oTlDW/VstedTxG4g";
+    const ALLOWED: [&str; 2] = ["--max-password-hash", "m=65536,t=5"];
+    let folder = Folder::new(TEXT);
+    let csv = format!("username,name,country,password\nhal,,,\"$argon2id$v=19$m=65536,t=5,{OUTPUT}\"\n");
+    let err = folder.refused(&["import", "-"], &csv);
+    let problem = "hal's password hash costs more than m=65536,t=4\n  remedy: ";
+    assert!(err.contains(&format!("-:2: {problem}")) && err.contains(&ALLOWED.join(" ")), "{err}");
+    assert!(!folder.names().contains(&"hal".to_owned()));
+    let (_, err, code) = folder.user(&["import", ALLOWED[0], ALLOWED[1], "-"], &csv);
+    assert_eq!(code, Some(0), "{err}");
+    let users = folder.users();
+    let mut command = chat_server();
+    command.args(["--port", "0", "--users"]).arg(&users);
+    let (_, err, code) = told(&run(command, ""));
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains(problem) && err.contains("users.toml:") && err.contains(&ALLOWED.join(" ")),
+        "{err}"
+    );
+    let users = users.to_str().expect("UTF-8");
+    let server = Program::start(&["--users", users, ALLOWED[0], ALLOWED[1]]);
+    let dearer = format!(
+        "{}[users.gus]\nname = \"G\"\npassword = \"$argon2id$v=19$m=65536,t=6,{OUTPUT}\"\n",
+        folder.text()
+    );
+    fs::write(users, dearer).expect("written");
+    server.wait_for_log("the old users stay");
+    assert!(server.stop().contains("gus's password hash costs more than m=65536,t=5"));
+}
+
+#[test]
 fn a_password_that_has_changed_meanwhile_is_not_replaced() {
     let folder = Folder::new(TEXT);
     let hash =

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::user::{Candidate, PICKED_UP, UserError, all_users, decision_to_add};
 use crate::{
-    config::Files,
+    config::{Files, MaxHash},
     model::{Secret, UserName},
     users::{
         self, Decision, PasswordHash, Users,
@@ -88,13 +88,13 @@ enum Proof {
 /// Adds all users of a CSV file and prints the generated passwords.
 ///
 /// The CSV reader's own buffers are not wiped: the program ends right after.
-pub(super) fn import(files: &Files, csv: &Path) -> Result<(), ImportError> {
+pub(super) fn import(files: &Files, max_hash: MaxHash, csv: &Path) -> Result<(), ImportError> {
     let unreadable = |cause| ImportError::Unreadable { path: csv.to_owned(), cause };
     let text = Zeroizing::new(read(csv).map_err(unreadable)?);
     let users = all_users(&files.users)?;
     // A spreadsheet may begin its file with a mark that it is UTF-8.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    let rows = Import { files, users: &users, csv, text }.rows()?;
+    let rows = Import { files, max_hash, users: &users, csv, text }.rows()?;
     let people = hash_all(&rows);
     edit::add(&files.users, &people).map_err(UserError::from)?;
     print_generated(&rows).map_err(ImportError::Unprinted)?;
@@ -115,6 +115,7 @@ fn read(csv: &Path) -> io::Result<Vec<u8>> {
 /// What each row is checked against.
 struct Import<'a> {
     files: &'a Files,
+    max_hash: MaxHash,
     users: &'a Users,
     csv: &'a Path,
     text: &'a [u8],
@@ -157,6 +158,13 @@ impl Import<'_> {
         } else if password.starts_with("$argon2id$") {
             let hash = PasswordHash::parse(password);
             let hash = hash.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            if !hash.cost().is_within(self.max_hash) {
+                return Err(UserError::Dear {
+                    username,
+                    max: self.max_hash,
+                    remedy: hash.cost().allowed_by(),
+                });
+            }
             Proof::Hash(hash.as_str().to_owned())
         } else {
             let password = Secret::new(password.to_owned());

@@ -108,7 +108,7 @@ fn user(command: &UserCommand) -> Result<(), AdminError> {
         UserCommand::Reclaim { files, usernames } => user::decide(files, usernames, DecisionKind::Reclaimed)?,
         UserCommand::Fresh { files, usernames } => user::decide(files, usernames, DecisionKind::Fresh)?,
         UserCommand::List { files } => user::list(&files.users)?,
-        UserCommand::Import { files, csv } => import::import(files, csv)?,
+        UserCommand::Import { files, hashes, csv } => import::import(files, hashes.max_password_hash, csv)?,
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::prompt::{self, Times};
 use crate::{
-    config::Files,
+    config::{Files, MaxHash},
     model::{Secret, Timestamp, UserName},
     protocol::json::is_terminal_unsafe,
     store::{self, NameUsage, OpenError},
@@ -36,6 +36,18 @@ pub enum UserError {
     /// The password is too weak.
     #[error(transparent)]
     Weak(#[from] Weak),
+    /// The password hash costs more than is allowed.
+    #[error(
+        "{username}'s password hash costs more than {max}\n  remedy: leave the password empty, for a new one; or take dearer ones, the server too: {remedy}"
+    )]
+    Dear {
+        /// The user.
+        username: UserName,
+        /// What is allowed.
+        max: MaxHash,
+        /// The setting that allows it.
+        remedy: String,
+    },
     /// The user name has a wrong form.
     #[error("{0:?} is not a user name\n  remedy: use 1 to 32 of a-z, 0-9, '.', '_' and '-'")]
     Name(String),

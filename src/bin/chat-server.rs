@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -43,9 +43,15 @@ fn main() -> ExitCode {
 /// Writes to standard error. Waits at most a second for a reader: the exit status must not depend on one.
 fn say(text: String) {
     let (done, written) = mpsc::sync_channel(1);
-    thread::spawn(move || {
-        io::stderr().write_all(text.as_bytes()).ok();
+    let text = Arc::new(text);
+    let told = text.clone();
+    let writer = thread::Builder::new().spawn(move || {
+        io::stderr().write_all(told.as_bytes()).ok();
         done.send(()).ok();
     });
+    // That there is no thread may be what has to be told.
+    if writer.is_err() {
+        io::stderr().write_all(text.as_bytes()).ok();
+    }
     written.recv_timeout(Duration::from_secs(1)).ok();
 }

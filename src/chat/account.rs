@@ -135,12 +135,15 @@ impl Chat {
         may_try()?;
         let _waiting =
             self.logins.wait(name).inspect_err(|_| self.note_limit(Limit::LoginQueue, source, None))?;
-        let user = self.users.get(name);
+        let (user, price) = {
+            let users = self.users.now();
+            (users.get(name).cloned(), users.price())
+        };
         let work = {
             let (chat, name, user, password) =
                 (self.clone(), name.to_owned(), user.clone(), password.clone());
             move |memory: &mut users::Memory| {
-                let right = verify(user.as_ref().map(|user| &user.password), &password, memory);
+                let right = verify(user.as_ref().map(|user| &user.password), &password, price, memory);
                 // Counted here, because a client that hangs up before the answer has guessed, too.
                 if let (false, Some(throttle)) = (right, &chat.throttle) {
                     throttle.failed(Try { name: &name, from, session }, chat.moment());
@@ -148,7 +151,7 @@ impl Chat {
                 right
             }
         };
-        let right = self.hash_pool.run(&self.counts, may_try, work).await?;
+        let right = self.hash_pool.run(name, &self.counts, may_try, work).await?;
         // An unknown name is not logged, because it may be a password in the wrong place.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
@@ -185,7 +188,7 @@ impl Chat {
             loop {
                 let tried = Try { name, from: from.address, session: Some(*session.digest()) };
                 let user = chat.verify(tried, from, &old).await?;
-                let hash = chat.hash(new.clone()).await?;
+                let hash = chat.hash(name, new.clone()).await?;
                 chat.logins.count(name, chat.uptime());
                 if chat.store_password(user, hash).await? {
                     break;
@@ -200,9 +203,9 @@ impl Chat {
         }
     }
 
-    /// Hashes a password, when its turn comes.
-    async fn hash(&self, password: Secret) -> Result<PasswordHash, Refusal> {
-        self.hash_pool.run(&self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
+    /// Hashes a password of an account, when its turn comes.
+    async fn hash(&self, account: &str, password: Secret) -> Result<PasswordHash, Refusal> {
+        self.hash_pool.run(account, &self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
     }
 
     /// Writes a password into the users file and the directory. Returns `false` if the user has changed meanwhile.
@@ -257,7 +260,7 @@ impl Chat {
     fn renew_hash(self: &Arc<Self>, user: Arc<User>, password: Secret) {
         let chat = self.clone();
         tokio::spawn(async move {
-            let Ok(hash) = chat.hash(password).await else {
+            let Ok(hash) = chat.hash(&user.username, password).await else {
                 return; // At the next login, then.
             };
             if chat.store_password(user.clone(), hash).await == Ok(true) {

@@ -35,8 +35,8 @@ impl Chat {
         let Some(file) = self.users.file().cloned() else {
             return Ok(Change::default());
         };
-        let path = file.clone();
-        let Ok(loaded) = spawn_blocking(move || users::load(&path)).await else {
+        let (path, max) = (file.clone(), self.users.max_hash());
+        let Ok(loaded) = spawn_blocking(move || users::load_within(&path, max)).await else {
             return Ok(Change::default());
         };
         let loaded = loaded?;

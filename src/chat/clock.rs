@@ -19,6 +19,8 @@ pub struct Clock {
     ms: Arc<AtomicI64>,
     /// Milliseconds by which a test has set the wall clock alone.
     step: Arc<AtomicI64>,
+    /// Whether the runtime's clock may be simulated, too.
+    beside_simulated: bool,
 }
 
 /// When the process began, or the clock was first read.
@@ -28,7 +30,18 @@ impl Clock {
     /// A clock that shows `at` until a test sets it forward.
     #[must_use]
     pub fn fixed(at: Timestamp) -> Self {
-        Clock { is_fixed: true, ms: Arc::new(AtomicI64::new(at.0)), step: Arc::default() }
+        Clock { is_fixed: true, ms: Arc::new(AtomicI64::new(at.0)), ..Clock::default() }
+    }
+
+    /// These clocks, beside a runtime whose clock may be simulated, for tests: that one stands still while a password is hashed.
+    #[must_use]
+    pub fn beside_simulated(self) -> Self {
+        Clock { beside_simulated: true, ..self }
+    }
+
+    /// Whether the runtime's clock may be simulated.
+    pub(super) fn is_beside_simulated(&self) -> bool {
+        self.beside_simulated
     }
 
     /// The time by the wall clock.

@@ -13,6 +13,7 @@ mod binding;
 mod changes;
 mod clock;
 mod counts;
+mod fair_queue;
 mod hash_pool;
 mod inbox;
 mod limiter;
@@ -35,7 +36,10 @@ mod throttle;
 mod visibility;
 mod watchers;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
 
 pub use admission::Change;
 pub use allowance::Seat;
@@ -158,8 +162,8 @@ impl Chat {
             owners,
             counts: Counts::default(),
             clock_trust: Mutex::new(ClockTrust::new(seen, clock.moment())),
+            hash_pool: HashPool::new(limits.logins_waiting, clock.is_beside_simulated()),
             clock,
-            hash_pool: HashPool::new(limits.logins_waiting),
             inboxes: Inboxes::default(),
             presences: PresenceTable::default(),
             limits,
@@ -213,6 +217,12 @@ impl Chat {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The system's error if there is no thread to hash passwords on, so that nobody can log in.
+    #[must_use]
+    pub fn lacks_hash_thread(&self) -> Option<&io::Error> {
+        self.hash_pool.lacks_thread()
     }
 
     /// How often each limit was reached.

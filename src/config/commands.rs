@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Files, TlsFiles};
+use super::{Files, PasswordHashes, TlsFiles};
 
 /// The subcommands of `chat-server`.
 #[derive(Debug, Clone, Subcommand)]
@@ -120,6 +120,9 @@ pub enum UserCommand {
         /// The server's files.
         #[command(flatten)]
         files: Files,
+        /// Which password hashes are taken.
+        #[command(flatten)]
+        hashes: PasswordHashes,
         /// The file, with a header line; - is standard input
         #[arg(value_name = "CSV")]
         csv: PathBuf,

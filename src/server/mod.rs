@@ -15,6 +15,7 @@ mod log;
 mod output;
 mod registry;
 mod reload;
+mod runtime;
 mod sandbox;
 mod slow_consumer;
 mod start;

@@ -11,7 +11,6 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::{
-    runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
@@ -23,6 +22,7 @@ use super::{
     file_watch::folders,
     log::Log,
     reload, run,
+    runtime::runtime,
     sandbox::{Confinement, Needs, confine, keep_memory_private, warn_of_root},
     tls,
 };
@@ -68,6 +68,12 @@ pub enum StartError {
     /// The server cannot listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The system does not give the threads that the server needs.
+    #[error(
+        "cannot start: the system gives no more threads: {0}\n  \
+         remedy: allow this user more processes and threads: ulimit -u, TasksMax= of the service, or the limit of the container"
+    )]
+    Threads(String),
     /// The system refuses something else.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -87,7 +93,7 @@ pub fn start(args: &ServerArgs) -> Result<(), StartError> {
 fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     keep_memory_private();
     warn_of_root();
-    let loaded = users::load(&args.files.users)?;
+    let loaded = users::load_within(&args.files.users, args.hashes.max_password_hash)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -98,14 +104,18 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     let bound = addresses.bind()?;
     // Before another thread is started: it would not be confined.
     let confinement = confine_to_files(args);
-    log.run()?;
-    let users = Directory::of_file(loaded.users.clone(), args.files.users.clone());
+    log.run().map_err(|error| StartError::Threads(error.to_string()))?;
+    let runtime = runtime(args.network_threads)?;
+    let users = Directory::of_file(loaded.users.clone(), args.files.users.clone())
+        .with_max_hash(args.hashes.max_password_hash);
     let store = open_store(args)?;
     let described = store.describe();
     let (limits, chat_limits) = limits(args);
     let chat = Arc::new(Chat::new(users, store.clone(), Clock::default(), chat_limits));
+    if let Some(error) = chat.lacks_hash_thread() {
+        return Err(StartError::Threads(error.to_string()));
+    }
 
-    let runtime = runtime(args.network_threads)?;
     let ended: Result<(), StartError> = runtime.block_on(async {
         chat.admit_users(loaded.users).await;
         let endpoints = bound.listen(args)?;
@@ -138,21 +148,6 @@ fn serve(args: &ServerArgs, log: &Log) -> Result<(), StartError> {
     // Writes the cursors that moved with the last replies.
     store.close();
     ended
-}
-
-/// The runtime that serves connections, with this number of threads.
-fn runtime(threads: Option<u16>) -> io::Result<Runtime> {
-    // One core is left to the store, and to clients on this machine.
-    let mut builder = match threads.map_or_else(chat::spare_cores, usize::from) {
-        // On one thread, nothing is handed to another one, which would have to be woken.
-        1 => Builder::new_current_thread(),
-        threads => {
-            let mut builder = Builder::new_multi_thread();
-            builder.worker_threads(threads).thread_name("network");
-            builder
-        }
-    };
-    builder.enable_all().build()
 }
 
 /// Refuses users who have the sample password.

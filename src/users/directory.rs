@@ -7,13 +7,15 @@ use std::{path::PathBuf, sync::Arc};
 use arc_swap::{ArcSwap, Guard};
 
 use super::{Password, PasswordHash, User, Users};
-use crate::model::UserName;
+use crate::{config::MaxHash, model::UserName};
 
 /// The users who exist now.
 pub struct Directory {
     current: ArcSwap<Users>,
     /// Users file into which changed passwords are written; without one they last until the process ends.
     file: Option<PathBuf>,
+    /// The dearest hash that is taken from the file.
+    max_hash: MaxHash,
 }
 
 impl Directory {
@@ -21,6 +23,18 @@ impl Directory {
     #[must_use]
     pub fn of_file(users: Users, file: PathBuf) -> Self {
         Directory { file: Some(file), ..Directory::from(users) }
+    }
+
+    /// Takes no dearer hashes than this from the file, when it is read again.
+    #[must_use]
+    pub fn with_max_hash(self, max_hash: MaxHash) -> Self {
+        Directory { max_hash, ..self }
+    }
+
+    /// The dearest hash that is taken from the file.
+    #[must_use]
+    pub fn max_hash(&self) -> MaxHash {
+        self.max_hash
     }
 
     /// Users file into which changed passwords are written, if there is one.
@@ -66,7 +80,7 @@ impl Directory {
 
 impl From<Users> for Directory {
     fn from(users: Users) -> Self {
-        Directory { current: ArcSwap::from_pointee(users), file: None }
+        Directory { current: ArcSwap::from_pointee(users), file: None, max_hash: MaxHash::default() }
     }
 }
 

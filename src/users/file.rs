@@ -15,6 +15,7 @@ use toml::{Spanned, value::Datetime};
 
 use super::{Decision, DecisionKind, Password, PasswordHash, User, Users};
 use crate::{
+    config::MaxHash,
     files,
     model::{Secret, Timestamp, UserName},
 };
@@ -89,6 +90,18 @@ struct Entry {
 /// # Errors
 /// [`UsersFileError`] if it cannot be read, or for the first mistake in it.
 pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
+    read(path, None)
+}
+
+/// Reads the users file at `path`, which must not have a hash dearer than `max`.
+///
+/// # Errors
+/// [`UsersFileError`] if it cannot be read, or for the first mistake in it.
+pub fn load_within(path: &Path, max: MaxHash) -> Result<Loaded, UsersFileError> {
+    read(path, Some(max))
+}
+
+fn read(path: &Path, max: Option<MaxHash>) -> Result<Loaded, UsersFileError> {
     let file = path.display().to_string();
     let read = || -> io::Result<(String, Metadata)> {
         let mut opened = File::open(path)?;
@@ -97,7 +110,7 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
         Ok((text, opened.metadata()?))
     };
     let (text, found) = read().map_err(|cause| UsersFileError::Read { file: file.clone(), cause })?;
-    let mut loaded = parse(&text, &file)?;
+    let mut loaded = Source { text: &text, file: &file, max }.parse()?;
     if files::is_open_to_others(&found) {
         loaded
             .warnings
@@ -111,63 +124,70 @@ pub fn load(path: &Path) -> Result<Loaded, UsersFileError> {
 /// # Errors
 /// [`UsersFileError::Line`] for the first mistake in it.
 pub fn parse(text: &str, file: &str) -> Result<Loaded, UsersFileError> {
-    let source = Source { text, file };
-    let document: Document = toml::from_str(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        source.wrong(
-            span,
-            without_value(error.message()),
-            "each user is a table [users.NAME] with name = \"…\", country = \"…\" (may be left out) and password = \"…\"",
-        )
-    })?;
-    let mut warnings = Vec::new();
-    let mut users = Vec::with_capacity(document.users.len());
-    let mut entries: Vec<_> = document.users.into_iter().collect();
-    // Sort by place in the file, so that the first mistake is the one that is reported.
-    entries.sort_by_key(|(key, _)| key.span().start);
-    for (key, entry) in entries {
-        let username = source.username(&key)?;
-        if entry.name.get_ref().trim().is_empty() {
-            return Err(source.wrong(
-                entry.name.span(),
-                format!("{username} has an empty name"),
-                "write the name that other users see",
-            ));
-        }
-        let decision = source.last_decision([
-            (DecisionKind::Added, entry.added),
-            (DecisionKind::Reclaimed, entry.reclaimed),
-            (DecisionKind::Fresh, entry.fresh_since),
-        ])?;
-        let span = entry.password.span();
-        let password = source.password(&username, entry.password.into_inner(), span, &mut warnings)?;
-        users.push(User {
-            username,
-            name: entry.name.into_inner(),
-            country: entry.country.unwrap_or_default(),
-            password,
-            messages_after: entry.messages_after.unwrap_or(0),
-            decision,
-        });
-    }
-    if users.is_empty() {
-        warnings
-            .push(format!("{file}: no users: nobody can log in; add one with: chat-server user add NAME"));
-    }
-    let mut users: Users = users.into_iter().collect();
-    for (key, at) in document.removed {
-        users.removed.insert(source.username(&key)?, source.time(&at)?);
-    }
-    Ok(Loaded { users, warnings })
+    Source { text, file, max: None }.parse()
 }
 
-/// The text of a users file, with its name for errors.
+/// The text of a users file, its name for errors, and what it may contain.
 struct Source<'a> {
     text: &'a str,
     file: &'a str,
+    /// The dearest hash that is taken.
+    max: Option<MaxHash>,
 }
 
 impl Source<'_> {
+    fn parse(&self) -> Result<Loaded, UsersFileError> {
+        let document: Document = toml::from_str(self.text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            self.wrong(
+                span,
+                without_value(error.message()),
+                "each user is a table [users.NAME] with name = \"…\", country = \"…\" (may be left out) and password = \"…\"",
+            )
+        })?;
+        let mut warnings = Vec::new();
+        let mut users = Vec::with_capacity(document.users.len());
+        let mut entries: Vec<_> = document.users.into_iter().collect();
+        // Sort by place in the file, so that the first mistake is the one that is reported.
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, entry) in entries {
+            let username = self.username(&key)?;
+            if entry.name.get_ref().trim().is_empty() {
+                return Err(self.wrong(
+                    entry.name.span(),
+                    format!("{username} has an empty name"),
+                    "write the name that other users see",
+                ));
+            }
+            let decision = self.last_decision([
+                (DecisionKind::Added, entry.added),
+                (DecisionKind::Reclaimed, entry.reclaimed),
+                (DecisionKind::Fresh, entry.fresh_since),
+            ])?;
+            let span = entry.password.span();
+            let password = self.password(&username, entry.password.into_inner(), span, &mut warnings)?;
+            users.push(User {
+                username,
+                name: entry.name.into_inner(),
+                country: entry.country.unwrap_or_default(),
+                password,
+                messages_after: entry.messages_after.unwrap_or(0),
+                decision,
+            });
+        }
+        if users.is_empty() {
+            warnings.push(format!(
+                "{}: no users: nobody can log in; add one with: chat-server user add NAME",
+                self.file
+            ));
+        }
+        let mut users: Users = users.into_iter().collect();
+        for (key, at) in document.removed {
+            users.removed.insert(self.username(&key)?, self.time(&at)?);
+        }
+        Ok(Loaded { users, warnings })
+    }
+
     /// Number of the line in which `span` begins, from 1.
     fn line(&self, span: &Range<usize>) -> usize {
         1 + memchr::memchr_iter(b'\n', &self.text.as_bytes()[..span.start.min(self.text.len())]).count()
@@ -220,8 +240,17 @@ impl Source<'_> {
             return Err(self.wrong(span, format!("{username} has an empty password"), remedy));
         }
         if text.starts_with('$') {
-            let hash = PasswordHash::parse(&text)
-                .map_err(|error| self.wrong(span, format!("{username}'s password is {error}"), remedy))?;
+            let hash = PasswordHash::parse(&text).map_err(|error| {
+                self.wrong(span.clone(), format!("{username}'s password is {error}"), remedy)
+            })?;
+            if let Some(max) = self.max.filter(|max| !hash.cost().is_within(*max)) {
+                let remedy = format!(
+                    "give {username} another: chat-server user passwd {username}; or take dearer ones: {}",
+                    hash.cost().allowed_by()
+                );
+                let problem = format!("{username}'s password hash costs more than {max}");
+                return Err(self.wrong(span, problem, &remedy));
+            }
             return Ok(Password::Hashed(hash));
         }
         warnings.push(format!(

@@ -8,12 +8,18 @@ mod file;
 mod lines;
 mod password;
 pub mod password_policy;
+mod price;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 pub use directory::Directory;
-pub use file::{Loaded, UsersFileError, load, parse};
+pub use file::{Loaded, UsersFileError, load, load_within, parse};
 pub use password::{Memory, PasswordHash, PasswordHashError, hash, hash_in, verify};
+pub use price::{Cost, Price};
 
 use sha2::{Digest, Sha256};
 
@@ -119,6 +125,8 @@ pub struct Users {
     by_name: HashMap<UserName, Arc<User>, foldhash::fast::RandomState>,
     /// When users were removed who had these names.
     removed: HashMap<UserName, Timestamp>,
+    /// How many users have a hash of each cost.
+    costs: BTreeMap<Cost, usize>,
 }
 
 impl Users {
@@ -141,7 +149,24 @@ impl Users {
 
     /// Adds a user, or replaces the one of that name.
     pub fn insert(&mut self, user: Arc<User>) {
-        self.by_name.insert(user.username.clone(), user);
+        if let Password::Hashed(hash) = &user.password {
+            *self.costs.entry(hash.cost()).or_default() += 1;
+        }
+        let replaced = self.by_name.insert(user.username.clone(), user);
+        if let Some(Password::Hashed(hash)) = replaced.as_deref().map(|user| &user.password)
+            && let Some(count) = self.costs.get_mut(&hash.cost())
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.costs.remove(&hash.cost());
+            }
+        }
+    }
+
+    /// What a failed login costs.
+    #[must_use]
+    pub fn price(&self) -> Price {
+        Price::of(self.costs.keys().copied())
     }
 
     /// Whether nobody is named, present or removed.
@@ -179,15 +204,16 @@ impl Users {
 }
 
 impl FromIterator<Arc<User>> for Users {
-    fn from_iter<I: IntoIterator<Item = Arc<User>>>(users: I) -> Self {
-        let by_name = users.into_iter().map(|user| (user.username.clone(), user)).collect();
-        Users { by_name, removed: HashMap::new() }
+    fn from_iter<I: IntoIterator<Item = Arc<User>>>(all: I) -> Self {
+        let (all, mut users) = (all.into_iter(), Users::default());
+        users.by_name.reserve(all.size_hint().0);
+        all.for_each(|user| users.insert(user));
+        users
     }
 }
 
 impl FromIterator<User> for Users {
     fn from_iter<I: IntoIterator<Item = User>>(users: I) -> Self {
-        let by_name = users.into_iter().map(|user| (user.username.clone(), Arc::new(user))).collect();
-        Users { by_name, removed: HashMap::new() }
+        users.into_iter().map(Arc::new).collect()
     }
 }

@@ -1,31 +1,54 @@
 //! Password hashes: argon2id, in the PHC string format. Computing and verifying them.
 
+use std::time::Instant;
+
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version, password_hash::phc};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::Password;
+use super::{
+    Password,
+    price::{Cost, Price, Timed, work},
+};
 use crate::model::Secret;
 
 /// A valid argon2id hash, as a PHC string.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(Box<str>);
+pub struct PasswordHash {
+    text: Box<str>,
+    cost: Cost,
+}
 
 /// Working memory of argon2id: 19 MiB for a hash with the current parameters.
 ///
 /// Reuse it: when many threads allocate and free blocks of this size, the allocator keeps one for each thread.
 #[derive(Default)]
-pub struct Memory(Vec<Block>);
+pub struct Memory {
+    blocks: Vec<Block>,
+    /// Blocks computed so far, in all passes.
+    pub(super) computed: u64,
+    /// How long a failed login takes at least, on the thread that uses this memory.
+    pub(super) timed: Option<Timed>,
+}
 
 impl Memory {
-    fn compute(&mut self, argon2: &Argon2<'_>, password: &Secret, salt: &[u8], out: &mut [u8]) -> bool {
-        let blocks = argon2.params().block_count();
-        if self.0.len() < blocks {
-            self.0.resize(blocks, Block::new());
+    pub(super) fn compute(
+        &mut self,
+        argon2: &Argon2<'_>,
+        password: &Secret,
+        salt: &[u8],
+        out: &mut [u8],
+    ) -> bool {
+        let count = argon2.params().block_count();
+        if self.blocks.len() < count {
+            self.blocks.resize(count, Block::new());
         }
-        argon2
-            .hash_password_into_with_memory(password.reveal().as_bytes(), salt, out, &mut self.0[..blocks])
-            .is_ok()
+        let (password, blocks) = (password.reveal().as_bytes(), &mut self.blocks[..count]);
+        let done = argon2.hash_password_into_with_memory(password, salt, out, blocks).is_ok();
+        if done {
+            self.computed += work(argon2.params());
+        }
+        done
     }
 }
 
@@ -53,20 +76,22 @@ impl PasswordHash {
         if hash.algorithm.as_str() != ARGON2ID_IDENT.as_str() {
             return Err(PasswordHashError::Algorithm(hash.algorithm.to_string()));
         }
-        if Params::try_from(&hash).is_err() || hash.salt.is_none() || hash.hash.is_none() {
-            return Err(PasswordHashError::Incomplete);
+        match Params::try_from(&hash) {
+            Ok(params) if hash.salt.is_some() && hash.hash.is_some() => {
+                Ok(PasswordHash { text: text.into(), cost: Cost::new(&params) })
+            }
+            _ => Err(PasswordHashError::Incomplete),
         }
-        Ok(PasswordHash(text.into()))
     }
 
     /// Returns the PHC string.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     fn verify(&self, password: &Secret, memory: &mut Memory) -> bool {
-        let Ok(hash) = phc::PasswordHash::new(&self.0) else {
+        let Ok(hash) = phc::PasswordHash::new(&self.text) else {
             return false;
         };
         let (Some(salt), Some(expected), Ok(params)) = (&hash.salt, &hash.hash, Params::try_from(&hash))
@@ -84,10 +109,13 @@ impl PasswordHash {
     /// Whether guessing it costs less than guessing a new hash: it uses less memory or fewer passes.
     #[must_use]
     pub fn is_cheap(&self) -> bool {
-        let params = phc::PasswordHash::new(&self.0).ok().and_then(|hash| Params::try_from(&hash).ok());
-        params.is_none_or(|params| {
-            params.m_cost() < Params::DEFAULT_M_COST || params.t_cost() < Params::DEFAULT_T_COST
-        })
+        self.cost.is_cheap()
+    }
+
+    /// What it costs to compute.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 }
 
@@ -120,30 +148,30 @@ pub fn hash_in(password: &Secret, memory: &mut Memory) -> PasswordHash {
         salt: Some(salt),
         hash: phc::Output::new(&out).ok(),
     };
-    PasswordHash(text.to_string().into())
+    PasswordHash { text: text.to_string().into(), cost: Cost::CURRENT }
 }
 
 /// Whether `password` is the user's. `user` is `None` for a user that does not exist; the answer is `false` then.
 ///
-/// `false` always takes at least the time of one hash with the current parameters, so that a client cannot find out by
-/// timing which users exist. Blocks for about 20 ms: not to be called on a runtime thread.
+/// `false` takes the same time for all users of a set with this `price`, and for names of nobody, so that a client cannot find out by
+/// timing which users exist. Blocks for as long as the dearest hash takes, which is 20 ms for new hashes: not to be called on a
+/// runtime thread.
 #[must_use]
-pub fn verify(user: Option<&Password>, password: &Secret, memory: &mut Memory) -> bool {
-    let (right, full_price) = match user {
-        Some(Password::Hashed(hash)) => (hash.verify(password, memory), !hash.is_cheap()),
-        Some(Password::Plain(plain)) => {
-            (plain.reveal().as_bytes().ct_eq(password.reveal().as_bytes()).into(), false)
-        }
-        None => (false, false),
-    };
-    if !right && !full_price {
-        // Only the time that this takes matters; the result is dropped.
-        let mut out = [0; 32];
-        let salt = b"nobody's salt";
-        memory.compute(&Argon2::default(), password, salt, &mut out);
-        std::hint::black_box(out);
+pub fn verify(user: Option<&Password>, password: &Secret, price: Price, memory: &mut Memory) -> bool {
+    let (began, computed) = (Instant::now(), memory.computed);
+    let right = user.is_some_and(|user| is_right(user, password, memory));
+    if !right {
+        price.pay(began, memory.computed - computed, password, memory);
     }
     right
+}
+
+/// Whether `password` is that one. The time that it takes shows how it is kept.
+pub(super) fn is_right(kept: &Password, password: &Secret, memory: &mut Memory) -> bool {
+    match kept {
+        Password::Hashed(hash) => hash.verify(password, memory),
+        Password::Plain(plain) => plain.reveal().as_bytes().ct_eq(password.reveal().as_bytes()).into(),
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +179,7 @@ mod tests {
     use super::*;
 
     fn verify_once(user: Option<&Password>, password: &Secret) -> bool {
-        verify(user, password, &mut Memory::default())
+        verify(user, password, Price::of([].into_iter()), &mut Memory::default())
     }
 
     fn secret(text: &str) -> Secret {

@@ -6,6 +6,7 @@
 mod history;
 mod load;
 mod planted;
+mod threads;
 
 use std::{
     fs,

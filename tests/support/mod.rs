@@ -88,7 +88,8 @@ impl Default for Setup {
 impl Setup {
     /// Returns a server without a listener, for connections in memory.
     pub(crate) fn server(self) -> Arc<Server> {
-        Server::new(Arc::new(Chat::new(self.users, self.store, self.clock, self.chat_limits)), self.limits)
+        let clock = self.clock.beside_simulated();
+        Server::new(Arc::new(Chat::new(self.users, self.store, clock, self.chat_limits)), self.limits)
     }
 
     /// Starts a server on a free port.
