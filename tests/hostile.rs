@@ -16,6 +16,10 @@ use crate::support::{
 
 const TOO_LONG: &str = "{\"status\": \"ERROR\", \"message\": \"line too long\"}\r\n\r\n";
 
+/// Limits that the tests reach on purpose, and those of the client that is looked after meanwhile.
+const UNLIMITED: &[&str] =
+    &["--anonymous-rate", "1000000", "--anonymous-burst", "1000000000", "--login-burst", "1000000"];
+
 /// Asserts that another client is still served.
 fn others_are_unhurt(server: &Program) {
     let answers = server.talk("auth messi surabaya\nsend messi haloo\ninbox\nlogout\n");
@@ -67,7 +71,7 @@ fn a_thousand_silent_connections_cost_little() {
 
 #[test]
 fn who_sends_and_never_reads_is_not_read_any_more() {
-    let server = Program::start(&["--anonymous-rate", "1000000", "--anonymous-burst", "1000000000"]);
+    let server = Program::start(UNLIMITED);
     others_are_unhurt(&server);
     let before = server.memory_kib("VmRSS");
     let mut flood = server.connect();

@@ -69,7 +69,7 @@ fn the_log_says_who_did_what_on_which_connection() {
     server.talk("auth messi surabaya\njoin #lab\njoin #lab\nleave #lab\nlogout\n");
     server.talk("auth messi surabaya\nsend lineker a\nsend lineker b\nsend lineker c\n");
     server.talk("auth henderson wrong\n");
-    server.talk(format!("auth lineker surabaya\n{}", "ping\n".repeat(8)));
+    server.talk(format!("auth lineker surabaya\n{}", "ping\n".repeat(9)));
     let log = server.stop();
     for line in [
         "INFO logged in from=127.0.0.1 connection=2 user=messi session=1",

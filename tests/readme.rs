@@ -240,7 +240,8 @@ fn the_limits_of_the_security_page_are_those_of_the_program() {
         let argument = argument.unwrap_or_else(|| panic!("{flag}"));
         let default: Vec<_> =
             argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
-        assert_eq!(default, [cells.next().expect("a cell")], "{flag}");
+        let shown = cells.next().filter(|cell| *cell != "–");
+        assert_eq!(default, shown.into_iter().collect::<Vec<_>>(), "{flag}");
         seen += 1;
     }
     assert_eq!(seen, 22);
