@@ -132,7 +132,7 @@ impl Dispatcher for Irker {
     }
 
     fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>> {
-        let Pushed { events, more, too_slow, .. } = self.subscription.poll(&self.chat, cx, room);
+        let Pushed { events, more, needs, too_slow, .. } = self.subscription.poll(&self.chat, cx, room);
         let events = events.map(|events| {
             let text = events.iter().fold(String::new(), |text, event| text + &self.render(event));
             (!text.is_empty()).then_some(text)
@@ -140,6 +140,7 @@ impl Dispatcher for Irker {
         Some(PushedEvents {
             events: events.transpose(),
             more,
+            needs,
             close: too_slow.then_some(Closing::SlowConsumer),
         })
     }

@@ -22,8 +22,13 @@ const MAX_EVENTS: usize = 192 * 1024;
 /// A byte of text can become as many on the wire.
 const LONGEST: usize = 6;
 
-/// What an event has beside its text, in bytes.
+/// What an event has beside its text, in bytes, as a rule: display names may be longer.
 const AROUND: usize = 160;
+
+/// Most bytes that the event of a message can have.
+fn most_bytes(message: &Message) -> usize {
+    AROUND + LONGEST * message.text.len()
+}
 
 /// Most messages that are read for this room.
 fn batch(room: usize) -> usize {
@@ -87,6 +92,8 @@ struct Watch {
     is_behind: bool,
     /// A read of messages that could not be sent at once.
     read: Option<BoxFuture<'static, Result<Page, Refusal>>>,
+    /// Messages that wait for room, because the first one may need more than there is.
+    kept: Option<Page>,
 }
 
 /// What a connection has to do for its subscription.
@@ -95,6 +102,8 @@ pub struct Pushed {
     pub events: At<Vec<Event>>,
     /// There may be more: poll again.
     pub more: bool,
+    /// Room that the next message may need; 0 if there is enough.
+    pub needs: usize,
     /// A session of the connection has ended.
     pub session_ended: bool,
     /// The connection does not read its events fast enough.
@@ -103,7 +112,7 @@ pub struct Pushed {
 
 impl Pushed {
     fn nothing() -> Self {
-        Pushed { events: At::start(Vec::new()), more: false, session_ended: false, too_slow: false }
+        Pushed { events: At::start(Vec::new()), more: false, needs: 0, session_ended: false, too_slow: false }
     }
 }
 
@@ -127,7 +136,10 @@ impl Subscription {
         let watching = Watching::new(chat, session.clone(), self.notifier.clone());
         match self.watch.as_mut().filter(same) {
             Some(watch) => watch.watching = watching,
-            None => self.watch = Some(Watch { watching, after: MessageId(0), is_behind: true, read: None }),
+            None => {
+                self.watch =
+                    Some(Watch { watching, after: MessageId(0), is_behind: true, read: None, kept: None })
+            }
         }
     }
 
@@ -136,7 +148,7 @@ impl Subscription {
         self.watch = None;
     }
 
-    /// Events to send now: about as many bytes as there is `room` for, or one message. The task is woken when there are more.
+    /// Events to send now: of messages, as many as there is `room` for, in bytes. The task is woken when there are more.
     pub fn poll(&mut self, chat: &Arc<Chat>, cx: &mut Context<'_>, room: usize) -> Pushed {
         let mut pushed = Pushed::nothing();
         let Pending { messages, notices } = self.notifier.take(cx.waker());
@@ -188,6 +200,10 @@ impl Subscription {
         let Some(watch) = &mut self.watch else {
             return;
         };
+        if let Some(page) = watch.kept.take() {
+            watch.push(page, room, pushed);
+            return;
+        }
         if watch.read.is_none() && watch.is_behind {
             watch.is_behind = false;
             let session = watch.watching.session();
@@ -231,10 +247,15 @@ impl Watch {
     fn push(&mut self, mut page: Page, room: usize, pushed: &mut Pushed) {
         let mut bytes = 0;
         let fits = page.messages.iter().take_while(|message| {
-            bytes += AROUND + LONGEST * message.text.len();
+            bytes += most_bytes(message);
             bytes <= room.min(MAX_EVENTS)
         });
-        let fitting = fits.count().max(1);
+        let fitting = fits.count();
+        if let (0, Some(first)) = (fitting, page.messages.first()) {
+            pushed.needs = most_bytes(first);
+            self.kept = Some(page);
+            return;
+        }
         page.more |= fitting < page.messages.len();
         page.messages.truncate(fitting);
         self.is_behind |= page.more;

@@ -104,9 +104,10 @@ impl<D: Dispatcher> Exchange<D> {
 
     /// Appends what the peer is sent without having asked, as long as there is room and the turn lasts.
     pub(super) fn poll_pushed(&mut self, cx: &mut Context<'_>, turn: &Turn) {
+        self.output.need(0);
         while self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full() && !turn.is_over() {
             let room = self.output.room();
-            let Some(PushedEvents { events, more, close }) = self.peer.poll_pushed(cx, room) else {
+            let Some(PushedEvents { events, more, needs, close }) = self.peer.poll_pushed(cx, room) else {
                 break;
             };
             if let Some(events) = events {
@@ -115,7 +116,8 @@ impl<D: Dispatcher> Exchange<D> {
             if let Some(reason) = close {
                 self.close(reason);
             }
-            if !more {
+            self.output.need(needs);
+            if !more || needs > 0 {
                 break;
             }
         }

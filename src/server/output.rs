@@ -98,6 +98,8 @@ pub(super) struct Output<L: Language> {
     is_limited: bool,
     /// Bytes that were made in this turn, written or not. A peer that reads fast must not keep others waiting.
     made: usize,
+    /// Room that the next event may need.
+    needed: usize,
     /// Memory that was reserved, until everything is written.
     memory: Option<Box<Memory>>,
     /// The last place of the position for which the task waits.
@@ -117,6 +119,7 @@ impl<L: Language> Default for Output<L> {
             queued_bytes: 0,
             is_limited: false,
             made: 0,
+            needed: 0,
             memory: None,
             awaited: 0,
         }
@@ -167,9 +170,19 @@ impl<L: Language> Output<L> {
         }
     }
 
+    /// Notes how much room the next event may need.
+    pub(super) fn need(&mut self, bytes: usize) {
+        self.needed = bytes;
+    }
+
+    /// Whether there is too little room for anything more, or for the next event.
+    fn lacks_room(&self) -> bool {
+        self.room() == 0 || self.room() < self.needed
+    }
+
     /// Whether as much was made in this turn as one turn may make, although the peer has taken it.
     pub(super) fn is_turn_over(&self) -> bool {
-        self.room() == 0 && self.held() < self.most()
+        self.made > 0 && self.lacks_room() && self.most() - self.held().min(self.most()) >= self.needed.max(1)
     }
 
     /// Whether it holds up the large replies of others until it is served again.
@@ -184,7 +197,7 @@ impl<L: Language> Output<L> {
         ask: impl FnOnce(usize) -> Option<BoxFuture<'static, Option<Reserved>>>,
     ) -> bool {
         let most = self.most();
-        if self.room() > 0 || most == MAX_BYTES {
+        if !self.lacks_room() || most == MAX_BYTES {
             // What is asked for and not taken would be kept from others.
             if let Some(memory) = &mut self.memory {
                 memory.asked = None;

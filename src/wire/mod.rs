@@ -67,6 +67,8 @@ pub struct PushedEvents<D: Dispatcher> {
     pub events: Option<At<Body<D>>>,
     /// There may be more: poll again.
     pub more: bool,
+    /// Room that the next event may need, in bytes; 0 if there is enough.
+    pub needs: usize,
     /// The server must close the connection.
     pub close: Option<Closing>,
 }
@@ -87,8 +89,8 @@ pub trait Dispatcher: Send + Unpin + Sized + 'static {
     /// Takes over the result of a request for which later ones have waited.
     fn complete(&mut self, completed: Self::Completed) -> At<Reply<Body<Self>>>;
 
-    /// What there is to send without having been asked: about as many bytes as there is `room` for, or one event. The task is
-    /// woken when there is more. `None` if there is never anything on this connection as it is now.
+    /// What there is to send without having been asked: about as many bytes as there is `room` for. The task is woken when there is
+    /// more. `None` if there is never anything on this connection as it is now.
     fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>>;
 
     /// Reserves memory for replies and events that the peer has not taken yet, beside the little that every connection has.

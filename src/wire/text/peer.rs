@@ -111,7 +111,7 @@ impl Dispatcher for Peer {
 
     fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>> {
         let subscription = self.subscription.as_mut()?;
-        let Pushed { events, more, session_ended, too_slow } = subscription.poll(&self.chat, cx, room);
+        let Pushed { events, more, needs, session_ended, too_slow } = subscription.poll(&self.chat, cx, room);
         let is_over = |own: &Binding| !own.session().is_live(self.chat.now());
         if session_ended && self.sessions.own.as_deref().is_some_and(is_over) {
             self.sessions.own = None;
@@ -121,6 +121,7 @@ impl Dispatcher for Peer {
         Some(PushedEvents {
             events: events.transpose(),
             more,
+            needs,
             close: too_slow.then_some(Closing::SlowConsumer),
         })
     }
