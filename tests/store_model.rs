@@ -32,7 +32,7 @@ impl Model {
         }
         let inbox = self.inboxes.entry(to.to_owned()).or_default();
         if inbox.len() >= limit {
-            return Err(Refusal::InboxFull { limit });
+            return Err(Refusal::InboxFull { limit: u32::try_from(limit).expect("small") });
         }
         inbox.push(text.to_owned());
         if let Some(key) = key {

@@ -328,7 +328,7 @@ const UNHEALTHY: [Refusal; 10] = [
     Refusal::Internal,
     Refusal::TooManyRooms { limit: 1 },
     Refusal::TooManyConnections { limit: 1 },
-    Refusal::Quota { limit: 1, retry_after: 1 },
+    Refusal::Quota { mib: 1, retry_after: 1 },
     Refusal::Unavailable { retry_after: 1 },
     Refusal::RateLimited { retry_after: 1 },
     Refusal::LineTooLong,

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::Semaphore;
 
 use super::{Chat, Limit, Limits, Session, Source, limiter::Bucket, reply_memory};
-use crate::model::{Refusal, UserName};
+use crate::model::{Refusal, UserName, saturated};
 
 /// Use of the limits by one user.
 pub(super) struct Allowance {
@@ -74,6 +74,6 @@ impl Chat {
         if allowance.connections.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(seat);
         }
-        Err(Refusal::TooManyConnections { limit: most })
+        Err(Refusal::TooManyConnections { limit: saturated(most) })
     }
 }

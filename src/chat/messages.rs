@@ -4,7 +4,7 @@ use super::{Caller, Chat, Limit, inbox::page_size, limiter::Quota, visibility};
 use crate::{
     model::{
         At, MAX_KEY, MAX_MESSAGE, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Recipient,
-        Refusal, Stored, Timestamp, UserName,
+        Refusal, Stored, Timestamp, UserName, saturated,
     },
     store::{Membership, Receipt},
     users::User,
@@ -110,13 +110,13 @@ impl Chat {
     /// Whether a text may be sent: its length, what the sender has sent today, and the sender's share of the inbox.
     fn may_send(&self, caller: &Caller<'_>, to: &Recipient, text: &str) -> Result<(), Refusal> {
         if text.len() > MAX_MESSAGE {
-            return Err(Refusal::MessageTooLong { got: text.len() });
+            return Err(Refusal::MessageTooLong { got: saturated(text.len()) });
         }
         if let Some(mib) = self.limits.daily {
             let sent = &caller.session.allowance().sent;
             sent.check(self.uptime(), quota(mib), cost(text)).map_err(|retry_after| {
                 self.note_limit(Limit::Daily, caller.from, Some(caller.session));
-                Refusal::Quota { limit: u64::from(mib) * 1024 * 1024, retry_after }
+                Refusal::Quota { mib, retry_after }
             })?;
         }
         match (&self.shares, to.user()) {

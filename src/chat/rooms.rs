@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Caller, Chat, Limit, Source, limiter::Quota};
 use crate::{
-    model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, UserName},
+    model::{At, MAX_PAGE, MaybeReady, Outcome, Refusal, RoomName, UserName, saturated},
     store::{Membership, Receipt, RoomEntry},
     users::User,
 };
@@ -61,7 +61,9 @@ impl Chat {
             return MaybeReady::Ready(At::refused(Refusal::BadRequest));
         };
         if *membership.peek() != Membership::Current && self.store.count_rooms(user) >= MAX_ROOMS {
-            return MaybeReady::Ready(membership.map(|_| Err(Refusal::TooManyRooms { limit: MAX_ROOMS })));
+            return MaybeReady::Ready(
+                membership.map(|_| Err(Refusal::TooManyRooms { limit: saturated(MAX_ROOMS) })),
+            );
         }
         // A room stays for ever.
         if *membership.peek() == Membership::NoRoom

@@ -10,7 +10,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use crate::model::{MessageId, Refusal, UserName};
+use crate::model::{MessageId, Refusal, UserName, saturated};
 
 /// Number of groups of a sender who has reached the limit.
 const GROUPS: usize = 16;
@@ -52,7 +52,9 @@ impl Shares {
         let tables = self.lock();
         let share = tables.inboxes.get(to).and_then(|inbox| inbox.get(from));
         match share {
-            Some(share) if share.count >= self.most => Err(Refusal::InboxFull { limit: self.most }),
+            Some(share) if share.count >= self.most => {
+                Err(Refusal::InboxFull { limit: saturated(self.most) })
+            }
             _ => Ok(()),
         }
     }

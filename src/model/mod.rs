@@ -18,6 +18,7 @@ pub use limits::{MAX_KEY, MAX_LINE, MAX_MESSAGE, MAX_PAGE, MAX_REPLY};
 pub use message::{Message, MessageId, NewMessage, Page, Stored};
 pub use name::{Recipient, RoomName, UserName};
 pub use ready::{BoxFuture, MaybeReady};
+pub(crate) use refusal::saturated;
 pub use refusal::{Closing, Refusal};
 pub use timestamp::{Moment, Timestamp, Uptime, whole_ms};
 pub use token::{PasswordDigest, Secret, Token, TokenDigest, TokenText};

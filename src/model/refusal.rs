@@ -2,7 +2,7 @@
 
 use strum::{EnumCount, VariantArray};
 
-/// Why a request was refused. A wire has a text for each.
+/// Why a request was refused. A wire has a text for each. It is small, because every outcome and every reply can be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
 pub enum Refusal {
     /// No live session.
@@ -18,17 +18,17 @@ pub enum Refusal {
     /// The caller is in the maximum number of rooms.
     TooManyRooms {
         /// That number.
-        limit: usize,
+        limit: u32,
     },
     /// The user has the maximum number of connections.
     TooManyConnections {
         /// That number.
-        limit: usize,
+        limit: u32,
     },
     /// The new password is too short, too common, or cannot be sent in a line.
     WeakPassword {
         /// The limit of its length, and its length, if that is why.
-        length: Option<(usize, usize)>,
+        length: Option<(u16, u16)>,
     },
     /// There is no message with that number that the caller may know of.
     NoSuchMessage,
@@ -43,17 +43,17 @@ pub enum Refusal {
     /// The text is longer than [`MAX_MESSAGE`](super::MAX_MESSAGE).
     MessageTooLong {
         /// Its length, in bytes.
-        got: usize,
+        got: u32,
     },
     /// The recipient's inbox is full, or the sender's share of it.
     InboxFull {
         /// Most messages that may wait there, or most of this sender.
-        limit: usize,
+        limit: u32,
     },
     /// The sender has sent as many bytes as are allowed in a day.
     Quota {
-        /// That number of bytes.
-        limit: u64,
+        /// That number of MiB.
+        mib: u32,
         /// Seconds until the next message of that length can be sent.
         retry_after: u32,
     },
@@ -79,6 +79,11 @@ pub enum Refusal {
     Internal,
 }
 
+/// A length or a limit in a refusal.
+pub(crate) fn saturated(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 impl Refusal {
     /// Every refusal. (The length makes a missing variant a compile error; a test finds one that is listed twice.)
     pub const ALL: [Refusal; Refusal::COUNT] = [
@@ -97,7 +102,7 @@ impl Refusal {
         Refusal::NotUtf8,
         Refusal::MessageTooLong { got: 1 },
         Refusal::InboxFull { limit: 1 },
-        Refusal::Quota { limit: 1, retry_after: 1 },
+        Refusal::Quota { mib: 1, retry_after: 1 },
         Refusal::KeyReused,
         Refusal::Storage,
         Refusal::Uncertain,
@@ -182,6 +187,12 @@ impl Closing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Stored;
+
+    #[test]
+    fn a_refusal_is_small() {
+        assert!(size_of::<Refusal>() <= 12 && size_of::<Result<Stored, Refusal>>() == size_of::<Stored>());
+    }
 
     #[test]
     fn a_code_names_one_refusal() {

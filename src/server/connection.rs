@@ -207,7 +207,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
     }
 
     fn converse(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        let turn = Turn::begin();
+        let turn = Turn::default();
         loop {
             let phase = self.entry.server.registry.phase();
             if phase == Phase::Aborting {

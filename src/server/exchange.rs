@@ -34,12 +34,12 @@ struct Delivered<'a, D: Dispatcher> {
     taken: u32,
 }
 
-/// Number of requests after which it is looked whether the turn is over.
-const BETWEEN_LOOKS: u32 = 16;
+/// Number of requests after which it is asked whether the turn is over.
+const BETWEEN_QUESTIONS: u32 = 8;
 
 impl<D: Dispatcher> Sink for Delivered<'_, D> {
     fn is_ready(&self) -> bool {
-        let is_over = self.taken > 0 && self.taken.is_multiple_of(BETWEEN_LOOKS) && self.turn.is_over();
+        let is_over = self.taken > 0 && self.taken.is_multiple_of(BETWEEN_QUESTIONS) && self.turn.is_over();
         !is_over && self.exchange.is_ready()
     }
 
@@ -117,7 +117,7 @@ impl<D: Dispatcher> Exchange<D> {
                 self.close(reason);
             }
             self.output.need(needs);
-            if !more || needs > 0 {
+            if !more || needs > 0 || turn.is_over() {
                 break;
             }
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{
     At, BoxFuture, MAX_REPLY, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, Refusal,
-    RoomName, Stored, Timestamp, TokenDigest, UserName,
+    RoomName, Stored, Timestamp, TokenDigest, UserName, saturated,
 };
 
 /// A front without a log, behind a mutex. What is written is settled at once, and no message leaves the front.
@@ -71,7 +71,7 @@ impl Messages for Memory {
             return MaybeReady::Ready(repeated);
         }
         let Some(row) = front.admit(&message, text, NO_PLACE) else {
-            return done(Err(Refusal::InboxFull { limit: self.inbox_limit() }));
+            return done(Err(Refusal::InboxFull { limit: saturated(self.inbox_limit()) }));
         };
         if message.key.is_some() {
             // All keys are in the tail, and it has just been asked.

@@ -57,12 +57,15 @@ pub enum Weak {
 impl Weak {
     /// The limit of the length that `password` breaks, and its length; `None` if that is not what is wrong.
     #[must_use]
-    pub fn length(self, password: &Secret) -> Option<(usize, usize)> {
-        match self {
-            Weak::Short => Some((MIN_CHARACTERS, password.reveal().chars().count())),
-            Weak::Long => Some((MAX_BYTES, password.reveal().len())),
-            _ => None,
-        }
+    pub fn length(self, password: &Secret) -> Option<(u16, u16)> {
+        let (limit, length) = match self {
+            Weak::Short => (MIN_CHARACTERS, password.reveal().chars().count()),
+            Weak::Long => (MAX_BYTES, password.reveal().len()),
+            _ => return None,
+        };
+        // A line is shorter than that.
+        let number = |number| u16::try_from(number).unwrap_or(u16::MAX);
+        Some((number(limit), number(length)))
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Shared, Sqlite, options::Durable, postings, queue::Queued, reader, s
 use crate::{
     model::{
         At, BoxFuture, MAX_REPLY, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position,
-        Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
+        Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName, saturated,
     },
     store::{
         CommitLog, Membership, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms,
@@ -106,7 +106,8 @@ impl Messages for Sqlite {
         let admitted = if state.read_only {
             Err(At::refused(Refusal::ReadOnly))
         } else {
-            let full = At::new(Err(Refusal::InboxFull { limit: self.inbox_limit() }), state.queue.head());
+            let full =
+                At::new(Err(Refusal::InboxFull { limit: saturated(self.inbox_limit()) }), state.queue.head());
             let place = state.next_place();
             state.front.admit(&message, text, place).ok_or(full)
         };

@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn unknown_command(name: &str) -> Body {
     let similar = most_similar(name, SPECS.iter().map(|spec| spec.name));
     match similar {
-        Some(similar) => Body::Hinted(Refusal::UnknownCommand, Hint::DidYouMean(similar.into())),
+        Some(similar) => Body::Hinted(Refusal::UnknownCommand, Box::new(Hint::DidYouMean(similar.into()))),
         None => Body::Refused(Refusal::UnknownCommand),
     }
 }

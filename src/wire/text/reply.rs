@@ -36,8 +36,8 @@ pub enum Body {
     Sent(Stored),
     /// `{"status": "ERROR", "message": …}`, in dialect 2 with the code and what the limit is.
     Refused(Refusal),
-    /// The same, in dialect 2 with more that helps.
-    Hinted(Refusal, Hint),
+    /// The same, in dialect 2 with more that helps. Boxed, because almost all replies have none.
+    Hinted(Refusal, Box<Hint>),
     /// Rendered already, with its end.
     Rendered(Vec<u8>),
 }
@@ -62,7 +62,7 @@ impl Rendering {
     /// The body of a refusal.
     pub(super) fn refused(self, refusal: Refusal) -> Body {
         match refusal {
-            Refusal::BadRequest => Body::Hinted(refusal, Hint::Usage(self.spec)),
+            Refusal::BadRequest => Body::Hinted(refusal, Box::new(Hint::Usage(self.spec))),
             refusal => Body::Refused(refusal),
         }
     }
@@ -87,7 +87,7 @@ impl Rendering {
         };
         let similar = chat.similar(user, refusal, name);
         similar.after(outcome.position()).map(|similar| match similar {
-            Some(similar) => Body::Hinted(refusal, Hint::DidYouMean(similar.into())).into(),
+            Some(similar) => Body::Hinted(refusal, Box::new(Hint::DidYouMean(similar.into()))).into(),
             None => Body::Refused(refusal).into(),
         })
     }
@@ -105,7 +105,7 @@ impl Language for Dialect {
             }
             Body::Sent(stored) => write_sent(stored, out),
             Body::Refused(refusal) => self.write_error(refusal, None, out),
-            Body::Hinted(refusal, hint) => self.write_error(refusal, Some(hint), out),
+            Body::Hinted(refusal, hint) => self.write_error(refusal, Some(*hint), out),
             Body::Rendered(bytes) if out.is_empty() => *out = bytes,
             Body::Rendered(bytes) => out.extend_from_slice(&bytes),
         }
@@ -155,14 +155,13 @@ fn retry_after(refusal: Refusal) -> Option<u32> {
 
 /// The limit that was reached, and the length that is beyond it.
 fn limit(refusal: Refusal) -> (Option<u64>, Option<u64>) {
-    let number = |number: usize| u64::try_from(number).ok();
     match refusal {
         Refusal::TooManyRooms { limit }
         | Refusal::TooManyConnections { limit }
-        | Refusal::InboxFull { limit } => (number(limit), None),
-        Refusal::MessageTooLong { got } => (number(MAX_MESSAGE), number(got)),
-        Refusal::WeakPassword { length: Some((limit, got)) } => (number(limit), number(got)),
-        Refusal::Quota { limit, .. } => (Some(limit), None),
+        | Refusal::InboxFull { limit } => (Some(limit.into()), None),
+        Refusal::MessageTooLong { got } => (u64::try_from(MAX_MESSAGE).ok(), Some(got.into())),
+        Refusal::WeakPassword { length: Some((limit, got)) } => (Some(limit.into()), Some(got.into())),
+        Refusal::Quota { mib, .. } => (Some(u64::from(mib) * 1024 * 1024), None),
         _ => (None, None),
     }
 }
