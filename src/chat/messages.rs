@@ -60,19 +60,19 @@ pub enum DeliveryState {
 }
 
 /// Unit in which a day's bytes are counted. With smaller ones, the time for one would be less than a microsecond.
-const UNIT: usize = 64;
+const UNIT: u32 = 64;
 
 /// What a message takes in the store beside its text, in bytes: about as much as it does.
 const AROUND: usize = 128;
 
 /// A quota of a number of MiB in a day, in units.
 fn quota(mib: u32) -> Quota {
-    Quota::daily(i64::from(mib) * (1024 * 1024 / UNIT as i64))
+    Quota::daily(i64::from(mib) * i64::from(1024 * 1024 / UNIT))
 }
 
 /// What a message costs, in units.
 fn cost(text: &str) -> i64 {
-    i64::try_from((AROUND + text.len()).div_ceil(UNIT)).unwrap_or(i64::MAX)
+    i64::from(saturated(AROUND + text.len()).div_ceil(UNIT))
 }
 
 impl Chat {

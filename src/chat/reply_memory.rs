@@ -90,12 +90,12 @@ impl Chat {
     /// Makes a large reply when it is its turn.
     pub async fn in_turn<T>(&self, make: impl FnOnce() -> T) -> T {
         let turn = self.turn().await;
-        let made = make();
+        let reply = make();
         if turn.is_some() {
             // Everybody else who is ready comes before the next large reply.
             yield_now().await;
         }
-        made
+        reply
     }
 
     /// Waits until no other large reply is being made; `None` if there are no limits.

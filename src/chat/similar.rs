@@ -25,7 +25,6 @@ pub fn most_similar<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Op
 impl Chat {
     /// A name like `given`, which does not exist: of a room if it begins with `#`, otherwise of a user. The first letter must be the
     /// same.
-    #[must_use]
     pub fn similar(&self, user: &User, refusal: Refusal, given: &str) -> At<Option<String>> {
         let Some(first) = given.trim_start_matches('#').chars().next().filter(|_| given.len() <= MAX_LEN)
         else {

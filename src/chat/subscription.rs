@@ -134,12 +134,11 @@ impl Subscription {
     pub fn watch(&mut self, chat: &Arc<Chat>, session: &Arc<Session>) {
         let same = |watch: &&mut Watch| watch.watching.session().user().username == session.user().username;
         let watching = Watching::new(chat, session.clone(), self.notifier.clone());
-        match self.watch.as_mut().filter(same) {
-            Some(watch) => watch.watching = watching,
-            None => {
-                self.watch =
-                    Some(Watch { watching, after: MessageId(0), is_behind: true, read: None, kept: None })
-            }
+        if let Some(watch) = self.watch.as_mut().filter(same) {
+            watch.watching = watching;
+        } else {
+            let (after, read, kept) = (MessageId(0), None, None);
+            self.watch = Some(Watch { watching, after, is_behind: true, read, kept });
         }
     }
 

@@ -27,12 +27,8 @@ impl Turn {
             return false;
         }
         let now = Instant::now();
-        match self.ends.get() {
-            Some(ends) => now >= ends,
-            None => {
-                self.ends.set(Some(now + TURN));
-                false
-            }
-        }
+        let ends = self.ends.get().unwrap_or(now + TURN);
+        self.ends.set(Some(ends));
+        now >= ends
     }
 }
