@@ -31,7 +31,7 @@ use crate::support::{CHEAP_HASH, SENT, SOON, lines, program::Program, users_toml
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Returns the figure of the short form or that of the long form.
-fn short_or_long<T>(short: T, long: T) -> T {
+pub(crate) fn short_or_long<T>(short: T, long: T) -> T {
     if std::env::var_os("CHAT_TEST_LONG").is_some() { long } else { short }
 }
 
