@@ -4,7 +4,7 @@
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use chat_service::{
-    chat::{self, Chat, Clock},
+    chat::{self, Chat, Clock, ReplyMemory},
     model::{MAX_LINE, Secret, UserName},
     server::{Limits, Server, serve},
     store::Memory,
@@ -97,7 +97,10 @@ fn server() -> Arc<Server> {
     };
     let users: Users = USERS.iter().map(user).collect();
     let store = Arc::new(Memory::new(10_000));
-    let chat = Chat::new(users, store, Clock::default(), chat::Limits::NONE);
+    // So little that replies wait for each other: nobody may wait for ever.
+    let reply_memory = Some(ReplyMemory { all: 4, per_user: 4 });
+    let limits = chat::Limits { reply_memory, ..chat::Limits::NONE };
+    let chat = Chat::new(users, store, Clock::default().beside_simulated(), limits);
     // Time passes by leaps here: no deadline is meant.
     Server::new(Arc::new(chat), Limits::NONE)
 }
