@@ -9,7 +9,7 @@ use chat_service::{
 use serde_json::json;
 use tokio::io::DuplexStream;
 
-use crate::support::{Peer, SENT, Setup, device::Device, duplex, fixed_clock, settle};
+use crate::support::{Peer, SENT, Setup, device::Device, duplex, fixed_clock, held::Held, settle};
 
 fn server(change: impl FnOnce(&mut chat::Limits)) -> Arc<Server> {
     // Peers that do not read are not cut off.
@@ -192,6 +192,43 @@ async fn a_user_sends_so_many_bytes_a_day() {
     clock.advance(Duration::from_secs(665));
     lineker.ok(&format!("send lineker {text}")).await;
     assert_eq!(lineker.ask(&format!("send lineker {text}")).await["code"], json!("quota"));
+}
+
+/// A message waits for room behind replies that wait for the disk, and then all of them leave at once.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_waited_for_room_comes_when_everything_before_it_has_left() {
+    for reply_memory in [None, Some(ReplyMemory { all: 4, per_user: 4 })] {
+        let held = Held::new();
+        let chat_limits = chat::Limits { reply_memory, ..chat::Limits::NONE };
+        let server =
+            Setup { store: held.clone(), limits: Limits::NONE, chat_limits, ..Setup::default() }.server();
+        let mut devices = Vec::new();
+        for user in ["messi", "henderson"] {
+            let (mut peer, _) = duplex(&server, 4 << 20);
+            peer.send(format!("hello 2\nauth {user} surabaya\nwatch\n")).await;
+            settle().await;
+            held.commit();
+            let mut device = Device { peer, events: Vec::new() };
+            for _ in 0..3 {
+                assert_eq!(device.reply().await["status"], "OK");
+            }
+            devices.push(device);
+        }
+        let [messi, henderson] = &mut devices[..] else { unreachable!("two users") };
+        messi.peer.send("help\n").await;
+        let help = messi.peer.reply().await.len() + 4;
+        henderson.peer.send(format!("send messi {}\n", "\u{1}".repeat(2000))).await;
+        settle().await;
+        // Less room is left in 256 KiB than the message may need.
+        let count = (256 * 1024 - 500) / help;
+        messi.peer.send(format!("send henderson a\n{}", "help\n".repeat(count))).await;
+        settle().await;
+        held.commit();
+        for _ in 0..=count {
+            messi.reply().await;
+        }
+        assert_eq!(messi.event_of("message").await["from"], "henderson", "{reply_memory:?}");
+    }
 }
 
 /// Many who ask for large replies again and again have their turns one after the other.

@@ -233,12 +233,12 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
                     Poll::Pending => {}
                 }
             }
-            if self.may_read() && self.is_congested(cx) {
-                // Another request would only wait in the queue. The task is woken when there is room.
-                return Poll::Pending;
-            }
             if turn.is_over() {
                 cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.may_read() && self.is_congested(cx) {
+                // Another request would only wait in the queue. The task is woken when there is room.
                 return Poll::Pending;
             }
             if self.may_read() {
@@ -310,7 +310,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let log = self.entry.server.chat.log();
         let output = &mut self.exchange.output;
-        let (was_full, mut wrote) = (output.is_full(), false);
+        let (was_full, mut wrote) = (output.is_full() || output.lacks_room(), false);
         loop {
             match output.poll_write(&mut self.transport, log, cx) {
                 Poll::Ready(Ok(0)) => {

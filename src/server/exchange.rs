@@ -105,7 +105,7 @@ impl<D: Dispatcher> Exchange<D> {
     /// Appends what the peer is sent without having asked, as long as there is room and the turn lasts.
     pub(super) fn poll_pushed(&mut self, cx: &mut Context<'_>, turn: &Turn) {
         self.output.need(0);
-        while self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full() && !turn.is_over() {
+        while self.closing.is_none() && !self.peer.has_quit() && !self.output.is_full() {
             let room = self.output.room();
             let Some(PushedEvents { events, more, needs, close }) = self.peer.poll_pushed(cx, room) else {
                 break;

@@ -176,7 +176,7 @@ impl<L: Language> Output<L> {
     }
 
     /// Whether there is too little room for anything more, or for the next event.
-    fn lacks_room(&self) -> bool {
+    pub(super) fn lacks_room(&self) -> bool {
         self.room() == 0 || self.room() < self.needed
     }
 

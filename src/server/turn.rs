@@ -16,19 +16,36 @@ const BETWEEN_LOOKS: u32 = 4;
 pub(super) struct Turn {
     asked: Cell<u32>,
     ends: Cell<Option<Instant>>,
+    is_over: Cell<bool>,
 }
 
 impl Turn {
-    /// Whether others should have their turn now. To be asked after each piece of work that may take some microseconds.
+    /// Whether others should have their turn now. To be asked after each piece of work that may take some microseconds. Whoever was
+    /// told so has left work behind, so it stays true.
     pub(super) fn is_over(&self) -> bool {
         let asked = self.asked.get() + 1;
         self.asked.set(asked);
-        if !asked.is_multiple_of(BETWEEN_LOOKS) {
-            return false;
+        if !self.is_over.get() && asked.is_multiple_of(BETWEEN_LOOKS) {
+            let now = Instant::now();
+            let ends = self.ends.get().unwrap_or(now + TURN);
+            self.ends.set(Some(ends));
+            self.is_over.set(now >= ends);
         }
-        let now = Instant::now();
-        let ends = self.ends.get().unwrap_or(now + TURN);
-        self.ends.set(Some(ends));
-        now >= ends
+        self.is_over.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_over_stays_over_and_is_noticed_soon() {
+        let turn = Turn::default();
+        assert!((0..BETWEEN_LOOKS).all(|_| !turn.is_over()), "it has just begun");
+        turn.ends.set(Some(Instant::now()));
+        let asked = (1..).find(|_| turn.is_over());
+        assert!(asked.is_some_and(|asked| asked <= BETWEEN_LOOKS));
+        assert!((0..10).all(|_| turn.is_over()));
     }
 }
