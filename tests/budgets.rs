@@ -216,11 +216,11 @@ async fn a_message_that_waited_for_room_comes_when_everything_before_it_has_left
         }
         let [messi, henderson] = &mut devices[..] else { unreachable!("two users") };
         messi.peer.send("help\n").await;
-        let help = messi.peer.reply().await.len() + 4;
+        let reply_len = messi.peer.reply().await.len() + 4;
         henderson.peer.send(format!("send messi {}\n", "\u{1}".repeat(2000))).await;
         settle().await;
         // Less room is left in 256 KiB than the message may need.
-        let count = (256 * 1024 - 500) / help;
+        let count = (256 * 1024 - 500) / reply_len;
         messi.peer.send(format!("send henderson a\n{}", "help\n".repeat(count))).await;
         settle().await;
         held.commit();
