@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_service::{
-    chat::{self, Limit, ReplyMemory},
+    chat::{self, Limit, Rate, ReplyMemory},
     server::{Limits, Server},
 };
 use serde_json::json;
@@ -47,6 +47,19 @@ async fn a_user_has_so_many_connections_however_they_came_by_their_sessions() {
     assert_eq!(fourth.ask("auth messi surabaya").await, refused);
     assert_ne!(third.ask("whoami").await, refused, "henderson again");
     fourth.log_in("messi").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_password_costs_a_login_when_there_are_too_many_connections_too() {
+    let logins = Some(Rate { per_second: 1, burst: 3 });
+    let server = server(|limits| (limits.connections_per_user, limits.logins) = (Some(1), logins));
+    let (mut first, _) = duplex(&server, 1 << 16);
+    first.log_in("messi").await;
+    let (mut second, _) = duplex(&server, 1 << 16);
+    for _ in 0..2 {
+        assert!(second.ask("auth messi surabaya").await.contains("too many connections"));
+    }
+    assert!(second.ask("auth messi surabaya").await.contains("too many requests"));
 }
 
 /// Puts messages into henderson's inbox whose replies are large: each byte becomes six on the wire.

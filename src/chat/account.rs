@@ -47,7 +47,11 @@ impl Chat {
                 Some(_) => None,
                 None => match self.seat_of(&user.username, from) {
                     Ok(seat) => Some(seat),
-                    Err(refusal) => return At::refused(refusal),
+                    Err(refusal) => {
+                        // It was the right password, and has cost a hash.
+                        self.logins.count(name, self.uptime());
+                        return At::refused(refusal);
+                    }
                 },
             };
             // Otherwise the user has changed meanwhile, if only by a renewed hash: the password is checked again.
