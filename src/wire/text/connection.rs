@@ -11,9 +11,10 @@ use crate::{
 };
 
 /// The reply to a command that does not exist.
-pub(super) fn unknown_command(name: &str) -> Body {
-    let similar = most_similar(name, SPECS.iter().map(|spec| spec.name));
-    match similar {
+pub(super) fn unknown_command(name: &str, dialect: Dialect) -> Body {
+    // Dialect 1 has no hints.
+    let similar = || most_similar(name, SPECS.iter().map(|spec| spec.name));
+    match (dialect == Dialect::Two).then(similar).flatten() {
         Some(similar) => Body::Hinted(Refusal::UnknownCommand, Box::new(Hint::DidYouMean(similar.into()))),
         None => Body::Refused(Refusal::UnknownCommand),
     }
@@ -58,7 +59,7 @@ pub(super) fn help(call: &Call<'_>) -> Handled {
             .into();
     };
     match spec::find(topic) {
-        None => unknown_command(topic).into(),
+        None => unknown_command(topic, call.dialect()).into(),
         Some(spec) => render(&TopicReply {
             status: Status::Ok,
             name: spec.name.into(),

@@ -180,7 +180,7 @@ impl Peer {
     fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, Refused> {
         let Peer { chat, from, sessions, seat, dialect, subscription, .. } = self;
         let Some(command) = find(request.command()) else {
-            return Err(Refused(At::start(unknown_command(request.command()))));
+            return Err(Refused(At::start(unknown_command(request.command(), *dialect))));
         };
         let rendering = Rendering { spec: command.spec, dialect: *dialect };
         let (session, shown) = match command.spec.access {

@@ -62,7 +62,9 @@ impl Rendering {
     /// The body of a refusal.
     pub(super) fn refused(self, refusal: Refusal) -> Body {
         match refusal {
-            Refusal::BadRequest => Body::Hinted(refusal, Box::new(Hint::Usage(self.spec))),
+            Refusal::BadRequest if self.dialect == Dialect::Two => {
+                Body::Hinted(refusal, Box::new(Hint::Usage(self.spec)))
+            }
             refusal => Body::Refused(refusal),
         }
     }
