@@ -99,7 +99,7 @@ impl Dispatcher for Irker {
             return Some(Answer::Reply(MaybeReady::Ready(At::start(refused(Refusal::NotAuthorized).into()))));
         };
         let notifier = Some(self.subscription.notifier());
-        let caller = Caller { session: own.session(), notifier, from: self.from, now: now.at };
+        let caller = Caller { session: own.session(), notifier, from: self.from, now };
         let name = caller.user().username.clone();
         Some(match (command, rest.split_once(" :")) {
             ("PRIVMSG", Some((to, text))) => {

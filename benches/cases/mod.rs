@@ -113,8 +113,8 @@ fn page(command: &str) -> Work {
 fn send() -> Work {
     let mut messi = Connection::of("messi");
     let line = send_line(messi.token());
-    assert!(messi.ask(&line).starts_with(br#"{"status": "OK", "message": "Message Sent""#));
+    // Each time, because a limit that is reached after a thousand would be counted instead.
     Box::new(move || {
-        black_box(messi.ask(black_box(&line)));
+        assert!(messi.ask(black_box(&line)).starts_with(br#"{"status": "OK", "message": "Message Sent""#));
     })
 }

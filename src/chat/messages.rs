@@ -1,10 +1,12 @@
 //! Sending and looking up messages.
 
-use super::{Caller, Chat, Limit, inbox::page_size, limiter::Quota, visibility};
+use super::{
+    Caller, Chat, Limit, allowance::Allowance, inbox::page_size, limiter::Quota, shares::Shares, visibility,
+};
 use crate::{
     model::{
         At, MAX_KEY, MAX_MESSAGE, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Recipient,
-        Refusal, Stored, Timestamp, UserName, saturated,
+        Refusal, Stored, Timestamp, Uptime, UserName, saturated,
     },
     store::{Membership, Receipt},
     users::User,
@@ -65,14 +67,54 @@ const UNIT: u32 = 64;
 /// What a message takes in the store beside its text, in bytes: about as much as it does.
 const AROUND: usize = 128;
 
-/// A quota of a number of MiB in a day, in units.
-fn quota(mib: u32) -> Quota {
-    Quota::daily(i64::from(mib) * i64::from(1024 * 1024 / UNIT))
+/// What a user may send in a day.
+#[derive(Clone, Copy)]
+pub(super) struct Daily {
+    mib: u32,
+    /// In units.
+    quota: Quota,
+}
+
+impl Daily {
+    pub(super) fn new(mib: u32) -> Self {
+        Daily { mib, quota: Quota::daily(i64::from(mib) * i64::from(1024 * 1024 / UNIT)) }
+    }
 }
 
 /// What a message costs, in units.
 fn cost(text: &str) -> i64 {
     i64::from(saturated(AROUND + text.len()).div_ceil(UNIT))
+}
+
+/// What is counted for a message.
+struct Count {
+    daily: Option<Daily>,
+    /// In units.
+    cost: i64,
+    now: Uptime,
+}
+
+impl Count {
+    /// Counts a message for its sender if it was stored, and not before.
+    fn stored(
+        &self,
+        outcome: &Outcome<Stored>,
+        sender: &Allowance,
+        shares: Option<&Shares>,
+        from: &UserName,
+        to: &Recipient,
+    ) {
+        let Ok(Stored { id, duplicate: false, .. }) = *outcome.peek() else {
+            return;
+        };
+        if let Some(daily) = self.daily {
+            sender.sent.count(self.now, daily.quota, self.cost);
+        }
+        match (shares, to.user()) {
+            (Some(shares), Some(to)) if to != from => shares.stored(to, from, id),
+            _ => {}
+        }
+    }
 }
 
 impl Chat {
@@ -85,7 +127,7 @@ impl Chat {
             return MaybeReady::Ready(At::refused(Refusal::BadRequest));
         }
         let from = &caller.user().username;
-        let message = |to| NewMessage { from, to, text, key, at: caller.now };
+        let message = |to| NewMessage { from, to, text, key, at: caller.now.at };
         let refused: Outcome<Option<Stored>> = match self.recipient(to, from) {
             Ok(to) => match self.may_send(caller, &to, text) {
                 Ok(()) => return self.append(caller, message(&to)),
@@ -93,7 +135,7 @@ impl Chat {
             },
             Err(refused) => refused.map(Err),
         };
-        let refused = refused.map_ok(|_| Stored { id: MessageId(0), at: caller.now, duplicate: false });
+        let refused = refused.map_ok(|_| Stored { id: MessageId(0), at: caller.now.at, duplicate: false });
         // A repeated message gets its first outcome, whatever has changed since.
         match Recipient::parse(to) {
             Some(to) if key.is_some() => self.store.find_by_key(message(&to)).map(move |found| {
@@ -112,11 +154,11 @@ impl Chat {
         if text.len() > MAX_MESSAGE {
             return Err(Refusal::MessageTooLong { got: saturated(text.len()) });
         }
-        if let Some(mib) = self.limits.daily {
+        if let Some(daily) = self.daily {
             let sent = &caller.session.allowance().sent;
-            sent.check(self.uptime(), quota(mib), cost(text)).map_err(|retry_after| {
+            sent.check(caller.now.uptime, daily.quota, cost(text)).map_err(|retry_after| {
                 self.note_limit(Limit::Daily, caller.from, Some(caller.session));
-                Refusal::Quota { mib, retry_after }
+                Refusal::Quota { mib: daily.mib, retry_after }
             })?;
         }
         match (&self.shares, to.user()) {
@@ -130,30 +172,26 @@ impl Chat {
 
     /// Stores a message, and counts it for its sender if it is a new one.
     fn append(&self, caller: &Caller<'_>, message: NewMessage<'_>) -> Receipt<Stored> {
-        let receipt = self.store.append(message);
-        if let MaybeReady::Ready(outcome) = &receipt
-            && matches!(outcome.peek(), Err(Refusal::InboxFull { .. }))
-        {
-            self.note_full(caller);
-        }
-        if self.limits.daily.is_none() && self.shares.is_none() {
-            return receipt;
-        }
-        let (allowance, shares, now) =
-            (caller.session.allowance().clone(), self.shares.clone(), self.uptime());
-        let (daily, cost) = (self.limits.daily, cost(message.text));
-        let (from, to) = (message.from.clone(), message.to.user().cloned());
-        receipt.map(move |outcome| {
-            if let Ok(Stored { id, duplicate: false, .. }) = *outcome.peek() {
-                if let Some(mib) = daily {
-                    allowance.sent.count(now, quota(mib), cost);
+        let (allowance, shares) = (caller.session.allowance(), &self.shares);
+        let count = Count { daily: self.daily, cost: cost(message.text), now: caller.now.uptime };
+        match self.store.append(message) {
+            MaybeReady::Ready(outcome) => {
+                if let Err(Refusal::InboxFull { .. }) = outcome.peek() {
+                    self.note_full(caller);
                 }
-                if let (Some(shares), Some(to)) = (shares, to.filter(|to| *to != from)) {
-                    shares.stored(&to, &from, id);
-                }
+                count.stored(&outcome, allowance, shares.as_deref(), message.from, message.to);
+                MaybeReady::Ready(outcome)
             }
-            outcome
-        })
+            MaybeReady::Late(outcome) => {
+                let (allowance, shares) = (allowance.clone(), shares.clone());
+                let (from, to) = (message.from.clone(), message.to.clone());
+                MaybeReady::Late(Box::pin(async move {
+                    let outcome = outcome.await;
+                    count.stored(&outcome, &allowance, shares.as_deref(), &from, &to);
+                    outcome
+                }))
+            }
+        }
     }
 
     fn note_full(&self, caller: &Caller<'_>) {

@@ -63,8 +63,8 @@ pub use throttle::{Origin, Tries};
 
 use self::{
     binding::spawn, changes::Reactions, hash_pool::HashPool, inbox::Inboxes, limiter::Limiter,
-    logins::Logins, owners::Owners, presence::PresenceTable, sessions::Sessions, shares::Shares,
-    throttle::Throttle, watchers::Watchers,
+    logins::Logins, messages::Daily, owners::Owners, presence::PresenceTable, sessions::Sessions,
+    shares::Shares, throttle::Throttle, watchers::Watchers,
 };
 use tokio::sync::Semaphore;
 
@@ -97,6 +97,7 @@ pub struct Chat {
     /// Turns to make large replies.
     large_turns: Option<Arc<Semaphore>>,
     shares: Option<Arc<Shares>>,
+    daily: Option<Daily>,
     anonymous: Option<Limiter<Origin>>,
     throttle: Option<Throttle>,
     logins: Arc<Logins>,
@@ -115,7 +116,7 @@ pub struct Caller<'a> {
     /// The connection.
     pub from: Source,
     /// When the request came.
-    pub now: Timestamp,
+    pub now: Moment,
 }
 
 impl<'a> Caller<'a> {
@@ -170,6 +171,7 @@ impl Chat {
             reply_memory: limits.reply_memory.map(|memory| reply_memory::pot(memory.all)),
             large_turns: limits.reply_memory.map(|_| Arc::new(Semaphore::new(spare_cores()))),
             shares,
+            daily: limits.daily.map(Daily::new),
             anonymous: limits.anonymous.map(|rate| Limiter::new(rate.into())),
             throttle: limits.tries.map(Throttle::new),
             logins: Arc::new(Logins::new(limits.logins)),

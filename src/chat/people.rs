@@ -62,7 +62,7 @@ impl Chat {
 
     /// Sessions of the caller, oldest first, and whether each is the caller's own.
     pub fn own_sessions(&self, caller: &Caller<'_>) -> At<Vec<(SessionEntry, bool)>> {
-        self.sessions.of_user(&caller.user().username, caller.now).map(|sessions| {
+        self.sessions.of_user(&caller.user().username, caller.now.at).map(|sessions| {
             let entry = |session: &Arc<Session>| (session.entry(), Arc::ptr_eq(session, caller.session));
             sessions.iter().map(entry).collect()
         })
@@ -77,7 +77,7 @@ impl Chat {
         which: Which,
     ) -> impl Future<Output = Outcome<()>> + std::marker::Send + 'static {
         let user = caller.user().username.clone();
-        let all = self.sessions.of_user(&user, caller.now);
+        let all = self.sessions.of_user(&user, caller.now.at);
         let chosen = match which {
             Which::Own => Ok(vec![caller.session.clone()]),
             Which::All => Ok(all.peek().clone()),

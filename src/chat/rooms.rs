@@ -68,7 +68,7 @@ impl Chat {
         // A room stays for ever.
         if *membership.peek() == Membership::NoRoom
             && let Some(new_rooms) = &self.new_rooms
-            && let Err(refusal) = new_rooms.take(user.clone(), self.uptime())
+            && let Err(refusal) = new_rooms.take(user.clone(), caller.now.uptime)
         {
             self.note_limit(Limit::NewRooms, caller.from, Some(caller.session));
             return MaybeReady::Ready(membership.map(|_| Err(refusal)));

@@ -65,13 +65,12 @@ impl Shares {
         if tables.pairs >= MAX_PAIRS {
             tables.forget_below(self.most / GROUPS);
         }
-        let Tables { inboxes, pairs } = &mut *tables;
-        let inbox = inboxes.entry(to.clone()).or_default();
-        let share = inbox.entry(from.clone()).or_insert_with(|| {
-            *pairs += 1;
-            Share::default()
-        });
-        share.add(id, (self.most / GROUPS).max(1));
+        let group = (self.most / GROUPS).max(1);
+        if let Some(share) = tables.inboxes.get_mut(to).and_then(|inbox| inbox.get_mut(from)) {
+            return share.add(id, group);
+        }
+        tables.pairs += 1;
+        tables.inboxes.entry(to.clone()).or_default().entry(from.clone()).or_default().add(id, group);
     }
 
     /// Messages up to this one have left an inbox.

@@ -21,7 +21,7 @@ pub use reply::{Body, Dialect, Hint};
 use self::reply::Rendering;
 use crate::{
     chat::{Caller, Chat, Notifier, PAGE_MEMORY, Seat, Session, Source},
-    model::{At, MaybeReady, Refusal, Timestamp},
+    model::{At, MaybeReady, Moment, Refusal},
     protocol::{
         request::Arguments,
         spec::{self, Spec},
@@ -70,7 +70,7 @@ fn find(name: &str) -> Option<&'static Command> {
 struct Call<'a> {
     chat: &'a Arc<Chat>,
     from: Source,
-    now: Timestamp,
+    now: Moment,
     session: Option<&'a Arc<Session>>,
     /// A session that was shown on the connection, if the command needs none; it may have ended.
     shown: Option<&'a Arc<Session>>,

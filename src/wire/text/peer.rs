@@ -208,7 +208,7 @@ impl Peer {
             chat.count_request(session, *from, now.uptime)?;
         }
         let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
-        let (from, now) = (*from, now.at);
+        let from = *from;
         let call = Call { chat, from, now, session, shown, rendering, notifier, arguments };
         let handled = (command.run)(&call);
         if let (Then::Watch, Some(session)) = (&handled.then, session) {

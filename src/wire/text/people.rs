@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn showuseractive(call: &Call<'_>) -> Handled {
-    let (chat, now) = (call.chat.clone(), call.now);
+    let (chat, now) = (call.chat.clone(), call.now.at);
     wait_for_page(call, ready(chat), move |chat| {
         let body = chat.active(now).map(|names| {
             let users = names.iter().map(|name| ActiveUser { username: (&**name).into() }).collect();
