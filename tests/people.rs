@@ -1,13 +1,13 @@
 //! `chat-server user` as an operator uses it.
 
+mod files;
+mod terminal;
+
 use std::{
     fs,
-    io::{Read, Write},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    thread,
-    time::Instant,
+    process::Output,
 };
 
 use chat_service::users::{
@@ -16,8 +16,8 @@ use chat_service::users::{
 };
 
 use crate::support::{
-    SENT, SOON,
-    program::{Program, chat_server, run, said, terminal},
+    SENT,
+    program::{Program, chat_server, run, said},
     users_toml,
 };
 
@@ -198,54 +198,6 @@ fn users_in_an_inline_table_are_changed_there() {
 }
 
 #[test]
-fn a_link_stays_one() {
-    let folder = Folder::new("");
-    let real = folder.0.path().join("elsewhere");
-    fs::create_dir(&real).expect("made");
-    fs::remove_file(folder.users()).expect("removed");
-    std::os::unix::fs::symlink("elsewhere/real.toml", folder.users()).expect("linked");
-    for name in ["ann", "bob"] {
-        folder.done(&["add", name], "correct horse\n");
-    }
-    assert!(fs::symlink_metadata(folder.users()).expect("there").is_symlink());
-    assert_eq!(folder.names(), ["ann", "bob"]);
-    assert!(real.join("real.toml").is_file() && real.join("real.toml.lock").is_file());
-    assert!(!folder.0.path().join("users.toml.lock").exists());
-}
-
-#[test]
-fn many_at_once_all_land() {
-    let folder = Folder::new(TEXT);
-    thread::scope(|scope| {
-        for i in 0..8 {
-            let folder = &folder;
-            scope.spawn(move || folder.done(&["add", &format!("user{i}")], "correct horse\n"));
-        }
-    });
-    assert_eq!(folder.names().len(), 3 + 8);
-    assert!(folder.text().starts_with(TEXT));
-}
-
-#[test]
-fn a_disk_that_is_full_leaves_the_old_file() {
-    let folder = Folder::new(&users_toml());
-    // A file may have one block of 512 bytes. The signal for a file that is too large is ignored, then not ignored.
-    for (trap, code) in [("trap '' XFSZ; ", Some(1)), ("", None)] {
-        let mut shell = Command::new("sh");
-        let line = format!("{trap}ulimit -f 1; exec \"$0\" user add ann");
-        shell.args(["-c", &line, env!("CARGO_BIN_EXE_chat-server")]).current_dir(folder.0.path());
-        let (_, err, ended) = told(&run(shell, "correct horse\n"));
-        assert_eq!(ended, code, "{err}");
-        assert!(code.is_none() || err.contains("remedy: make space on that disk"), "{err}");
-        assert_eq!(folder.text(), users_toml());
-        assert_eq!(folder.0.path().join("users.toml.new").exists(), code.is_none());
-    }
-    // The file that the killed process has left is no obstacle.
-    folder.done(&["add", "ann"], "correct horse\n");
-    assert!(!folder.0.path().join("users.toml.new").exists());
-}
-
-#[test]
 fn the_list_shows_how_passwords_are_kept_and_no_password() {
     let folder = Folder::new(&users_toml());
     folder.done(&["add", "ann", "--country", "Bali"], "correct horse\n");
@@ -386,113 +338,4 @@ fn a_name_that_was_used_is_given_away_knowingly() {
     let server = Program::start(&["--users", of_users, "--data", of_data]);
     assert!(server.talk("auth messi correct horse\ninbox\n").ends_with("\"messages\": {}}\r\n\r\n"));
     server.stop();
-}
-
-/// Types each line at a prompt that hides it; returns what the terminal and the program show, and the exit status.
-fn type_in(folder: &Folder, args: &[&str], lines: &[&str]) -> (String, Option<i32>) {
-    use rustix::termios::{LocalModes, tcgetattr};
-    let (mut terminal, theirs) = terminal();
-    // The program asks for a password on the terminal of its session, so it gets a session of its own, as at a login.
-    let mut command = Command::new("setsid");
-    command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_chat-server"), "user"]).args(args);
-    command.current_dir(folder.0.path()).stdin(theirs.try_clone().expect("another"));
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    // The test closes its copies of the program's side, so that a read after the program's end fails instead of blocking.
-    drop((command, theirs));
-    let mut shown = Vec::new();
-    for (i, line) in lines.iter().enumerate() {
-        while memchr::memchr_iter(b':', &shown).count() <= i {
-            let mut byte = [0];
-            terminal.read_exact(&mut byte).expect("a prompt");
-            shown.push(byte[0]);
-        }
-        let began = Instant::now();
-        while tcgetattr(&terminal).expect("a terminal").local_modes.contains(LocalModes::ECHO) {
-            assert!(began.elapsed() < SOON, "what is typed is shown");
-            thread::yield_now();
-        }
-        terminal.write_all(format!("{line}\r").as_bytes()).expect("typed");
-    }
-    let code = child.wait().expect("it ends").code();
-    // The read fails at its end, because no process has the other side open.
-    terminal.read_to_end(&mut shown).ok();
-    for pipe in
-        [&mut child.stdout.take().expect("piped") as &mut dyn Read, &mut child.stderr.take().expect("piped")]
-    {
-        pipe.read_to_end(&mut shown).expect("read");
-    }
-    (String::from_utf8(shown).expect("UTF-8"), code)
-}
-
-#[test]
-fn a_terminal_is_asked_twice_and_does_not_show_it() {
-    let folder = Folder::new(TEXT);
-    let (shown, code) = type_in(&folder, &["add", "dan"], &["correct horse", "correct horse"]);
-    assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("Password for dan: ") && shown.contains("Again: "), "{shown}");
-    assert!(shown.contains("dan was added") && !shown.contains("correct"), "{shown}");
-    let before = folder.text();
-    let (shown, code) = type_in(&folder, &["passwd", "dan"], &["correct horse", "correct house"]);
-    assert_eq!(code, Some(1), "{shown}");
-    assert!(shown.contains("the two were not the same") && !shown.contains("correct"), "{shown}");
-    assert_eq!(folder.text(), before);
-}
-
-#[test]
-fn a_weak_password_is_hashed_with_a_warning() {
-    let hash = |input: &str| {
-        let mut command = chat_server();
-        command.arg("hash-password");
-        told(&run(command, input))
-    };
-    let (out, err, code) = hash("surabaya\n");
-    assert!(out.starts_with("$argon2id$") && code == Some(0));
-    assert!(err.starts_with("warning: this is the password of the sample users"), "{err}");
-    assert_eq!(hash("correct horse\n").1, "");
-}
-
-#[test]
-fn a_changed_file_keeps_its_mode_owner_and_group() {
-    let folder = Folder::new(TEXT);
-    let owner = |path: &Path| fs::metadata(path).map(|found| (found.uid(), found.gid())).expect("there");
-    // Only root can give a file to another group.
-    let given = std::os::unix::fs::chown(folder.users(), None, Some(1)).is_ok();
-    for mode_is in [0o640, 0o600, 0o644] {
-        fs::set_permissions(folder.users(), fs::Permissions::from_mode(mode_is)).expect("set");
-        let before = owner(&folder.users());
-        folder.done(&["passwd", "ann"], "another good one\n");
-        assert_eq!((mode(&folder.users()), owner(&folder.users())), (mode_is, before));
-        assert!(!given || before.1 == 1);
-    }
-}
-
-#[test]
-fn root_does_not_follow_a_link_in_the_folder_of_a_service() {
-    let folder = Folder::new(TEXT);
-    let elsewhere = tempfile::tempdir().expect("a folder");
-    let other = elsewhere.path().join("roots");
-    fs::write(&other, "root's own").expect("written");
-    let give = |path: &Path| std::os::unix::fs::chown(path, Some(12), Some(13));
-    let given = give(folder.0.path()).is_ok() && give(&folder.users()).is_ok();
-    let lock = folder.0.path().join("users.toml.lock");
-    for target in [&other, &elsewhere.path().join("not there")] {
-        std::os::unix::fs::symlink(target, &lock).expect("linked");
-        let told = folder.refused(&["passwd", "ann"], "another good one\n");
-        assert!(
-            told.contains("a link, or no regular file, has this name") && told.contains("remedy"),
-            "{told}"
-        );
-        fs::remove_file(&lock).expect("removed");
-        assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 1);
-    }
-    assert_eq!(fs::read_to_string(&other).expect("there"), "root's own");
-    let before = fs::metadata(&other).expect("there");
-    folder.done(&["passwd", "ann"], "another good one\n");
-    assert_eq!(before.uid(), fs::metadata(&other).expect("there").uid());
-    if given {
-        for file in [folder.users(), lock] {
-            let found = fs::metadata(&file).expect("there");
-            assert_eq!((found.uid(), found.gid()), (12, 13), "{}", file.display());
-        }
-    }
 }

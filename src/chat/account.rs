@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Caller, Chat, Limit, LoggedIn, Seat, Session, Source, sessions::Opened, throttle::Try};
 use crate::{
-    model::{At, Outcome, Refusal, Secret, Token},
+    model::{At, Outcome, Refusal, Secret, Token, TokenDigest},
     store::{PersonRecord, Receipt, SessionRecord},
     users::{
         self, PasswordHash, User,
@@ -39,7 +39,7 @@ impl Chat {
         let is_own = |shown: &&Arc<Session>| *shown.user().username == *name && shown.is_live(self.now());
         let session = shown.filter(is_own).map(|shown| *shown.digest());
         loop {
-            let user = match self.verify(Try { name, from: from.address, session }, from, &password).await {
+            let user = match self.verify(name, session, from, &password).await {
                 Ok(user) => user,
                 Err(refusal) => return At::refused(refusal),
             };
@@ -116,12 +116,12 @@ impl Chat {
     /// Verifies a password and returns its user.
     async fn verify(
         self: &Arc<Self>,
-        tried: Try<'_>,
+        name: &str,
+        session: Option<TokenDigest>,
         source: Source,
         password: &Secret,
     ) -> Result<Arc<User>, Refusal> {
-        let Try { name, from, session } = tried;
-        let connection = source.connection;
+        let Source { address: from, connection } = source;
         let may_try = {
             let (chat, name) = (self.clone(), name.to_owned());
             move || {
@@ -190,8 +190,7 @@ impl Chat {
                 return Err(Refusal::WeakPassword { length: weak.length(&new) });
             }
             loop {
-                let tried = Try { name, from: from.address, session: Some(*session.digest()) };
-                let user = chat.verify(tried, from, &old).await?;
+                let user = chat.verify(name, Some(*session.digest()), from, &old).await?;
                 let hash = chat.hash(name, new.clone()).await?;
                 chat.logins.count(name, chat.uptime());
                 if chat.store_password(user, hash).await? {

@@ -171,8 +171,7 @@ impl<T: Transport, D: Dispatcher> Connection<T, D> {
         let is_late = self.exchange.closing.is_none() && self.patience.ended().is_some();
         let polled = self.converse(cx);
         if polled.is_pending() {
-            let output = &self.exchange.output;
-            if output.has_turn() || output.is_turn_over() {
+            if self.exchange.output.must_yield() {
                 cx.waker().wake_by_ref();
             }
             self.update_patience();

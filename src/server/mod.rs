@@ -5,6 +5,7 @@
 
 mod addresses;
 mod banner;
+mod budget;
 mod connection;
 mod deadlines;
 mod exchange;

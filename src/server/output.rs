@@ -10,19 +10,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::transport::Transport;
+use super::{budget::Budget, transport::Transport};
 use crate::{
     chat::{Delivery, Reserved},
     model::{At, BoxFuture, Closing, Position, Refusal},
     store::{CommitLog, Settlement},
     wire::{Language, Reply},
 };
-
-/// Most unwritten bytes of a connection that is read further.
-const MAX_BYTES: usize = 256 * 1024;
-
-/// Unwritten bytes that every connection may have without having reserved memory for them.
-const OWN_BYTES: usize = 16 * 1024;
 
 /// Most unwritten replies of a connection that is read further.
 const MAX_REPLIES: usize = 1024;
@@ -72,14 +66,6 @@ impl<L: Language> Queued<L> {
     }
 }
 
-/// Memory beside what every connection has.
-#[derive(Default)]
-struct Memory {
-    reserved: Vec<Reserved>,
-    /// More is asked for.
-    asked: Option<BoxFuture<'static, Option<Reserved>>>,
-}
-
 /// The replies that have not been written, in order.
 pub(super) struct Output<L: Language> {
     bytes: Vec<u8>,
@@ -94,14 +80,7 @@ pub(super) struct Output<L: Language> {
     queue: VecDeque<Queued<L>>,
     /// How many bytes are in `queue`.
     queued_bytes: usize,
-    /// Whether memory must be reserved for more than [`OWN_BYTES`].
-    is_limited: bool,
-    /// Bytes that were made in this turn, written or not. A peer that reads fast must not keep others waiting.
-    made: usize,
-    /// Room that the next event may need.
-    needed: usize,
-    /// Memory that was reserved, until everything is written.
-    memory: Option<Box<Memory>>,
+    budget: Budget,
     /// The last place of the position for which the task waits.
     awaited: u64,
 }
@@ -117,10 +96,7 @@ impl<L: Language> Default for Output<L> {
             mid_reply: false,
             queue: VecDeque::new(),
             queued_bytes: 0,
-            is_limited: false,
-            made: 0,
-            needed: 0,
-            memory: None,
+            budget: Budget::default(),
             awaited: 0,
         }
     }
@@ -129,7 +105,7 @@ impl<L: Language> Default for Output<L> {
 impl<L: Language> Output<L> {
     /// An output without replies. If it `is_limited`, memory must be reserved for more than a few of them.
     pub(super) fn new(is_limited: bool) -> Self {
-        Output { is_limited, ..Output::default() }
+        Output { budget: Budget::new(is_limited), ..Output::default() }
     }
 
     /// Whether there is nothing left to write.
@@ -144,8 +120,7 @@ impl<L: Language> Output<L> {
 
     /// Number of bytes for which there is room.
     pub(super) fn room(&self) -> usize {
-        let made = if self.is_limited { self.made } else { 0 };
-        self.most().saturating_sub(self.held().max(made))
+        self.budget.room(self.held())
     }
 
     /// Number of bytes that are not written.
@@ -153,41 +128,24 @@ impl<L: Language> Output<L> {
         self.bytes.len() - self.written + self.queued_bytes
     }
 
-    /// Most bytes that may be held now.
-    fn most(&self) -> usize {
-        if !self.is_limited {
-            return MAX_BYTES;
-        }
-        let reserved = self.memory.iter().flat_map(|memory| &memory.reserved).map(Reserved::bytes);
-        (OWN_BYTES + reserved.sum::<usize>()).min(MAX_BYTES)
-    }
-
     /// Begins to be served: what is made from now on counts for this turn.
     pub(super) fn begin_turn(&mut self) {
-        self.made = 0;
-        if let Some(memory) = &mut self.memory {
-            memory.reserved.iter_mut().for_each(Reserved::end_turn);
-        }
+        self.budget.begin_turn();
     }
 
     /// Notes how much room the next event may need.
     pub(super) fn need(&mut self, bytes: usize) {
-        self.needed = bytes;
+        self.budget.need(bytes);
     }
 
     /// Whether there is too little room for anything more, or for the next event.
     pub(super) fn lacks_room(&self) -> bool {
-        self.room() == 0 || self.room() < self.needed
+        self.budget.lacks_room(self.held())
     }
 
-    /// Whether as much was made in this turn as one turn may make, although the peer has taken it.
-    pub(super) fn is_turn_over(&self) -> bool {
-        self.made > 0 && self.lacks_room() && self.most() - self.held().min(self.most()) >= self.needed.max(1)
-    }
-
-    /// Whether it holds up the large replies of others until it is served again.
-    pub(super) fn has_turn(&self) -> bool {
-        self.memory.iter().flat_map(|memory| &memory.reserved).any(Reserved::has_turn)
+    /// Whether it must wait for others to be served: as much was made in this turn as may be, or they wait for what it has.
+    pub(super) fn must_yield(&self) -> bool {
+        self.budget.has_turn() || self.budget.is_turn_over(self.held())
     }
 
     /// Asks for more memory by `ask` if that is what it lacks. Returns whether it has come.
@@ -196,24 +154,7 @@ impl<L: Language> Output<L> {
         cx: &mut Context<'_>,
         ask: impl FnOnce(usize) -> Option<BoxFuture<'static, Option<Reserved>>>,
     ) -> bool {
-        let most = self.most();
-        if !self.lacks_room() || most == MAX_BYTES {
-            // What is asked for and not taken would be kept from others.
-            if let Some(memory) = &mut self.memory {
-                memory.asked = None;
-            }
-            return false;
-        }
-        let memory = self.memory.get_or_insert_default();
-        if memory.asked.is_none() {
-            memory.asked = ask(MAX_BYTES - most);
-        }
-        let Some(Poll::Ready(reserved)) = memory.asked.as_mut().map(|asked| asked.as_mut().poll(cx)) else {
-            return false;
-        };
-        memory.asked = None;
-        memory.reserved.extend(reserved);
-        true
+        self.budget.poll_memory(self.held(), cx, ask)
     }
 
     /// Appends a reply.
@@ -381,7 +322,7 @@ impl<L: Language> Output<L> {
         }
         self.segments = VecDeque::new();
         if self.queue.is_empty() {
-            self.memory = None;
+            self.budget.give_back();
         }
     }
 
@@ -398,7 +339,7 @@ impl<L: Language> Output<L> {
                 language.write(body, &mut self.bytes);
                 if let Some(mut reserved) = memory {
                     reserved.shrink(self.bytes.len() - before);
-                    self.memory.get_or_insert_default().reserved.push(*reserved);
+                    self.budget.keep(*reserved);
                 }
                 (position, delivery, language, false)
             }
@@ -417,7 +358,7 @@ impl<L: Language> Output<L> {
             self.segments.reserve(FIRST_REPLIES);
         }
         let len = self.bytes.len() - before;
-        self.made += len;
+        self.budget.count(len);
         self.segments.push_back(Segment { len, position, delivery, language, is_event });
     }
 }
