@@ -179,7 +179,9 @@ impl Chat {
                 if let Err(Refusal::InboxFull { .. }) = outcome.peek() {
                     self.note_full(caller);
                 }
-                count.stored(&outcome, allowance, shares.as_deref(), message.from, message.to);
+                if self.daily.is_some() || shares.is_some() {
+                    count.stored(&outcome, allowance, shares.as_deref(), message.from, message.to);
+                }
                 MaybeReady::Ready(outcome)
             }
             MaybeReady::Late(outcome) => {

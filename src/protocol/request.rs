@@ -28,7 +28,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Refusal::NotUtf8`]; [`Refusal::BadRequest`] if the line has a NUL, or begins with `{` and is not a request in JSON.
     pub fn parse(line: &'a [u8]) -> Result<Option<Self>, Refusal> {
-        let line = std::str::from_utf8(line).map_err(|_| Refusal::NotUtf8)?;
+        let line = simdutf8::basic::from_utf8(line).map_err(|_| Refusal::NotUtf8)?;
         if memchr::memchr(0, line.as_bytes()).is_some() {
             return Err(Refusal::BadRequest);
         }
@@ -116,6 +116,14 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
+/// `text` without the blanks at both ends.
+fn trim(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let begin = bytes.iter().position(|byte| !is_blank(*byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_blank(*byte)).map_or(begin, |last| last + 1);
+    &text[begin..end]
+}
+
 /// The first word of `text`, and the text after it.
 fn first_word(text: &str) -> (&str, &str) {
     // Most words are short. A search over many bytes at once would take longer to begin.
@@ -135,7 +143,7 @@ fn bind_words<'a>(mut rest: &'a str, parameters: &[Parameter]) -> Option<Argumen
                 rest = after;
                 word
             }
-            Form::Rest => std::mem::take(&mut rest).trim_matches([' ', '\t']),
+            Form::Rest => trim(std::mem::take(&mut rest)),
         };
         if given.is_empty() && !parameter.is_required() {
             continue;
