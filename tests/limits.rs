@@ -210,6 +210,24 @@ async fn so_many_logins_wait_for_their_turn() {
     assert_eq!(counted(&server), [(Limit::LoginQueue, 19)]);
 }
 
+/// Somebody who logs in from a network that is known for that user is not held up by strangers who guess.
+#[tokio::test]
+async fn the_last_places_of_the_queue_are_for_users_who_are_known() {
+    let chat_limits = chat::Limits { logins_waiting: 10, renews_hashes: false, ..chat::Limits::default() };
+    let server = Setup { chat_limits, ..Setup::default() }.server();
+    duplex(&server, 1 << 16).0.log_in("messi").await;
+    let mut guesses: Vec<_> = (0..20).map(|_| duplex(&server, 1 << 16).0).collect();
+    // Names that do not exist take a full hash, too.
+    for (number, peer) in guesses.iter_mut().enumerate() {
+        peer.send(format!("auth guess{number} wrong\n")).await;
+    }
+    while server.chat().counts().of(Limit::LoginQueue) < 11 {
+        tokio::task::yield_now().await;
+    }
+    duplex(&server, 1 << 16).0.log_in("messi").await;
+    assert_eq!(counted(&server), [(Limit::LoginQueue, 11)]);
+}
+
 #[test]
 fn limits_are_settings() {
     let server = Program::start(&["--request-rate", "1", "--request-burst", "2", "--max-connections", "1"]);

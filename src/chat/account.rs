@@ -4,7 +4,12 @@ use std::{io, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
-use super::{Caller, Chat, Limit, LoggedIn, Seat, Session, Source, sessions::Opened, throttle::Try};
+use super::{
+    Caller, Chat, Limit, LoggedIn, Seat, Session, Source,
+    fair_queue::Class,
+    sessions::Opened,
+    throttle::{Throttle, Try},
+};
 use crate::{
     model::{At, Outcome, Refusal, Secret, Token, TokenDigest},
     store::{PersonRecord, Receipt, SessionRecord},
@@ -137,8 +142,12 @@ impl Chat {
             }
         };
         may_try()?;
-        let _waiting =
-            self.logins.wait(name).inspect_err(|_| self.note_limit(Limit::LoginQueue, source, None))?;
+        let is_known = |throttle: &Throttle| throttle.is_known(Try { name, from, session }, self.now());
+        let class = if self.throttle.as_ref().is_some_and(is_known) { Class::Known } else { Class::Other };
+        let _waiting = self
+            .logins
+            .wait(class, name)
+            .inspect_err(|_| self.note_limit(Limit::LoginQueue, source, None))?;
         let (user, price) = {
             let users = self.users.now();
             (users.get(name).cloned(), users.price())
@@ -155,7 +164,7 @@ impl Chat {
                 right
             }
         };
-        let right = self.hash_pool.run(name, &self.counts, may_try, work).await?;
+        let right = self.hash_pool.run((class, name), &self.counts, may_try, work).await?;
         // An unknown name is not logged, because it may be a password in the wrong place.
         let known = user.as_ref().map(|user| user.username.clone());
         let Some(user) = user.filter(|_| right) else {
@@ -208,7 +217,9 @@ impl Chat {
 
     /// Hashes a password of an account, when its turn comes.
     async fn hash(&self, account: &str, password: Secret) -> Result<PasswordHash, Refusal> {
-        self.hash_pool.run(account, &self.counts, || Ok(()), move |memory| hash_in(&password, memory)).await
+        self.hash_pool
+            .run((Class::Known, account), &self.counts, || Ok(()), move |memory| hash_in(&password, memory))
+            .await
     }
 
     /// Writes a password into the users file and the directory. Returns `false` if the user has changed meanwhile.

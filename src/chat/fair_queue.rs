@@ -5,6 +5,8 @@
 //! round after the current one, or of the round after its account's last job; the current round is that of the job taken last.
 //! Jobs of a round are taken in the order in which they came. So the only job of an account waits for
 //! none that comes later, and no crowd of new accounts can hold up a job for ever.
+//!
+//! [`TwoClasses`] are two such queues: a crowd of accounts that are not known holds up those that are by one job at most.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -93,6 +95,74 @@ impl<T> Default for FairQueue<T> {
     }
 }
 
+/// Whose job it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Class {
+    /// That of an account which is known to come from there.
+    Known,
+    /// Any other.
+    Other,
+}
+
+/// Number of jobs of known accounts after which another one is taken, so that the others do not wait for ever.
+const IN_A_ROW: u32 = 4;
+
+/// Jobs that wait, those of known accounts first.
+pub(super) struct TwoClasses<T> {
+    known: FairQueue<T>,
+    others: FairQueue<T>,
+    /// Number of jobs of known accounts that were taken while others waited.
+    in_a_row: u32,
+}
+
+impl<T> TwoClasses<T> {
+    /// Adds a job of an account.
+    pub(super) fn push(&mut self, class: Class, account: &str, job: T) -> Turn {
+        self.of(class).push(account, job)
+    }
+
+    /// Takes the job whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        if self.others.is_empty() {
+            return self.known.pop();
+        }
+        if self.known.is_empty() || self.in_a_row >= IN_A_ROW {
+            self.in_a_row = 0;
+            return self.others.pop();
+        }
+        self.in_a_row += 1;
+        self.known.pop()
+    }
+
+    /// Removes a job that was not taken.
+    pub(super) fn remove(&mut self, class: Class, turn: Turn) -> Option<T> {
+        self.of(class).remove(turn)
+    }
+
+    /// Number of jobs.
+    pub(super) fn len(&self) -> usize {
+        self.known.len() + self.others.len()
+    }
+
+    /// Whether there is no job.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn of(&mut self, class: Class) -> &mut FairQueue<T> {
+        match class {
+            Class::Known => &mut self.known,
+            Class::Other => &mut self.others,
+        }
+    }
+}
+
+impl<T> Default for TwoClasses<T> {
+    fn default() -> Self {
+        TwoClasses { known: FairQueue::default(), others: FairQueue::default(), in_a_row: 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +222,23 @@ mod tests {
         assert_eq!((queue.len(), queue.accounts.len()), (1, 1));
         assert_eq!(drain(&mut queue), "a2");
         assert!(queue.accounts.is_empty());
+    }
+
+    #[test]
+    fn known_accounts_come_first_and_the_others_come_too() {
+        let mut queue = TwoClasses::default();
+        for name in ["x", "y", "z"] {
+            queue.push(Class::Other, name, name);
+        }
+        for job in ["a1", "a2", "a3", "a4", "a5", "a6"] {
+            queue.push(Class::Known, "a", job);
+        }
+        // A try of a stranger with the same name is one of the others, and delays none of these.
+        let turn = queue.push(Class::Other, "a", "guess");
+        queue.push(Class::Known, "b", "b1");
+        assert_eq!(queue.remove(Class::Other, turn), Some("guess"));
+        let taken: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(taken.join(" "), "a1 b1 a2 a3 x a4 a5 a6 y z");
+        assert!(queue.is_empty());
     }
 }

@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, task};
 
 use super::{
     Counts, Limit,
-    fair_queue::{FairQueue, Turn},
+    fair_queue::{Class, Turn, TwoClasses},
 };
 use crate::{model::Refusal, users::Memory};
 
@@ -29,6 +29,9 @@ const NICE: i32 = 10;
 pub fn spare_cores() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1)
 }
+
+/// Of this many places in the queue, one is kept for known accounts.
+const KEPT: usize = 10;
 
 /// Hashes passwords on all cores but one. Its threads end when it is dropped.
 pub(super) struct HashPool {
@@ -56,7 +59,7 @@ struct Shared {
 
 struct Queue {
     /// Jobs that have not begun. A caller that goes away removes its job.
-    jobs: FairQueue<Job>,
+    jobs: TwoClasses<Job>,
     /// Number of jobs that have begun.
     running: usize,
     /// Most jobs, waiting and running.
@@ -71,6 +74,7 @@ struct Queue {
 /// A caller's place in the queue. Dropping it before the job has begun removes the job.
 struct Place<'a> {
     shared: &'a Shared,
+    class: Class,
     turn: Turn,
 }
 
@@ -82,7 +86,7 @@ impl HashPool {
 
     fn with_threads(wanted: usize, most: usize, holds_clock: bool) -> Self {
         let queue = Queue {
-            jobs: FairQueue::default(),
+            jobs: TwoClasses::default(),
             running: 0,
             most,
             holds_clock,
@@ -124,7 +128,7 @@ impl HashPool {
     /// panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        account: &str,
+        (class, account): (Class, &str),
         counts: &Counts,
         may_go_on: impl FnOnce() -> Result<(), Refusal> + Send + 'static,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
@@ -146,7 +150,7 @@ impl HashPool {
                 }
             })
         };
-        let Some(_place) = self.shared.push(account, Box::new(job)) else {
+        let Some(_place) = self.shared.push(class, account, Box::new(job)) else {
             counts.count(Limit::LoginQueue);
             return Err(Refusal::RateLimited { retry_after: 1 });
         };
@@ -175,17 +179,18 @@ impl Shared {
         self.queue.lock().expect("nothing panics while it is held")
     }
 
-    /// Puts a job of an account into the queue; `None` if the queue is full.
-    fn push(self: &Arc<Self>, account: &str, job: Job) -> Option<Place<'_>> {
+    /// Puts a job of an account into the queue; `None` if the queue is full. Its last places are for known accounts.
+    fn push(self: &Arc<Self>, class: Class, account: &str, job: Job) -> Option<Place<'_>> {
         let mut queue = self.lock();
-        if queue.jobs.len() + queue.running >= queue.most {
+        let kept = if class == Class::Known { 0 } else { queue.most / KEPT };
+        if queue.jobs.len() + queue.running >= queue.most - kept {
             return None;
         }
-        let turn = queue.jobs.push(account, job);
+        let turn = queue.jobs.push(class, account, job);
         self.hold_clock(&mut queue);
         drop(queue);
         self.work.notify_one();
-        Some(Place { shared: self, turn })
+        Some(Place { shared: self, class, turn })
     }
 
     /// Keeps one blocking task waiting until the pool is idle. Tokio's simulated clock stands still while a blocking task
@@ -243,7 +248,7 @@ impl Queue {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
-        let job = queue.jobs.remove(self.turn);
+        let job = queue.jobs.remove(self.class, self.turn);
         self.shared.tell_if_idle(&queue);
         drop(queue);
         // Dropped after the lock is released.

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::limiter::{Rate, Table};
+use super::{
+    fair_queue::Class,
+    limiter::{Rate, Table},
+};
 use crate::model::{Refusal, Uptime};
 
 /// Most accounts that are remembered.
@@ -19,13 +22,13 @@ pub(super) struct Logins(Mutex<Tables>);
 
 struct Tables {
     rates: Option<Table<Box<str>>>,
-    waiting: HashMap<Box<str>, usize>,
+    waiting: HashMap<(Class, Box<str>), usize>,
 }
 
 /// A password that is verified or waits for that, until this is dropped.
 pub(super) struct Waiting {
     logins: Arc<Logins>,
-    name: Box<str>,
+    account: (Class, Box<str>),
 }
 
 impl Logins {
@@ -35,17 +38,19 @@ impl Logins {
         Logins(Mutex::new(Tables { rates, waiting: HashMap::new() }))
     }
 
-    /// Takes a place in the queue.
+    /// Takes a place in the queue. An account that is known to come from there has places of its own.
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] if too many of that account wait.
-    pub(super) fn wait(self: &Arc<Self>, name: &str) -> Result<Waiting, Refusal> {
+    pub(super) fn wait(self: &Arc<Self>, class: Class, name: &str) -> Result<Waiting, Refusal> {
         let mut tables = self.lock();
-        if tables.rates.is_some() && tables.waiting.get(name).is_some_and(|waiting| *waiting >= MAX_WAITING) {
+        let account = (class, Box::from(name));
+        let is_full = tables.waiting.get(&account).is_some_and(|waiting| *waiting >= MAX_WAITING);
+        if tables.rates.is_some() && is_full {
             return Err(Refusal::RateLimited { retry_after: 1 });
         }
-        *tables.waiting.entry(name.into()).or_default() += 1;
-        Ok(Waiting { logins: self.clone(), name: name.into() })
+        *tables.waiting.entry(account.clone()).or_default() += 1;
+        Ok(Waiting { logins: self.clone(), account })
     }
 
     /// Whether one more login is within the rate.
@@ -71,10 +76,10 @@ impl Logins {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let waiting = &mut self.logins.lock().waiting;
-        if let Some(count) = waiting.get_mut(&self.name) {
+        if let Some(count) = waiting.get_mut(&self.account) {
             *count -= 1;
             if *count == 0 {
-                waiting.remove(&self.name);
+                waiting.remove(&self.account);
             }
         }
     }
@@ -94,10 +99,14 @@ mod tests {
         assert_eq!(logins.check("messi", Uptime(0)), Err(Refusal::RateLimited { retry_after: 1 }));
         logins.check("henderson", Uptime(0)).expect("an account of its own");
         logins.check("messi", Uptime(500)).expect("two a second");
-        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| logins.wait("messi").expect("a place")).collect();
-        assert!(logins.wait("messi").is_err() && logins.wait("henderson").is_ok());
+        let mut waiting: Vec<_> =
+            (0..MAX_WAITING).map(|_| logins.wait(Class::Other, "messi").expect("a place")).collect();
+        assert!(
+            logins.wait(Class::Other, "messi").is_err() && logins.wait(Class::Other, "henderson").is_ok()
+        );
+        drop(logins.wait(Class::Known, "messi").expect("strangers take no place of somebody known"));
         waiting.pop();
-        drop(logins.wait("messi").expect("a place is free"));
+        drop(logins.wait(Class::Other, "messi").expect("a place is free"));
         drop(waiting);
         assert!(logins.lock().waiting.is_empty());
     }

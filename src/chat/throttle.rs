@@ -73,6 +73,8 @@ struct Tables {
     /// Accounts and the origins of their successful logins, with the time of the last one by the wall clock, because that outlives
     /// the process. From there, only the limit of the address applies, so that an attacker does not lock the owner out.
     trusted: HashMap<(Box<str>, Origin), i64>,
+    /// The time of the last successful login from each network, whoever it was.
+    networks: HashMap<Origin, i64>,
 }
 
 /// Who tries to log in.
@@ -91,15 +93,20 @@ impl Throttle {
         let accounts = Table::new(Quota::new(tries.account, ACCOUNT), MAX_ENTRIES);
         let addresses = Table::new(Quota::new(tries.address, ADDRESS), MAX_ENTRIES);
         let sessions = Table::new(Quota::new(tries.address, ADDRESS), MAX_ENTRIES);
-        Throttle(Mutex::new(Tables { accounts, addresses, sessions, trusted: HashMap::new() }))
+        Throttle(Mutex::new(Tables {
+            accounts,
+            addresses,
+            sessions,
+            trusted: HashMap::new(),
+            networks: HashMap::new(),
+        }))
     }
 
     /// Remembers from where users have logged in before.
     pub(super) fn restore(&self, trusted: Vec<TrustRecord>) {
         let mut tables = self.lock();
         for TrustRecord { user, network, at } in trusted {
-            make_room(&mut tables.trusted, MAX_ENTRIES);
-            tables.trusted.insert((Box::from(&*user), Origin(network)), at.0);
+            tables.trust((Box::from(&*user), Origin(network)), at);
         }
     }
 
@@ -132,6 +139,11 @@ impl Throttle {
         }
     }
 
+    /// Whether a try is one of somebody known: the user has logged in from that network before, or a session was shown.
+    pub(super) fn is_known(&self, Try { name, from, session }: Try<'_>, now: Timestamp) -> bool {
+        session.is_some() || self.lock().is_trusted(&(Box::from(name), Origin::of(from)), now)
+    }
+
     /// Counts a failed login.
     pub(super) fn failed(&self, Try { name, from, session }: Try<'_>, now: Moment) {
         let account = (Box::from(name), Origin::of(from));
@@ -149,11 +161,7 @@ impl Throttle {
 
     /// Whether somebody has logged in from that network.
     pub(super) fn knows(&self, origin: Origin, now: Timestamp) -> bool {
-        let tables = self.lock();
-        let trusts = |(account, at): (&(Box<str>, Origin), &i64)| {
-            account.1 == origin && now.since(Timestamp(*at)) < TRUST
-        };
-        tables.trusted.iter().any(trusts)
+        self.lock().networks.get(&origin).is_some_and(|last| now.since(Timestamp(*last)) < TRUST)
     }
 
     /// Notes a successful login. Returns what the store should be told, once a day.
@@ -164,9 +172,8 @@ impl Throttle {
         {
             return None;
         }
-        make_room(&mut tables.trusted, MAX_ENTRIES);
         let network = account.1.0;
-        tables.trusted.insert(account, at.0);
+        tables.trust(account, at);
         Some(TrustRecord { user: user.clone(), network, at })
     }
 
@@ -176,6 +183,15 @@ impl Throttle {
 }
 
 impl Tables {
+    fn trust(&mut self, account: (Box<str>, Origin), at: Timestamp) {
+        let network = account.1;
+        make_room(&mut self.trusted, MAX_ENTRIES);
+        self.trusted.insert(account, at.0);
+        make_room(&mut self.networks, MAX_ENTRIES);
+        let last = self.networks.entry(network).or_insert(at.0);
+        *last = at.0.max(*last);
+    }
+
     fn is_trusted(&self, account: &(Box<str>, Origin), now: Timestamp) -> bool {
         self.trusted.get(account).is_some_and(|last| now.since(Timestamp(*last)) < TRUST)
     }

@@ -25,7 +25,7 @@ impl Setup {
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.pool.run("ann", &self.counts, || Ok(()), work).await
+        self.pool.run((Class::Other, "ann"), &self.counts, || Ok(()), work).await
     }
 
     /// Keeps the thread busy until the sender is dropped.
@@ -38,7 +38,7 @@ impl Setup {
                 begun.send(()).ok();
                 receiver.recv().ok();
             };
-            pool.run("ann", &counts, || Ok(()), work).await
+            pool.run((Class::Other, "ann"), &counts, || Ok(()), work).await
         });
         begins.await.expect("it begins");
         sender
@@ -71,7 +71,8 @@ async fn a_full_queue_refuses_and_is_counted() {
     let setup = Setup::new(2);
     let blocked = setup.block().await;
     let (pool, counts) = (setup.pool.clone(), setup.counts.clone());
-    let second = tokio::spawn(async move { pool.run("ann", &counts, || Ok(()), |_| 2).await });
+    let second =
+        tokio::spawn(async move { pool.run((Class::Other, "ann"), &counts, || Ok(()), |_| 2).await });
     while setup.waiting() == 0 {
         task::yield_now().await;
     }
@@ -109,7 +110,7 @@ async fn what_earlier_work_has_changed_is_seen() {
         let open = *is_open.lock().expect("unpoisoned");
         if open { Ok(()) } else { Err(Refusal::RateLimited { retry_after: 60 }) }
     };
-    let second = setup.pool.run("ann", &setup.counts, may_go_on, |_| ());
+    let second = setup.pool.run((Class::Other, "ann"), &setup.counts, may_go_on, |_| ());
     let unblock = async { drop(blocked) };
     let (first, second, ()) = tokio::join!(first, second, unblock);
     assert_eq!((first, second), (Ok(()), Err(Refusal::RateLimited { retry_after: 60 })));
@@ -123,7 +124,7 @@ async fn one_job_of_an_account_is_done_before_the_many_of_another() {
     let job = |account: &'static str| {
         let done = done.clone();
         let work = move |_: &mut Memory| done.lock().expect("unpoisoned").push(account);
-        setup.pool.run(account, &setup.counts, || Ok(()), work)
+        setup.pool.run((Class::Other, account), &setup.counts, || Ok(()), work)
     };
     let many: Vec<_> = (0..50).map(|_| Box::pin(job("bob"))).collect();
     let mut all: Vec<_> = many.into_iter().chain([Box::pin(job("cat"))]).collect();
@@ -136,6 +137,34 @@ async fn one_job_of_an_account_is_done_before_the_many_of_another() {
         assert_eq!(done.await, Ok(()));
     }
     assert_eq!(done.lock().expect("unpoisoned").iter().position(|account| *account == "cat"), Some(1));
+}
+
+#[tokio::test]
+async fn known_accounts_have_the_first_turns_and_the_last_places() {
+    let setup = Setup::new(20);
+    let blocked = setup.block().await;
+    let done = Arc::<Mutex<Vec<Class>>>::default();
+    let job = |class: Class, account: &str| {
+        let done = done.clone();
+        let work = move |_: &mut Memory| done.lock().expect("unpoisoned").push(class);
+        let account = account.to_owned();
+        let setup = &setup;
+        Box::pin(async move { setup.pool.run((class, &account), &setup.counts, || Ok(()), work).await })
+    };
+    // One runs, and the last two places are kept.
+    let mut all: Vec<_> = (0..17).map(|number| job(Class::Other, &format!("guess{number}"))).collect();
+    for waits in &mut all {
+        assert!(tokio::time::timeout(Duration::ZERO, waits).await.is_err());
+    }
+    let refused = tokio::time::timeout(Duration::ZERO, job(Class::Other, "messi")).await;
+    assert_eq!(refused, Ok(Err(Refusal::RateLimited { retry_after: 1 })));
+    let mut known = job(Class::Known, "messi");
+    assert!(tokio::time::timeout(Duration::ZERO, &mut known).await.is_err());
+    drop(blocked);
+    for done in all.into_iter().chain([known]) {
+        assert_eq!(done.await, Ok(()));
+    }
+    assert_eq!(done.lock().expect("unpoisoned")[0], Class::Known);
 }
 
 #[tokio::test]
@@ -158,7 +187,7 @@ async fn the_simulated_clock_stands_still_while_a_password_is_hashed() {
 #[test]
 fn a_job_needs_nothing_of_the_runtime() {
     let (pool, counts) = (HashPool::with_threads(1, 1, false), Counts::default());
-    let mut job = pin!(pool.run("ann", &counts, || Ok(()), |_| 1));
+    let mut job = pin!(pool.run((Class::Other, "ann"), &counts, || Ok(()), |_| 1));
     let done = loop {
         if let Poll::Ready(done) = job.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             break done;
@@ -181,7 +210,7 @@ async fn a_job_may_hold_the_last_handle_to_the_pool() {
             drop(own);
             ended.send(()).ok();
         };
-        pool.run("ann", &counts, || Ok(()), work).await
+        pool.run((Class::Other, "ann"), &counts, || Ok(()), work).await
     });
     while setup.pool.shared.lock().running == 0 {
         task::yield_now().await;
