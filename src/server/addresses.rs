@@ -3,6 +3,8 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, ToSocketAddrs},
+    thread,
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
@@ -13,6 +15,9 @@ use crate::config::{ServerArgs, TLS_PORT};
 
 /// Send buffer of a connection in the system, in bytes of payload. (The system doubles it for its own use.)
 const SEND_BUFFER: u32 = 64 * 1024;
+
+/// How long to wait for a port: a server that was killed a moment ago still has it.
+const PORT_WAIT: Duration = Duration::from_millis(500);
 
 /// Most connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -74,8 +79,13 @@ impl Addresses {
 
     /// Binds the sockets. A port below 1024 needs a capability that the server does not have once it is confined.
     pub(super) fn bind(&self) -> Result<Bound, ListenError> {
-        let tls = self.tls.as_ref().map(|addresses| bind_one_of(addresses, "--tls-port")).transpose()?;
-        Ok(Bound { plain: bind_one_of(&self.plain, "--port")?, tls })
+        let began = Instant::now();
+        let mut wait = || {
+            thread::sleep(PORT_WAIT / 50);
+            began.elapsed() < PORT_WAIT
+        };
+        let tls = self.tls.as_ref().map(|addresses| bind_one_of(addresses, "--tls-port", &mut wait));
+        Ok(Bound { tls: tls.transpose()?, plain: bind_one_of(&self.plain, "--port", &mut wait)? })
     }
 }
 
@@ -107,12 +117,22 @@ fn resolve(host: &str, port: u16, flag: &'static str) -> Result<Vec<SocketAddr>,
     if addresses.is_empty() { Err(refused(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
 }
 
-fn bind_one_of(addresses: &[SocketAddr], flag: &'static str) -> Result<TcpSocket, ListenError> {
+/// Binds a socket to the first address that is free. If that port is in use, `wait` says whether to try again.
+fn bind_one_of(
+    addresses: &[SocketAddr],
+    flag: &'static str,
+    mut wait: impl FnMut() -> bool,
+) -> Result<TcpSocket, ListenError> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match bound(*address) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failed = error,
+    loop {
+        for address in addresses {
+            match bound(*address) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => failed = error,
+            }
+        }
+        if failed.kind() != io::ErrorKind::AddrInUse || !wait() {
+            break;
         }
     }
     let (host, port) =
@@ -164,4 +184,22 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_freed_soon_is_waited_for_and_another_program_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let addresses = [taken.local_addr().expect("an address")];
+        let refused = bind_one_of(&addresses, "--port", || false).expect_err("in use").to_string();
+        assert!(refused.contains("another program has this port"), "{refused}");
+        let mut taken = Some(taken);
+        let bound = bind_one_of(&addresses, "--port", || taken.take().is_some());
+        assert_eq!(bound.expect("free by now").local_addr().expect("an address"), addresses[0]);
+    }
 }
