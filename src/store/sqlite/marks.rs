@@ -256,6 +256,9 @@ pub(super) fn number_without_log(database: &Path) -> Option<[u8; 16]> {
         | rusqlite::OpenFlags::SQLITE_OPEN_URI
         | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = rusqlite::Connection::open_with_flags(uri, flags).ok()?;
+    // A checkpoint writes the first page first, which has the number of pages. If the process died in the middle, the file is shorter
+    // than that. SQLite then reads nothing of it without its log, except with this.
+    connection.pragma_update(None, "writable_schema", true).ok()?;
     connection.query_row("SELECT id FROM file", [], |row| row.get(0)).ok()
 }
 
@@ -314,5 +317,24 @@ mod tests {
         let now = Marks { messages: 9, cursors: 5, ..first };
         assert!(last.lack(&now).expect("less").contains("messages up to number 9"), "{last:?}");
         assert_eq!(first.lack(&now), None);
+    }
+
+    /// As it is when the process died in the middle of a checkpoint.
+    #[test]
+    fn a_database_that_is_shorter_than_it_says_is_told_from_another_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (database, log) = (folder.path().join("chat.db"), folder.path().join("chat.db-wal"));
+        drop(super::super::schema::open(&database, super::super::Durable::Fsync).expect("made"));
+        let own = Marks {
+            file: number_without_log(&database).expect("a number"),
+            is_synced: true,
+            ..Marks::default()
+        };
+        std::fs::write(&log, "not empty").expect("written");
+        let file = File::options().read(true).write(true).open(&database).expect("there");
+        // The number of pages, in the first page.
+        file.write_all_at(&10_000_u32.to_be_bytes(), 28).expect("written");
+        assert!(refuse_foreign_log(&database, &log, &own).is_ok());
+        assert!(refuse_foreign_log(&database, &log, &Marks { file: [1; 16], ..own }).is_err());
     }
 }
