@@ -237,29 +237,36 @@ fn warn_of_clock(now: Timestamp, seen: Timestamp) {
     );
 }
 
-/// The random number in the database's table `file`, according to the database alone, without its write-ahead log; `None` if it has
-/// none.
-pub(super) fn number_without_log(database: &Path) -> Option<[u8; 16]> {
+/// Since this version, a database has a table `file`.
+const HAS_NUMBER: i64 = 4;
+
+/// The random number in the database's table `file`, according to the database alone, without its write-ahead log; `None` if it
+/// should have one that cannot be read.
+fn number_without_log(database: &Path) -> rusqlite::Result<Option<[u8; 16]>> {
     use std::{fmt::Write as _, os::unix::ffi::OsStrExt};
-    let absolute = std::path::absolute(database).ok()?;
+    let absolute = std::path::absolute(database).unwrap_or_else(|_| database.to_owned());
     let mut uri = String::from("file:");
     for byte in absolute.as_os_str().as_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
                 uri.push(char::from(*byte));
             }
-            byte => write!(uri, "%{byte:02x}").ok()?,
+            byte => write!(uri, "%{byte:02x}").expect("a string takes all"),
         }
     }
     uri.push_str("?immutable=1");
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY
         | rusqlite::OpenFlags::SQLITE_OPEN_URI
         | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = rusqlite::Connection::open_with_flags(uri, flags).ok()?;
+    let connection = rusqlite::Connection::open_with_flags(uri, flags)?;
     // A checkpoint writes the first page first, which has the number of pages. If the process died in the middle, the file is shorter
     // than that. SQLite then reads nothing of it without its log, except with this.
-    connection.pragma_update(None, "writable_schema", true).ok()?;
-    connection.query_row("SELECT id FROM file", [], |row| row.get(0)).ok()
+    connection.pragma_update(None, "writable_schema", true)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match connection.query_row("SELECT id FROM file", [], |row| row.get(0)) {
+        Err(_) if version >= HAS_NUMBER => Ok(None),
+        number => number.map(Some),
+    }
 }
 
 /// Refuses a write-ahead log that another database has left beside this one: SQLite would mix them.
@@ -269,10 +276,15 @@ pub(super) fn number_without_log(database: &Path) -> Option<[u8; 16]> {
 pub(super) fn refuse_foreign_log(database: &Path, log: &Path, marks: &Marks) -> Result<(), OpenError> {
     let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
     // What was not synced may be anything after a power cut.
-    if marks.is_synced && has_log && number_without_log(database) != Some(marks.file) {
-        return Err(OpenError::ForeignLog { path: log.to_owned() });
+    if !marks.is_synced || !has_log {
+        return Ok(());
     }
-    Ok(())
+    match number_without_log(database) {
+        Ok(Some(number)) if number == marks.file => Ok(()),
+        // A power cut has torn a page that a checkpoint was writing. The log has all of it.
+        Ok(None) => Ok(()),
+        _ => Err(OpenError::ForeignLog { path: log.to_owned() }),
+    }
 }
 
 #[cfg(test)]
@@ -321,12 +333,12 @@ mod tests {
 
     /// As it is when the process died in the middle of a checkpoint.
     #[test]
-    fn a_database_that_is_shorter_than_it_says_is_told_from_another_one() {
+    fn a_checkpoint_that_was_cut_makes_no_other_database() {
         let folder = tempfile::tempdir().expect("a folder");
         let (database, log) = (folder.path().join("chat.db"), folder.path().join("chat.db-wal"));
         drop(super::super::schema::open(&database, super::super::Durable::Fsync).expect("made"));
         let own = Marks {
-            file: number_without_log(&database).expect("a number"),
+            file: number_without_log(&database).expect("read").expect("a number"),
             is_synced: true,
             ..Marks::default()
         };
@@ -336,5 +348,8 @@ mod tests {
         file.write_all_at(&10_000_u32.to_be_bytes(), 28).expect("written");
         assert!(refuse_foreign_log(&database, &log, &own).is_ok());
         assert!(refuse_foreign_log(&database, &log, &Marks { file: [1; 16], ..own }).is_err());
+        // The second half of the first page.
+        file.write_all_at(&[0; 4096], 4096).expect("written");
+        assert!(refuse_foreign_log(&database, &log, &own).is_ok());
     }
 }
