@@ -132,7 +132,7 @@ impl Line {
     }
 
     /// Returns the messages of events that have arrived; waits for at least one.
-    fn events(&mut self) -> io::Result<Option<Vec<Shown>>> {
+    fn events(&mut self) -> io::Result<Result<Vec<Shown>, String>> {
         while self.early.is_empty() || !self.stream.buffer().is_empty() {
             let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
             match value["event"].as_str() {
@@ -141,14 +141,16 @@ impl Line {
                 _ => {}
             }
         }
-        Ok(Some(std::mem::take(&mut self.early)))
+        Ok(Ok(std::mem::take(&mut self.early)))
     }
 
-    /// Returns a page of the inbox; `None` if it cannot be read.
-    fn fetch(&mut self, token: &str) -> io::Result<Option<Vec<Shown>>> {
+    /// Returns a page of the inbox, or the reply if it cannot be read.
+    fn fetch(&mut self, token: &str) -> io::Result<Result<Vec<Shown>, String>> {
         self.send(&format!("fetch {token} 70\n"))?;
-        let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
-        Ok(value["messages"].as_array().map(|messages| messages.iter().filter_map(Shown::parse).collect()))
+        let reply = self.reply()?;
+        let value: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
+        let messages = value["messages"].as_array();
+        Ok(messages.map(|messages| messages.iter().filter_map(Shown::parse).collect()).ok_or(reply))
     }
 
     /// Logs in and returns the token, whose session must survive every crash; `None` if the login is refused.
@@ -346,18 +348,28 @@ impl Reader {
         shown: &mut Vec<String>,
     ) -> io::Result<()> {
         let watches = self.manner == Manner::Watching && !run.enough.load(Ordering::SeqCst);
-        line.send(if watches { "hello 2\n" } else { "hello 2\nping\n" })?;
+        line.send(&format!("hello 2\nwhoami {token}\n"))?;
         line.reply()?;
+        // A token that has ended, or is somebody else's, would hide everything.
+        let reply = line.reply()?;
+        if !reply.contains(&format!("\"username\": \"{}\"", self.name)) && !run.cut.load(Ordering::SeqCst) {
+            run.history().convict(format!("{} was told {reply}", self.name));
+        }
         if watches {
             line.send(&format!("watch {token}\n"))?;
+            line.reply()?;
         }
-        // This is the reply to `ping` or to `watch`.
-        line.reply()?;
         loop {
             let messages = if watches { line.events()? } else { line.fetch(token)? };
-            let Some(messages) = messages else {
-                // After a power cut, the disk cannot be read.
-                return Ok(());
+            let messages = match messages {
+                Ok(messages) => messages,
+                Err(reply) => {
+                    // After a power cut, the disk cannot be read.
+                    if !run.cut.load(Ordering::SeqCst) && run.enough.load(Ordering::SeqCst) {
+                        run.history().convict(format!("{} was told {reply}", self.name));
+                    }
+                    return Ok(());
+                }
             };
             let Some(last) = messages.last() else {
                 if run.enough.load(Ordering::SeqCst) {
