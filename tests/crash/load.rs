@@ -132,7 +132,7 @@ impl Line {
     }
 
     /// Returns the messages of events that have arrived; waits for at least one.
-    fn events(&mut self) -> io::Result<Result<Vec<Shown>, String>> {
+    fn events(&mut self) -> io::Result<Vec<Shown>> {
         while self.early.is_empty() || !self.stream.buffer().is_empty() {
             let value: serde_json::Value = serde_json::from_str(&self.reply()?).expect("JSON");
             match value["event"].as_str() {
@@ -141,7 +141,7 @@ impl Line {
                 _ => {}
             }
         }
-        Ok(Ok(std::mem::take(&mut self.early)))
+        Ok(std::mem::take(&mut self.early))
     }
 
     /// Returns a page of the inbox, or the reply if it cannot be read.
@@ -360,7 +360,7 @@ impl Reader {
             line.reply()?;
         }
         loop {
-            let messages = if watches { line.events()? } else { line.fetch(token)? };
+            let messages = if watches { Ok(line.events()?) } else { line.fetch(token)? };
             let messages = match messages {
                 Ok(messages) => messages,
                 Err(reply) => {
