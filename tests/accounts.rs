@@ -3,14 +3,18 @@
 use std::{fs, sync::Arc};
 
 use chat_service::{
-    chat::{Change, Limits},
-    users::{self, Password},
+    chat::{Change, Clock, Limits},
+    model::{NotedPassword, Token},
+    store::{Options, People, PersonRecord, SessionRecord, Sessions, Sqlite, Store},
+    users::{self, Password, Users},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Peer, SENT, TestServer, texts,
+    Peer, SENT, Setup, TestServer,
+    held::Held,
+    texts,
     users_file::{File, names},
     users_toml,
 };
@@ -180,6 +184,68 @@ async fn a_weak_hash_is_renewed_at_the_next_login() {
     assert_eq!(messi.ask("inbox").await, EMPTY);
     assert!(messi.ask("auth messi surabaya").await.contains("tokenid"));
     drop((messi, service));
+    server.stop().await;
+}
+
+/// What a server answers that starts with these users, and in whose store that person has a session.
+async fn inbox_after_a_start(person: &PersonRecord, users: Users) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || Sqlite::open(folder.path(), &Options::default()).expect("a store");
+    let (store, token, at) = (open(), Token::random(), Clock::default().now());
+    let (user, digest) = (person.user.clone(), token.digest());
+    assert!(store.set_person(person.clone()).await.peek().is_ok());
+    let session = SessionRecord { digest, user, created: at, used: at, number: 1 };
+    let opened = store.open_session(session).await;
+    assert_eq!(store.log().durable(opened).await, Ok(()));
+    drop(store);
+    let store = Arc::new(open());
+    let server =
+        Setup { store: store.clone(), users: users.clone().into(), ..Setup::default() }.start().await;
+    server.server.chat().admit_users(users).await;
+    let mut peer = server.connect().await;
+    let reply = peer.ask(format!("inbox {}", token.reveal())).await;
+    drop(peer);
+    server.stop().await;
+    reply
+}
+
+#[tokio::test]
+async fn a_death_while_a_hash_is_renewed_ends_no_session() {
+    let (file, held) = (File::new(), Held::new());
+    let before = file.users();
+    let (store, chat_limits) = (held.clone(), Limits::default());
+    let server = Setup { store, chat_limits, users: file.directory(), ..Setup::default() }.start().await;
+    let mut messi = server.connect().await;
+    messi.send("auth messi surabaya\n").await;
+    let is_renewed = |person: &PersonRecord| person.password.is_some_and(|password| password.next.is_some());
+    let noted = loop {
+        match held.people().into_iter().find(is_renewed) {
+            Some(noted) => break noted,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    // The file has to wait until that is durable.
+    let service = server.server.chat().clone();
+    assert!(file.users().get("messi").expect("there").password.is_weak());
+    held.commit();
+    while service.users().get("messi").expect("there").password.is_weak() {
+        tokio::task::yield_now().await;
+    }
+    let other = users::parse(&users_toml().replace("MjM0NQ$", "MjM0NA$"), "users.toml");
+    for (users, reply) in
+        [(before, EMPTY), (file.users(), EMPTY), (other.expect("a users file").users, NOT_AUTHORIZED)]
+    {
+        assert_eq!(inbox_after_a_start(&noted, users).await, reply);
+    }
+    // Afterwards, only the new one.
+    held.commit();
+    messi.reply().await;
+    let PersonRecord { password, .. } =
+        held.people().into_iter().find(|person| *person.user == *"messi").expect("noted");
+    let renewed = file.users().get("messi").expect("there").password.digest();
+    assert_eq!(password, Some(NotedPassword { now: renewed, next: None }));
+    drop((messi, service));
+    held.commit();
     server.stop().await;
 }
 

@@ -11,7 +11,7 @@ use super::{
     throttle::{Throttle, Try},
 };
 use crate::{
-    model::{At, Outcome, Refusal, Secret, Token, TokenDigest},
+    model::{At, NotedPassword, Outcome, Refusal, Secret, Token, TokenDigest, UserName},
     store::{PersonRecord, Receipt, SessionRecord},
     users::{
         self, PasswordHash, User,
@@ -202,7 +202,7 @@ impl Chat {
                 let user = chat.verify(name, Some(*session.digest()), from, &old).await?;
                 let hash = chat.hash(name, new.clone()).await?;
                 chat.logins.count(name, chat.uptime());
-                if chat.store_password(user, hash).await? {
+                if chat.store_password(&user, hash, false).await? {
                     break;
                 }
             }
@@ -211,7 +211,12 @@ impl Chat {
             let Source { address, connection } = from;
             let (number, ended) = (session.number(), others.len());
             tracing::info!(from = %address, connection, user = %name, session = number, sessions_ended = ended, "password changed");
-            if others.is_empty() { Ok(()) } else { chat.end_durably(name, others, origin).await }
+            if !others.is_empty() {
+                chat.end_durably(name, others, origin).await?;
+            }
+            // Not before: a restart ends the sessions that were opened with a password that is not noted.
+            chat.note_password_durably(name).await;
+            Ok(())
         }
     }
 
@@ -223,11 +228,24 @@ impl Chat {
     }
 
     /// Writes a password into the users file and the directory. Returns `false` if the user has changed meanwhile.
-    async fn store_password(self: &Arc<Self>, user: Arc<User>, hash: PasswordHash) -> Result<bool, Refusal> {
+    ///
+    /// A restart before [`note_password_durably`](Self::note_password_durably) ends the user's sessions, except if the
+    /// hash `is_renewed`: one of the same password.
+    async fn store_password(
+        self: &Arc<Self>,
+        user: &Arc<User>,
+        hash: PasswordHash,
+        is_renewed: bool,
+    ) -> Result<bool, Refusal> {
         // One change at a time, because a file that is being read would bring the old password back.
         let turn = self.changing.lock().await;
-        if !self.is_current(&user) {
+        if !self.is_current(user) {
             return Ok(false);
+        }
+        if is_renewed {
+            let password = NotedPassword { now: user.password.digest(), next: Some(hash.digest()) };
+            let record = PersonRecord { password: Some(password), ..self.owners.record(&user.username) };
+            self.store.log().durable(self.note(record).await).await?;
         }
         if let Some(file) = self.users.file().cloned() {
             let (user, hash) = (user.clone(), hash.as_str().to_owned());
@@ -247,19 +265,24 @@ impl Chat {
             }
         }
         self.users.set_password(&user.username, hash);
-        // Otherwise a restart would take it for a change by somebody else, and end the sessions.
-        if let Some(user) = self.users.get(&user.username)
-            && let Some(noted) = self.note_password(&user)
-        {
-            self.store.log().durable(noted.await).await.ok();
-        }
         Ok(true)
     }
 
     /// Notes with which password the user's sessions are opened, if that is new.
     fn note_password(&self, user: &User) -> Option<Receipt<()>> {
-        let (record, password) = (self.owners.record(&user.username), Some(user.password.digest()));
-        (record.password != password).then(|| self.note(PersonRecord { password, ..record }))
+        let (record, now) = (self.owners.record(&user.username), user.password.digest());
+        let is_noted = record.password.is_some_and(|noted| noted.now == now);
+        let password = Some(NotedPassword { now, next: None });
+        (!is_noted).then(|| self.note(PersonRecord { password, ..record }))
+    }
+
+    /// Notes the user's password as it is now, durably. If that fails, a restart ends the sessions.
+    async fn note_password_durably(&self, name: &UserName) {
+        if let Some(user) = self.users.get(name)
+            && let Some(noted) = self.note_password(&user)
+        {
+            self.store.log().durable(noted.await).await.ok();
+        }
     }
 
     /// Whether the user still exists with this password.
@@ -277,7 +300,8 @@ impl Chat {
             let Ok(hash) = chat.hash(&user.username, password).await else {
                 return; // At the next login, then.
             };
-            if chat.store_password(user.clone(), hash).await == Ok(true) {
+            if chat.store_password(&user, hash, true).await == Ok(true) {
+                chat.note_password_durably(&user.username).await;
                 tracing::info!(user = %user.username, "password hash renewed");
             }
         });

@@ -69,7 +69,7 @@ impl Chat {
     /// Makes a session live again that the store has kept, unless it was opened with another password.
     pub(super) fn restore_session(&self, user: &Arc<User>, record: &SessionRecord) {
         let noted = self.owners.record(&record.user).password;
-        if noted.is_some_and(|noted| noted != user.password.digest()) {
+        if noted.is_some_and(|noted| !noted.is(user.password.digest())) {
             self.refuse_session(record.digest);
         } else if !self.sessions.restore(user, record, self.now(), !self.believes_clock()) {
             self.forget_session(&record.digest);

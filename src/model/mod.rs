@@ -21,4 +21,4 @@ pub use ready::{BoxFuture, MaybeReady};
 pub(crate) use refusal::saturated;
 pub use refusal::{Closing, Refusal};
 pub use timestamp::{Moment, Timestamp, Uptime, whole_ms};
-pub use token::{PasswordDigest, Secret, Token, TokenDigest, TokenText};
+pub use token::{NotedPassword, PasswordDigest, Secret, Token, TokenDigest, TokenText};

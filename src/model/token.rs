@@ -120,6 +120,23 @@ impl fmt::Debug for PasswordDigest {
     }
 }
 
+/// A password as the users file has it and, while a hash is renewed, as the file will have it next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotedPassword {
+    /// Digest of what the file has.
+    pub now: PasswordDigest,
+    /// Digest of another hash of the same password, which is about to be written.
+    pub next: Option<PasswordDigest>,
+}
+
+impl NotedPassword {
+    /// Whether that is the password.
+    #[must_use]
+    pub fn is(&self, password: PasswordDigest) -> bool {
+        self.now == password || self.next == Some(password)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

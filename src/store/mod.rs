@@ -18,7 +18,7 @@ pub use sqlite::{
 };
 
 use crate::model::{
-    At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, PasswordDigest, Position,
+    At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, NotedPassword, Outcome, Page, Position,
     Recipient, RoomName, Stored, Timestamp, TokenDigest, UserName,
 };
 
@@ -67,8 +67,8 @@ pub struct PersonRecord {
     pub after: MessageId,
     /// Since when the name is missing from the users file; `None` if it is not.
     pub absence: Option<Absence>,
-    /// Digest of the password with which the sessions were opened; `None` if it was not noted.
-    pub password: Option<PasswordDigest>,
+    /// The password with which the sessions were opened; `None` if it was not noted.
+    pub password: Option<NotedPassword>,
 }
 
 impl PersonRecord {

@@ -21,8 +21,6 @@ pub use file::{Loaded, UsersFileError, load, load_within, parse};
 pub use password::{Memory, PasswordHash, PasswordHashError, hash, hash_in, verify};
 pub use price::{Cost, Price};
 
-use sha2::{Digest, Sha256};
-
 use crate::model::{PasswordDigest, Recipient, Timestamp, UserName};
 
 /// One user: a person or a device.
@@ -89,7 +87,7 @@ impl Password {
     #[must_use]
     pub fn digest(&self) -> PasswordDigest {
         match self {
-            Password::Hashed(hash) => PasswordDigest(Sha256::digest(hash.as_str()).into()),
+            Password::Hashed(hash) => hash.digest(),
             Password::Plain(_) => PasswordDigest([0; 32]),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version, password_hash::phc};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
@@ -10,7 +11,7 @@ use super::{
     Password,
     price::{Cost, Price, Timed, work},
 };
-use crate::model::Secret;
+use crate::model::{PasswordDigest, Secret};
 
 /// A valid argon2id hash, as a PHC string.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,6 +89,12 @@ impl PasswordHash {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Digest of the PHC string, to notice another one.
+    #[must_use]
+    pub fn digest(&self) -> PasswordDigest {
+        PasswordDigest(Sha256::digest(self.as_str()).into())
     }
 
     fn verify(&self, password: &Secret, memory: &mut Memory) -> bool {

@@ -1,8 +1,11 @@
 //! A store whose writes become durable when the test says so, and whose receipts may resolve late.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use chat_service::{
@@ -32,6 +35,7 @@ pub(crate) struct Held {
     /// Appends resolve only when the test resolves them.
     late: AtomicBool,
     unresolved: Mutex<Vec<oneshot::Sender<()>>>,
+    people: Mutex<HashMap<UserName, PersonRecord>>,
 }
 
 #[derive(Default)]
@@ -68,6 +72,7 @@ impl Held {
             congested: AtomicU64::new(0),
             late: AtomicBool::new(false),
             unresolved: Mutex::default(),
+            people: Mutex::default(),
         })
     }
 
@@ -197,10 +202,12 @@ impl Sessions for Held {
 
 impl People for Held {
     fn people(&self) -> Vec<PersonRecord> {
-        self.memory.people()
+        self.people.lock().expect("nothing panics while it is held").values().cloned().collect()
     }
 
     fn set_person(&self, person: PersonRecord) -> Receipt<()> {
+        let (user, noted) = (person.user.clone(), person.clone());
+        self.people.lock().expect("nothing panics while it is held").insert(user, noted);
         self.write(self.memory.set_person(person))
     }
 

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::{checksum::checksum, error::damaged};
 use crate::{
-    model::MessageId,
+    model::{MessageId, NotedPassword},
     store::{
         PersonRecord, SessionRecord, TrustRecord,
         front::ops::{CursorMove, Op, Row, Stay},
@@ -155,7 +155,11 @@ pub(super) fn write_small(
                 after.0.cast_signed(),
                 absence.map(|absence| absence.since.0),
                 absence.is_some_and(|absence| absence.is_removal),
-                password.map(|password| password.0),
+                password.map(|NotedPassword { now, next }| [
+                    now.0.as_slice(),
+                    next.as_ref().map_or(&[], |next| &next.0)
+                ]
+                .concat()),
             ])?;
         }
         Op::Message(_) => {}

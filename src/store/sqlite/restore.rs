@@ -14,7 +14,7 @@ use super::{
     row_crc, runs,
 };
 use crate::{
-    model::{MessageId, PasswordDigest, Recipient, Timestamp, TokenDigest, UserName},
+    model::{MessageId, NotedPassword, PasswordDigest, Recipient, Timestamp, TokenDigest, UserName},
     store::{
         Absence, CommitLog, PersonRecord, SessionRecord, TrustRecord,
         front::{
@@ -243,13 +243,28 @@ fn restore_people(connection: &Connection, front: &mut Front) -> Result<Vec<Pers
                 Some(since) => Some(Absence { since: Timestamp(since), is_removal: row.get(4)? }),
                 None => None,
             },
-            password: row.get::<_, Option<[u8; 32]>>(5)?.map(PasswordDigest),
+            password: noted_password(row)?,
         };
         front.restore_begin(NameId(user), record.after);
         noted.insert(NameId(user), record);
     }
     let users = front.names_after(0).into_iter().filter_map(|(id, name)| Some((id, name.user()?.clone())));
     Ok(users.map(|(id, user)| noted.remove(&id).unwrap_or_else(|| PersonRecord::new(user))).collect())
+}
+
+/// The password of a row of `people`: one digest, or two.
+fn noted_password(row: &rusqlite::Row<'_>) -> Result<Option<NotedPassword>, OpenError> {
+    let Some(bytes) = row.get_ref(5)?.as_blob_or_null().map_err(rusqlite::Error::from)? else {
+        return Ok(None);
+    };
+    let (digests, []) = bytes.as_chunks() else {
+        return Err(corrupt("a noted password is not one or two digests"));
+    };
+    match *digests {
+        [now] => Ok(Some(NotedPassword { now: PasswordDigest(now), next: None })),
+        [now, next] => Ok(Some(NotedPassword { now: PasswordDigest(now), next: Some(PasswordDigest(next)) })),
+        _ => Err(corrupt("a noted password is not one or two digests")),
+    }
 }
 
 fn restore_trusted(connection: &Connection, front: &Front) -> Result<Vec<TrustRecord>, OpenError> {

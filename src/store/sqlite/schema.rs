@@ -37,7 +37,8 @@ const PAGE: u32 = 8 * 1024;
 /// - `stays`: stays in rooms: room, user, the first message that can belong to it, and the first one after it.
 /// - `sessions`: one row for each session, with the digest of its token.
 /// - `people`: what the server has noted of each user name: the operator's last decision about it, the last message of its
-///   previous owners, since when it is missing from the users file, and a digest of the password.
+///   previous owners, since when it is missing from the users file, and a digest of the password; while a hash
+///   of it is renewed, digests of both.
 /// - `trusted`: networks from which each user has logged in, and when that was.
 /// - `file`: a random number that tells this file from others.
 ///
