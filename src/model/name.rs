@@ -14,6 +14,11 @@ impl UserName {
             && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
         fits.then(|| UserName(text.into()))
     }
+
+    /// Whether one is a clone of the other. Two names that are not can be equal all the same.
+    pub(crate) fn is_same(&self, other: &UserName) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Deref for UserName {

@@ -11,6 +11,7 @@ mod changes;
 mod conversations;
 mod inbox;
 mod keyed;
+mod names;
 pub(crate) mod ops;
 mod people;
 pub(crate) mod plan;
@@ -20,15 +21,11 @@ mod sorted;
 mod steps;
 mod tail;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
-
-use foldhash::fast::RandomState;
+use std::{collections::BTreeSet, sync::Arc};
 
 use self::{
     conversations::Conversations,
+    names::Names,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     rooms::Rooms,
     steps::CursorSteps,
@@ -49,8 +46,7 @@ use crate::model::{
 pub(crate) struct Front {
     /// Which positions are settled: what the front holds of an earlier one is durable.
     log: Arc<CommitLog>,
-    names: HashMap<Box<str>, NameId, RandomState>,
-    by_id: Vec<Recipient>,
+    names: Names,
     inboxes: Vec<Inbox>,
     pub(crate) rooms: Rooms,
     tail: Tail,
@@ -72,8 +68,7 @@ impl Front {
     pub(crate) fn new(inbox_limit: usize, indexed: MessageId, log: Arc<CommitLog>) -> Self {
         Front {
             log,
-            names: HashMap::default(),
-            by_id: Vec::new(),
+            names: Names::default(),
             inboxes: Vec::new(),
             rooms: Rooms::default(),
             tail: Tail::new(indexed),
@@ -85,40 +80,8 @@ impl Front {
         }
     }
 
-    pub(crate) fn name(&self, id: NameId) -> Option<&Recipient> {
-        self.by_id.get(id.index())
-    }
-
-    pub(crate) fn user(&self, id: NameId) -> Option<&UserName> {
-        self.name(id)?.user()
-    }
-
-    pub(crate) fn name_id(&self, name: &str) -> Option<NameId> {
-        self.names.get(name).copied()
-    }
-
-    /// Number of names.
-    pub(crate) fn count_names(&self) -> usize {
-        self.by_id.len()
-    }
-
-    /// All names but the first `count`.
-    pub(crate) fn names_after(&self, count: usize) -> Vec<(NameId, Recipient)> {
-        let names = self.by_id.iter().enumerate().skip(count);
-        names.map(|(index, name)| (NameId::at(index), name.clone())).collect()
-    }
-
     pub(crate) fn inbox(&self, id: NameId) -> &Inbox {
         &self.inboxes[id.index()]
-    }
-
-    /// The number of a name. A new name gets the next number; numbers begin with 0 and have no gaps.
-    fn intern(&mut self, name: &str, whole: impl FnOnce() -> Recipient) -> NameId {
-        if let Some(id) = self.names.get(name) { *id } else { self.restore_name(whole()) }
-    }
-
-    pub(crate) fn intern_user(&mut self, user: &UserName) -> NameId {
-        self.intern(user, || Recipient::User(user.clone()))
     }
 
     /// The position of a state whose latest change is at this place of the log.
@@ -149,7 +112,7 @@ impl Front {
     ///
     /// A message with a key is pending until [`confirm`](Front::confirm): its key may name a message that is in the index.
     pub(crate) fn admit(&mut self, new: &NewMessage<'_>, text: Arc<str>, place: u64) -> Option<Row> {
-        let sender = self.intern_user(new.from);
+        let sender = self.intern_sender(new.from);
         let recipient = self.intern(new.to, || new.to.clone());
         let to_room = new.to.room().is_some();
         if !to_room && self.inboxes[recipient.index()].waiting() >= self.inbox_limit {

@@ -4,18 +4,9 @@ use super::{
     Front, Inbox,
     ops::{CursorStep, InboxCursor, NameId, Row},
 };
-use crate::model::{MessageId, Recipient, Timestamp};
+use crate::model::{MessageId, Timestamp};
 
 impl Front {
-    /// Adds a name and assigns the next number to it. Numbers begin with 0 and have no gaps.
-    pub(crate) fn restore_name(&mut self, name: Recipient) -> NameId {
-        let id = NameId::at(self.by_id.len());
-        self.names.insert((*name).into(), id);
-        self.by_id.push(name);
-        self.inboxes.push(Inbox::default());
-        id
-    }
-
     /// Restores an inbox, without the messages that are not indexed. To be called before the tail is restored.
     pub(crate) fn restore_inbox(
         &mut self,
