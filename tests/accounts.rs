@@ -1,4 +1,4 @@
-//! Changes of users while the server runs: new passwords, added and removed users, renewed hashes.
+//! Changes of users while the server runs: new passwords, added and removed users, renewed hashes; and their sessions.
 
 use std::{fs, sync::Arc};
 
@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::support::{
     Peer, SENT, Setup, TestServer,
     held::Held,
+    restarted::Restarted,
     texts,
     users_file::{File, names},
     users_toml,
@@ -194,7 +195,7 @@ async fn inbox_after_a_start(person: &PersonRecord, users: Users) -> String {
     let (store, token, at) = (open(), Token::random(), Clock::default().now());
     let (user, digest) = (person.user.clone(), token.digest());
     assert!(store.set_person(person.clone()).await.peek().is_ok());
-    let session = SessionRecord { digest, user, created: at, used: at, number: 1 };
+    let session = SessionRecord { digest, user, created: at, used: at, number: 1, device: None };
     let opened = store.open_session(session).await;
     assert_eq!(store.log().durable(opened).await, Ok(()));
     drop(store);
@@ -289,5 +290,48 @@ async fn who_takes_over_a_name_gets_nothing_of_what_was_before() {
     assert!(second.ask("members #lab").await.contains("lineker"));
     assert_eq!(texts(&second.ask("inbox").await), ["later"]);
     drop((messi, lineker, second, service));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_says_on_which_device_it_is_and_from_where() {
+    let (mut restarted, server) = Restarted::start(Clock::default()).await;
+    let hello = |device: &str| format!(r#"{{"command": "hello", "protocol": 2, "device": "{device}"}}"#);
+    let mut laptop = server.connect().await;
+    assert!(laptop.ask(hello("messi@laptop")).await.contains("\"protocol\": 2"));
+    let token = laptop.log_in("messi").await;
+    // Another connection with the token, that says it later; and one that says nothing, which changes nothing.
+    let mut phone = server.connect().await;
+    let other = phone.log_in("messi").await;
+    phone.ask(hello("phone")).await;
+    let mut silent = server.connect().await;
+    assert!(silent.ask(format!("sessions {other}")).await.contains("\"current\": true}"));
+    let places = |reply: &str| {
+        let reply: serde_json::Value = serde_json::from_str(reply).expect("JSON");
+        let sessions = reply["sessions"].as_array().expect("a list").clone();
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        sessions
+            .iter()
+            .map(|session| (text(&session["device"]), text(&session["address"])))
+            .collect::<Vec<_>>()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let here = some("127.0.0.1");
+    assert_eq!(
+        places(&laptop.ask("sessions").await),
+        [(some("messi@laptop"), here.clone()), (some("phone"), here.clone())]
+    );
+    for device in ["", "x".repeat(33).as_str(), "a\\tb", "caf\u{e9}", "\\u001b[2J"] {
+        assert!(laptop.ask(hello(device)).await.contains("bad_request"), "{device}");
+    }
+    drop((laptop, phone, silent));
+    let server = restarted.restart(server, Clock::default()).await;
+    let mut laptop = server.connect().await;
+    laptop.ask("hello 2").await;
+    let shown = places(&laptop.ask(format!("sessions {token}")).await);
+    assert_eq!(shown, [(some("messi@laptop"), here.clone()), (some("phone"), None)]);
+    laptop.ask(hello("new")).await;
+    assert_eq!(places(&laptop.ask(format!("sessions {token}")).await)[0], (some("new"), here));
+    drop(laptop);
     server.stop().await;
 }

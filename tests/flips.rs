@@ -9,9 +9,10 @@ use std::{
 };
 
 use chat_service::{
-    model::{At, MessageId, NewMessage, Outcome, Recipient, Timestamp, TokenDigest},
+    model::{At, MessageId, NewMessage, Outcome, ReadMarker, Recipient, Timestamp, TokenDigest},
     store::{
-        self, Cursors, Messages, Options, People, PersonRecord, Rooms, SessionRecord, Sessions, Sqlite, Store,
+        self, Conversations, Cursors, Messages, Options, People, PersonRecord, Rooms, SessionRecord,
+        Sessions, Sqlite, Store,
     },
 };
 
@@ -37,6 +38,7 @@ async fn fill(folder: &Path) {
             created: Timestamp(1),
             used: Timestamp(1),
             number: 1,
+            device: None,
         };
         store.log().durable(store.open_session(record).await).await.expect("stored");
         let person = PersonRecord { decided: Timestamp(3), ..PersonRecord::new(name(user)) };
@@ -60,6 +62,13 @@ async fn fill(folder: &Path) {
                 .expect("stored");
         }
     }
+    for user in USERS {
+        for with in USERS.iter().chain(&["#lab"]).map(|with| to(with)) {
+            let marker = ReadMarker { at: Timestamp(300), upto: MessageId(300), moved: Timestamp(9) };
+            let outcome = store.mark_read(&name(user), &with, marker).await;
+            store.log().durable(outcome).await.expect("stored");
+        }
+    }
     store.close();
 }
 
@@ -80,12 +89,14 @@ async fn read_all(store: &Sqlite) -> BTreeMap<String, String> {
         put(format!("inbox of {user}"), readable(&store.inbox(&user, MessageId(0), 1000).await));
         put(format!("cursor of {user}"), Some(&sure(&store.cursor(&user))));
         put(format!("contacts of {user}"), Some(&store.contacts(&user).await));
+        put(format!("conversations of {user}"), readable(&store.conversations(&user, 100).await));
         put(format!("rooms of {user}"), Some(store.rooms(&user, None, 100).peek()));
         for with in USERS.iter().chain(&["#lab"]).map(|with| to(with)) {
             put(
                 format!("history of {user} with {with:?}"),
                 readable(&store.history(&user, &with, None, 1000).await),
             );
+            put(format!("marker of {user} with {with:?}"), Some(store.read_marker(&user, &with).peek()));
         }
         for id in (1..640).step_by(17) {
             let at = store.acknowledged_at(&user, MessageId(id)).await;

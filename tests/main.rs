@@ -6,6 +6,7 @@ mod backpressure;
 mod budgets;
 mod client;
 mod codec;
+mod conversations;
 mod crash;
 mod delivery;
 mod devices;

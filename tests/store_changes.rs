@@ -61,7 +61,14 @@ impl Observer for Recorder {
 
 fn record(byte: u8) -> SessionRecord {
     let (created, used) = (Timestamp(5), Timestamp(6));
-    SessionRecord { digest: TokenDigest([byte; 32]), user: name("messi"), created, used, number: 1 }
+    SessionRecord {
+        digest: TokenDigest([byte; 32]),
+        user: name("messi"),
+        created,
+        used,
+        number: 1,
+        device: None,
+    }
 }
 
 /// Appends three messages to messi, two of them from henderson, and acknowledges two; joins a room, appends a message to it,

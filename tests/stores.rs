@@ -152,7 +152,8 @@ async fn sessions_are_kept() {
     for mut subject in Subject::all(10) {
         for digest in [keep, end] {
             let (created, used) = (Timestamp(5), Timestamp(6));
-            let record = SessionRecord { digest, user: name("messi"), created, used, number: 3 };
+            let record =
+                SessionRecord { digest, user: name("messi"), created, used, number: 3, device: None };
             assert_eq!(subject.settle(subject.store.open_session(record)).await, Ok(()));
         }
         subject.store.touch_session(&keep, Timestamp(7));

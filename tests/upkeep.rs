@@ -246,7 +246,8 @@ async fn no_column_of_any_table_can_change_unnoticed() {
     let (user, lab) = (UserName::parse("messi").expect("a name"), RoomName::parse("#lab").expect("a name"));
     let _ = store.join(&user, &lab).await;
     let (digest, at) = (TokenDigest([7; 32]), Timestamp(1));
-    let session = SessionRecord { digest, user: user.clone(), created: at, used: at, number: 1 };
+    let session =
+        SessionRecord { digest, user: user.clone(), created: at, used: at, number: 1, device: None };
     store.log().durable(store.open_session(session).await).await.expect("stored");
     store.log().durable(store.set_person(PersonRecord::new(user)).await).await.expect("stored");
     store.close();
@@ -310,10 +311,7 @@ async fn check_tells_what_is_wrong() {
         ("UPDATE state SET merged = 25", "message 25 is merged but not indexed"),
         ("UPDATE state SET merged = 17", "run 24 of the index has message 17"),
         ("INSERT INTO stays (room, user, began) VALUES (0, 1, 1)", "a stay of name 1 in name 0"),
-        (
-            "INSERT INTO sessions (digest, user, created, used) VALUES (x'00', 7, 0, 0)",
-            "a session belongs to name 7",
-        ),
+        ("INSERT INTO sessions VALUES (x'00', 7, 0, 0, 1, NULL, 0)", "a session belongs to name 7"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let store = filled(folder.path(), None);

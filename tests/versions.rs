@@ -9,10 +9,17 @@ use std::{
 };
 
 use chat_service::{
-    model::{MessageId, NewMessage, Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName},
-    store::{Cursors, Messages, Options, Rooms, SCHEMA_VERSION, SessionRecord, Sessions, Sqlite, Store},
+    model::{
+        MessageId, NewMessage, ReadMarker, Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest,
+        UserName,
+    },
+    store::{
+        Conversations, Cursors, Messages, Options, Rooms, SCHEMA_VERSION, SessionRecord, Sessions, Sqlite,
+        Store,
+    },
 };
 
+const MARKER: ReadMarker = ReadMarker { at: Timestamp(1000), upto: MessageId(13), moved: Timestamp(5000) };
 const TOKEN: TokenDigest = TokenDigest([7; 32]);
 
 fn name(text: &str) -> UserName {
@@ -47,7 +54,7 @@ async fn inbox(store: &Sqlite, user: &str) -> Vec<(u64, String)> {
     page.messages.iter().map(|message| (message.id.0, message.text.to_string())).collect()
 }
 
-/// Writes the content of every fixture; stores have rooms since version 2.
+/// Writes the content of every fixture; stores have rooms since version 2, and read markers since version 5.
 async fn fill(store: &Sqlite) {
     for i in 0..30 {
         let (to, key) = (["messi", "henderson", "messi"][i % 3], format!("key {i}"));
@@ -56,12 +63,14 @@ async fn fill(store: &Sqlite) {
     }
     let _ = store.acknowledge(&name("messi"), MessageId(0), MessageId(10), Timestamp(2000)).await;
     let (created, used) = (Timestamp(3000), Timestamp(4000));
-    let record = SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1 };
+    let record = SessionRecord { digest: TOKEN, user: name("messi"), created, used, number: 1, device: None };
     store.log().durable(store.open_session(record).await).await.expect("stored");
     let _ = store.join(&name("henderson"), &RoomName::parse("#lab").expect("a name")).await;
     for i in 0..9 {
         append(store, "lineker", "#lab", &format!("room {i}"), None).await.expect("stored");
     }
+    let marked = store.mark_read(&name("messi"), &Recipient::User(name("lineker")), MARKER).await;
+    store.log().durable(marked).await.expect("stored");
 }
 
 #[tokio::test]
@@ -90,6 +99,8 @@ async fn every_version_is_opened_with_all_that_is_in_it() {
             let history = store.history(&lineker, &henderson, None, 100).await;
             let history = store.log().durable(history).await.expect("readable");
             assert_eq!(history.messages.len(), 10, "version {version}");
+            let marker = *store.read_marker(&name("messi"), &Recipient::User(lineker.clone())).peek();
+            assert_eq!(marker, (version >= 5).then_some(MARKER), "version {version}");
             let acked = store.acknowledged_at(&name("messi"), MessageId(9)).await;
             assert_eq!(*acked.peek(), Ok(Some(Timestamp(2000))), "version {version}");
             let mut known = store.contacts(&lineker).await;

@@ -89,6 +89,7 @@ impl Chat {
             created: now,
             used: now,
             number: self.sessions.next_number(&user.username),
+            device: None,
         };
         self.note_password(user);
         let stored = self.store.open_session(record.clone()).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{sessions::Sessions, shares::Shares, visibility, watchers::Watchers};
 use crate::{
-    model::{MessageId, Timestamp, UserName},
+    model::{MessageId, Recipient, Timestamp, UserName},
     store::{Change, Observer},
     users::Directory,
 };
@@ -40,6 +40,7 @@ impl Observer for Reactions {
                 self.watchers.each_in(&room, |notifier| notifier.put_room(&room, &user, false));
                 self.watchers.leave(&user, &room);
             }
+            Change::Read { user, with, marker } => self.read(&user, &with, marker.upto),
             Change::SessionOpened(record) => self.sessions.opened(&self.users, &record),
             Change::SessionEnded(digest) => self.sessions.ended(&digest),
         }
@@ -47,6 +48,23 @@ impl Observer for Reactions {
 }
 
 impl Reactions {
+    /// Notifies a user's own connections that a conversation was read, and those of the other user.
+    fn read(&self, user: &UserName, with: &Recipient, upto: MessageId) {
+        self.watchers.each(user, |notifier| notifier.put_own_read(user, with, upto));
+        match with {
+            Recipient::User(other) if other != user && self.may_know_of_read(other, upto) => {
+                let with = Recipient::User(user.clone());
+                self.watchers.each(other, |notifier| notifier.put_read(user, &with, upto));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the other user of a conversation may be told how far it was read.
+    fn may_know_of_read(&self, other: &UserName, upto: MessageId) -> bool {
+        self.users.get(other).is_some() && visibility::may_tell_sender(&self.users, other, upto)
+    }
+
     /// Notifies senders that recipients have acknowledged their messages.
     fn deliver(&self, delivered: &[(UserName, MessageId)], at: Timestamp) {
         for (sender, id) in delivered {

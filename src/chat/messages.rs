@@ -43,6 +43,18 @@ pub struct MessageStatus {
     pub at: Timestamp,
     /// How far its recipients are.
     pub state: DeliveryState,
+    /// Who has read it: people, apart from what was acknowledged.
+    pub read: ReadState,
+}
+
+/// Whether people have read a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadState {
+    /// Whether the user to whom it was sent has read it: when the user's marker came to where it is now, which is the time or
+    /// later.
+    At(Option<Timestamp>),
+    /// It was sent to a room: number of recipients who have read it.
+    By(usize),
 }
 
 /// How far the recipients of a message are.
@@ -201,7 +213,7 @@ impl Chat {
     }
 
     /// Finds the recipient of a message: a user who exists, or a room that the sender is in.
-    fn recipient(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
+    pub(super) fn recipient(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
         if !to.starts_with('#') {
             let users = self.users.now();
             let user = users.get(to).ok_or(At::start(Refusal::NoSuchUser))?;
@@ -261,7 +273,31 @@ impl Chat {
             return found.and_then_ok(|_| At::refused(Refusal::NoSuchMessage));
         };
         let state = self.delivery_state(&message).await;
-        state.map_ok(|state| MessageStatus { id, at: message.at, state }).after(found.position())
+        let (read, at) = (self.read_state(&message), message.at);
+        let status = state.and_then_ok(|state| read.map(|read| Ok(MessageStatus { id, at, state, read })));
+        status.after(found.position())
+    }
+
+    fn read_state(&self, message: &Message) -> At<ReadState> {
+        let Message { id, from, to, .. } = message;
+        let read_at = |reader: &UserName, with: &Recipient| {
+            let marker = self.store.read_marker(reader, with);
+            marker.map(|marker| marker.filter(|marker| marker.upto >= *id).map(|marker| marker.moved))
+        };
+        match to {
+            // Who has the name now may not have had it then.
+            Recipient::User(user) if visibility::may_tell_sender(&self.users, user, *id) => {
+                read_at(user, &Recipient::User(from.clone())).map(ReadState::At)
+            }
+            Recipient::User(_) => At::start(ReadState::At(None)),
+            Recipient::Room(room) => self.store.members(room, Some(*id)).and_then(|members| {
+                let others = members.iter().filter(|member| *member != from);
+                let read = others.map(|member| read_at(member, to)).fold(At::start(0), |count, at| {
+                    count.zip(at).map(|(count, at)| count + usize::from(at.is_some()))
+                });
+                read.map(ReadState::By)
+            }),
+        }
     }
 
     async fn delivery_state(&self, message: &Message) -> Outcome<DeliveryState> {

@@ -12,6 +12,7 @@ mod allowance;
 mod binding;
 mod changes;
 mod clock;
+mod conversations;
 mod counts;
 mod fair_queue;
 mod hash_pool;
@@ -50,7 +51,7 @@ pub use hash_pool::spare_cores;
 pub use inbox::{Acked, Delivery, TakenPage};
 pub use limiter::Rate;
 pub use limits::Limits;
-pub use messages::{DeliveryState, History, MessageStatus, Send};
+pub use messages::{DeliveryState, History, MessageStatus, ReadState, Send};
 pub use notifier::{Notices, Notifier, Pending};
 pub use people::{Person, Which};
 pub use presence::Presence;
@@ -70,8 +71,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     model::{
-        ClockTrust, MaybeReady, Moment, Outcome, Position, Refusal, Timestamp, Token, TokenDigest, Uptime,
-        UserName,
+        ClockTrust, MaybeReady, Moment, Outcome, Position, Recipient, Refusal, Timestamp, Token, TokenDigest,
+        Uptime, UserName,
     },
     store::{CommitLog, Store},
     users::{Directory, User},
@@ -102,6 +103,8 @@ pub struct Chat {
     throttle: Option<Throttle>,
     logins: Arc<Logins>,
     new_rooms: Option<Limiter<UserName>>,
+    /// By who is typing, and to whom.
+    typing: Limiter<(UserName, Recipient)>,
     /// Held while the set of users is changed; across an `await`, because a change writes a file.
     changing: tokio::sync::Mutex<()>,
 }
@@ -176,6 +179,7 @@ impl Chat {
             throttle: limits.tries.map(Throttle::new),
             logins: Arc::new(Logins::new(limits.logins)),
             new_rooms: limits.new_rooms.map(|most| Limiter::new(rooms::new_rooms(most))),
+            typing: Limiter::new(conversations::typing()),
             changing: tokio::sync::Mutex::default(),
         };
         if let Some(throttle) = &chat.throttle {

@@ -1,7 +1,7 @@
 //! Notifications for one connection: kept small, and taken when the connection can write.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +9,7 @@ use std::{
     task::Waker,
 };
 
-use crate::model::{MessageId, Position, RoomName, Timestamp, UserName};
+use crate::model::{MessageId, Position, Recipient, RoomName, Timestamp, UserName};
 
 /// Most deliveries, and most changes in rooms, that are kept for a connection. Beyond it the peer is a slow consumer.
 const MAX_KEPT: usize = 64 * 1024;
@@ -28,6 +28,8 @@ struct Inner {
     pending: Pending,
     /// The last message that this connection itself has acknowledged.
     acknowledged: MessageId,
+    /// Moves of read markers by this connection itself that were not reported yet.
+    own_moves: Vec<(Recipient, MessageId)>,
 }
 
 /// Notifications since they were last taken.
@@ -50,6 +52,10 @@ pub struct Notices {
     pub presence: BTreeSet<UserName>,
     /// Users who have joined (`true`) or left a room.
     pub rooms: VecDeque<(RoomName, UserName, bool)>,
+    /// How far conversations were read: by whom, and with whom each is from the view of this connection's user.
+    pub read: BTreeMap<(UserName, Recipient), MessageId>,
+    /// Who is typing, and to whom.
+    pub typing: BTreeSet<(UserName, Recipient)>,
     /// A session of this connection has ended. The position must be durable before the peer is told.
     pub session_ended: Option<Position>,
     /// A session of this connection has ended because the connection asked for it.
@@ -93,6 +99,40 @@ impl Notifier {
         }
     }
 
+    /// Notifies the connection that somebody is typing.
+    pub(super) fn put_typing(&self, from: &UserName, to: &Recipient) {
+        self.put(|notices| {
+            notices.typing.insert((from.clone(), to.clone()));
+        });
+    }
+
+    /// Notes that the connection itself moves a read marker.
+    pub(super) fn reads(&self, with: &Recipient, upto: MessageId) {
+        self.lock().own_moves.push((with.clone(), upto));
+    }
+
+    /// Undoes [`reads`](Notifier::reads): the marker was there already, or could not be moved. Returns whether it was noted.
+    pub(super) fn did_not_read(&self, with: &Recipient, upto: MessageId) -> bool {
+        let own = &mut self.lock().own_moves;
+        let noted = own.iter().position(|(own, id)| own == with && *id == upto);
+        noted.map(|at| own.swap_remove(at)).is_some()
+    }
+
+    /// Notifies the connection of a read marker of its own user, unless the connection has moved it itself.
+    pub(super) fn put_own_read(&self, by: &UserName, with: &Recipient, upto: MessageId) {
+        if !self.did_not_read(with, upto) {
+            self.put_read(by, with, upto);
+        }
+    }
+
+    /// Notifies the connection of a read marker.
+    pub(super) fn put_read(&self, by: &UserName, with: &Recipient, upto: MessageId) {
+        self.put(|notices| {
+            let known = notices.read.entry((by.clone(), with.clone())).or_insert(upto);
+            *known = upto.max(*known);
+        });
+    }
+
     /// Notifies the connection of a change in a room, if it wants to know.
     pub(super) fn put_room(&self, room: &RoomName, user: &UserName, joined: bool) {
         if self.wants_rooms.load(Ordering::Relaxed) {
@@ -122,9 +162,15 @@ impl Inner {
     fn put(&mut self, put: impl FnOnce(&mut Notices)) {
         let notices = self.pending.notices.get_or_insert_default();
         put(notices);
-        if notices.delivered.len() > MAX_KEPT || notices.rooms.len() > MAX_KEPT {
+        if notices.delivered.len() > MAX_KEPT
+            || notices.rooms.len() > MAX_KEPT
+            || notices.read.len() > MAX_KEPT
+            || notices.typing.len() > MAX_KEPT
+        {
             notices.delivered = VecDeque::new();
             notices.rooms = VecDeque::new();
+            notices.read = BTreeMap::new();
+            notices.typing = BTreeSet::new();
             notices.overflow = true;
         }
         self.wake();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Caller, Chat, Presence, Session, SessionEntry};
+use super::{Caller, Chat, Presence, Session, SessionEntry, Source};
 use crate::{
     model::{At, Outcome, Refusal, Timestamp, UserName},
     users::User,
@@ -68,9 +68,16 @@ impl Chat {
         })
     }
 
+    /// Notes from where a session is used, and what its client has called the device.
+    pub fn note_place(&self, session: &Session, from: Source, device: Option<&str>) {
+        if let (true, Some(device)) = (session.note_place(from.address, device), device) {
+            self.store.label_session(session.digest(), device);
+        }
+    }
+
     /// Ends sessions of the caller. The future completes when their ends are durable.
     ///
-    /// Refuses with [`Refusal::BadRequest`] if there is no session of that number.
+    /// Refuses with [`Refusal::NoSuchSession`] if there is no session of that number.
     pub fn log_out(
         self: &Arc<Self>,
         caller: &Caller<'_>,
@@ -84,7 +91,7 @@ impl Chat {
             Which::Number(number) => {
                 let is_it = |session: &&Arc<Session>| u64::from(session.number()) == number;
                 let found = all.peek().iter().find(is_it).cloned();
-                found.map(|session| vec![session]).ok_or_else(|| all.map(|_| Err(Refusal::BadRequest)))
+                found.map(|session| vec![session]).ok_or_else(|| all.map(|_| Err(Refusal::NoSuchSession)))
             }
         };
         let (chat, origin) = (self.clone(), caller.notifier.cloned());

@@ -1,6 +1,7 @@
 //! Sessions: one login of one user each.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
@@ -44,8 +45,19 @@ pub struct Session {
     connections: AtomicUsize,
     /// Connections to notify when it ends.
     notifiers: Mutex<Notifiers>,
+    /// The device.
+    place: Mutex<Place>,
     /// What the user has used of the limits, over all sessions.
     allowance: Arc<Allowance>,
+}
+
+/// Where a session is used.
+#[derive(Debug, Default, Clone)]
+struct Place {
+    /// What the client has called the device.
+    device: Option<Box<str>>,
+    /// Address of the last connection; `None` before the first one in this process.
+    address: Option<IpAddr>,
 }
 
 /// The connections of a session.
@@ -57,7 +69,7 @@ struct Notifiers {
 }
 
 /// A session, as shown to its user.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SessionEntry {
     /// Its number among the user's sessions.
     pub number: u32,
@@ -69,6 +81,10 @@ pub struct SessionEntry {
     pub expires: Timestamp,
     /// Number of connections that are bound to it.
     pub connections: usize,
+    /// What its client has called the device.
+    pub device: Option<Box<str>>,
+    /// Address of its last connection; `None` if it had none since the server started.
+    pub address: Option<IpAddr>,
 }
 
 impl Session {
@@ -90,6 +106,7 @@ impl Session {
             number: record.number,
             connections: AtomicUsize::new(0),
             notifiers: Mutex::default(),
+            place: Mutex::new(Place { device: record.device.clone(), address: None }),
             allowance,
         })
     }
@@ -136,6 +153,7 @@ impl Session {
     #[must_use]
     pub fn entry(&self) -> SessionEntry {
         let used = self.used();
+        let Place { device, address } = self.place().clone();
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         SessionEntry {
             number: self.number,
@@ -143,7 +161,24 @@ impl Session {
             used,
             expires: Timestamp((used.0 + ms(IDLE)).min(self.created.0 + ms(LIFETIME))),
             connections: self.connections.load(Ordering::Relaxed),
+            device,
+            address,
         }
+    }
+
+    /// Notes where the session is used. Returns whether the device is news.
+    pub(super) fn note_place(&self, address: IpAddr, device: Option<&str>) -> bool {
+        let mut place = self.place();
+        place.address = Some(address);
+        let is_news = device.is_some_and(|device| place.device.as_deref() != Some(device));
+        if is_news {
+            place.device = device.map(Into::into);
+        }
+        is_news
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().expect("nothing panics while it is held")
     }
 
     /// The session as the store keeps it.
@@ -154,6 +189,7 @@ impl Session {
             created: self.created,
             used: self.used(),
             number: self.number,
+            device: self.place().device.clone(),
         }
     }
 

@@ -303,6 +303,7 @@ mod tests {
             created: now,
             used: now,
             number: 1,
+            device: None,
         };
         let opened = sessions.open(user, &record, Position::START, now, true);
         for displaced in &opened.displaced {

@@ -10,7 +10,8 @@ use std::{
 
 use super::{Chat, Notices, Notifier, Presence, Session, binding::Watching, notifier::Pending};
 use crate::model::{
-    At, BoxFuture, MaybeReady, Message, MessageId, Page, Position, Refusal, RoomName, Timestamp, UserName,
+    At, BoxFuture, MaybeReady, Message, MessageId, Page, Position, Recipient, Refusal, RoomName, Timestamp,
+    UserName,
 };
 
 /// Most messages that are read at once.
@@ -72,6 +73,22 @@ pub enum Event {
         room: RoomName,
         /// Who has left.
         user: UserName,
+    },
+    /// A conversation was read.
+    Read {
+        /// With whom the conversation is, or in which room.
+        with: Recipient,
+        /// The last message that was read.
+        upto: MessageId,
+        /// Who has read it: the user, on any device, or the other user.
+        by: UserName,
+    },
+    /// Another user is typing.
+    Typing {
+        /// Who.
+        from: UserName,
+        /// To whom: the user, or a room.
+        to: Recipient,
     },
     /// A session of the connection has ended.
     SessionEnded,
@@ -166,7 +183,8 @@ impl Subscription {
     }
 
     fn push_notices(&mut self, notices: Notices, chat: &Arc<Chat>, pushed: &mut Pushed) {
-        let Notices { acked, delivered, presence, rooms, session_ended, logged_out, overflow } = notices;
+        let Notices { acked, delivered, presence, rooms, read, typing, session_ended, logged_out, overflow } =
+            notices;
         pushed.too_slow = overflow;
         let (mut events, mut position) = (Vec::new(), Position::START);
         if self.watch.is_some() {
@@ -180,6 +198,8 @@ impl Subscription {
             for (room, user, joined) in rooms {
                 events.push(if joined { Event::Joined { room, user } } else { Event::Left { room, user } });
             }
+            events.extend(read.into_iter().map(|((by, with), upto)| Event::Read { with, upto, by }));
+            events.extend(typing.into_iter().map(|(from, to)| Event::Typing { from, to }));
         }
         pushed.session_ended = session_ended.is_some() || logged_out;
         // It may be the session of the connection, that of the watch, or both.

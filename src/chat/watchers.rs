@@ -110,13 +110,23 @@ impl Watchers {
 
     /// Calls `call` for all connections of the members of a room.
     pub(super) fn each_in(&self, room: &RoomName, call: impl Fn(&Notifier)) {
+        self.each_of(room, |_| true, call);
+    }
+
+    /// Calls `call` for all connections of the members of a room other than `user`.
+    pub(super) fn each_in_but(&self, room: &RoomName, user: &UserName, call: impl Fn(&Notifier)) {
+        self.each_of(room, |member| member != user, call);
+    }
+
+    fn each_of(&self, room: &RoomName, is_meant: impl Fn(&UserName) -> bool, call: impl Fn(&Notifier)) {
         if self.is_empty() {
             return;
         }
         let members: Vec<Notifiers> = {
             let lists = self.lock();
             let members = lists.by_room.get(room).into_iter().flatten();
-            members.filter_map(|member| lists.by_user.get(member).cloned()).collect()
+            let meant = members.filter(|member| is_meant(member));
+            meant.filter_map(|member| lists.by_user.get(member).cloned()).collect()
         };
         members.iter().flat_map(|own| own.iter()).for_each(|notifier| call(notifier));
     }

@@ -32,6 +32,8 @@ pub enum Refusal {
     },
     /// There is no message with that number that the caller may know of.
     NoSuchMessage,
+    /// The caller has no session of that number.
+    NoSuchSession,
     /// There is no command with that name.
     UnknownCommand,
     /// The request is malformed, or its parameters do not fit the command.
@@ -96,6 +98,7 @@ impl Refusal {
         Refusal::TooManyConnections { limit: 1 },
         Refusal::WeakPassword { length: None },
         Refusal::NoSuchMessage,
+        Refusal::NoSuchSession,
         Refusal::UnknownCommand,
         Refusal::BadRequest,
         Refusal::LineTooLong,
@@ -125,6 +128,7 @@ impl Refusal {
             Refusal::TooManyConnections { .. } => "too_many_connections",
             Refusal::WeakPassword { .. } => "weak_password",
             Refusal::NoSuchMessage => "no_such_message",
+            Refusal::NoSuchSession => "no_such_session",
             Refusal::UnknownCommand => "unknown_command",
             Refusal::BadRequest => "bad_request",
             Refusal::LineTooLong => "line_too_long",

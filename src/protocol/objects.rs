@@ -247,6 +247,49 @@ pub struct StatusReply<'a> {
     /// Number of recipients who have acknowledged it; rooms only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked: Option<usize>,
+    /// When a person has read it, or later; not for rooms, and in dialect 2 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+    /// Number of recipients who have read it; rooms only, and in dialect 2 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<usize>,
+}
+
+/// Reply to `conversations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationsReply<'a> {
+    /// Status.
+    pub status: Status,
+    /// The conversations, newest first.
+    #[serde(borrow)]
+    pub conversations: Vec<ConversationObject<'a>>,
+    /// Whether there are more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+/// A conversation in [`ConversationsReply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationObject<'a> {
+    /// User name, or name of the room.
+    #[serde(borrow)]
+    pub with: Cow<'a, str>,
+    /// The last message; null in a room without a message.
+    #[serde(borrow)]
+    pub last: Option<MessageObject<'a>>,
+    /// Number of messages of others that were not read: at most 100.
+    pub unread: usize,
+    /// The last message that was read; 0 if none was.
+    pub read_upto: u64,
+}
+
+/// Reply to `read`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadReply {
+    /// Status.
+    pub status: Status,
+    /// The last message that was read.
+    pub upto: u64,
 }
 
 /// An event; dialect 2 only.
@@ -279,6 +322,26 @@ pub enum EventObject<'a> {
         connected: bool,
         /// When the last connection ended.
         last_seen: Option<Timestamp>,
+    },
+    /// A conversation was read.
+    Read {
+        /// User or room of the conversation.
+        #[serde(borrow)]
+        with: Cow<'a, str>,
+        /// The last message that was read.
+        upto: u64,
+        /// User name of the one who has read it.
+        #[serde(borrow)]
+        by: Cow<'a, str>,
+    },
+    /// Another user is typing.
+    Typing {
+        /// User name.
+        #[serde(borrow)]
+        from: Cow<'a, str>,
+        /// The user, or a room.
+        #[serde(borrow)]
+        to: Cow<'a, str>,
     },
     /// A session of the connection has ended.
     SessionEnded,

@@ -70,7 +70,7 @@ pub fn find(name: &str) -> Option<&'static Spec> {
 }
 
 /// Every command, in the order in which `help` lists them.
-pub static SPECS: [&Spec; 23] = [
+pub static SPECS: [&Spec; 26] = [
     &AUTH,
     &SEND,
     &INBOX,
@@ -81,6 +81,9 @@ pub static SPECS: [&Spec; 23] = [
     &ACK,
     &HISTORY,
     &STATUS,
+    &CONVERSATIONS,
+    &READ,
+    &TYPING,
     &WATCH,
     &UNWATCH,
     &JOIN,
@@ -165,10 +168,14 @@ pub static LOGOUT: Spec = Spec {
 pub static HELLO: Spec = Spec {
     name: "hello",
     access: Access::Anyone,
-    parameters: &[Parameter::number("VERSION", "protocol")],
+    parameters: &[
+        Parameter::number("VERSION", "protocol"),
+        Parameter::field_only("DEVICE", "device", Kind::Text),
+    ],
     summary: "Switch to dialect 2: error codes, message numbers and times, events.",
     help: "VERSION is 2. The reply has the server's version, what an OK promises, the limits and the commands. The dialect \
-           applies to this connection, from the next reply on. The command may be repeated.",
+           applies to this connection, from the next reply on. The command may be repeated. In the JSON form, `device` names \
+           the device, in 1 to 32 printable ASCII characters; `sessions` shows it.",
     success: "protocol {protocol}, {server}, durability {durability}",
     client: ClientEffect::Nothing,
 };
@@ -222,6 +229,43 @@ pub static STATUS: Spec = Spec {
     help: "`state` is `stored` while the message waits, then `acked`, with the time. For a message to a room, `recipients` is \
            the number of recipients and `acked` how many of them have acknowledged it; `state` is `acked` when all have.",
     success: "{state}",
+    client: ClientEffect::Nothing,
+};
+
+/// `conversations [LIMIT]`
+pub static CONVERSATIONS: Spec = Spec {
+    name: "conversations",
+    access: Access::Session,
+    parameters: &[Parameter::optional("LIMIT", "limit", Kind::Number)],
+    summary: "List your conversations, newest first: the last message, and how many are unread.",
+    help: "With users, and in the rooms that you are in: at most LIMIT (default 50, at most 1,000) and 1 MiB; `more` is there if \
+           there are more. `unread` is the number of messages of others after your read marker, `read_upto`: at most 100, and \
+           of the newest 1,000 messages of the conversation.",
+    success: "{conversations}",
+    client: ClientEffect::Nothing,
+};
+
+/// `read WITH ID`
+pub static READ: Spec = Spec {
+    name: "read",
+    access: Access::Session,
+    parameters: &[Parameter::word("WITH", "with"), Parameter::number("ID", "id")],
+    summary: "Move your read marker of a conversation to a message: a person has read everything up to it.",
+    help: "WITH is a user or a #room, ID the number of a message of that conversation. The marker moves forward only; `upto` is \
+           where it is then. It is the same on all devices, and does not move the inbox: `ack` does.",
+    success: "read up to message {upto}",
+    client: ClientEffect::Nothing,
+};
+
+/// `typing TO`
+pub static TYPING: Spec = Spec {
+    name: "typing",
+    access: Access::Session,
+    parameters: &[Parameter::word("TO", "to")],
+    summary: "Tell a user or a #room that you are typing.",
+    help: "Only connections that watch are told, and nothing is stored. In each conversation, one in three seconds is told; \
+           others have no effect.",
+    success: "told {TO}",
     client: ClientEffect::Nothing,
 };
 

@@ -15,6 +15,7 @@ pub fn refusal(refusal: Refusal) -> &'static str {
         Refusal::TooManyConnections { .. } => "too many connections",
         Refusal::WeakPassword { .. } => "password too weak",
         Refusal::NoSuchMessage => "no such message",
+        Refusal::NoSuchSession => "no such session",
         Refusal::UnknownCommand | Refusal::BadRequest => "Protocol Tidak Benar",
         Refusal::LineTooLong => "line too long",
         Refusal::NotUtf8 => "not UTF-8",

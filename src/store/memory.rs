@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::{
-    Acknowledged, Change, CommitLog, Cursors, Membership, Messages, Observer, People, PersonRecord, Reading,
-    Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store, TrustRecord,
-    front::{Front, NO_PLACE, Passed, ops::Op},
+    Acknowledged, Change, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Messages,
+    Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
+    TrustRecord,
+    front::{Front, NO_PLACE, Passed, ops::Op, overview::Talk},
 };
 use crate::model::{
-    At, BoxFuture, MAX_REPLY, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, Refusal,
-    RoomName, Stored, Timestamp, TokenDigest, UserName, saturated,
+    At, BoxFuture, MAX_REPLY, MaybeReady, Message, MessageId, NewMessage, Page, Position, ReadMarker,
+    Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName, saturated,
 };
 
 /// A front without a log, behind a mutex. What is written is settled at once, and no message leaves the front.
@@ -148,6 +149,26 @@ impl Cursors for Memory {
     }
 }
 
+impl Conversations for Memory {
+    fn mark_read(&self, user: &UserName, with: &Recipient, marker: ReadMarker) -> Receipt<Marked> {
+        let mut front = self.lock();
+        let moved = front.mark_read(user, with, marker, NO_PLACE);
+        self.report_op(&front, moved.as_ref());
+        let marker = front.read_marker(user, with).peek().unwrap_or(marker);
+        done(Ok(Marked { moved: moved.is_some(), marker }))
+    }
+
+    fn read_marker(&self, user: &UserName, with: &Recipient) -> At<Option<ReadMarker>> {
+        self.lock().read_marker(user, with)
+    }
+
+    fn conversations<'a>(&'a self, user: &'a UserName, limit: usize) -> Reading<'a, Vec<ConversationEntry>> {
+        let mut talks = self.lock().overview(user).map_or(Vec::new(), |overview| overview.talks);
+        Talk::newest(&mut talks, limit);
+        done(Ok(talks.into_iter().map(Talk::entry).collect()))
+    }
+}
+
 impl Rooms for Memory {
     fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
         let mut front = self.lock();
@@ -193,6 +214,8 @@ impl Sessions for Memory {
     }
 
     fn touch_session(&self, _: &TokenDigest, _: Timestamp) {}
+
+    fn label_session(&self, _: &TokenDigest, _: &str) {}
 
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
         let _front = self.lock();

@@ -19,7 +19,7 @@ pub use sqlite::{
 
 use crate::model::{
     At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, NotedPassword, Outcome, Page, Position,
-    Recipient, RoomName, Stored, Timestamp, TokenDigest, UserName,
+    ReadMarker, Recipient, RoomName, Stored, Timestamp, TokenDigest, UserName,
 };
 
 /// What a store returns for a write: its outcome, or a future of it.
@@ -51,6 +51,8 @@ pub struct SessionRecord {
     pub used: Timestamp,
     /// Its number among the user's sessions; 0 if it is from a time when sessions had no numbers.
     pub number: u32,
+    /// What the client has called the device; `None` if it has not.
+    pub device: Option<Box<str>>,
 }
 
 /// What a store keeps of who has a user name.
@@ -133,6 +135,15 @@ pub enum Change {
         /// The room.
         room: RoomName,
     },
+    /// A person has read a conversation further.
+    Read {
+        /// The person.
+        user: UserName,
+        /// With whom the conversation is, or in which room.
+        with: Recipient,
+        /// How far it was read.
+        marker: ReadMarker,
+    },
     /// A session was opened.
     SessionOpened(SessionRecord),
     /// A session has ended.
@@ -209,6 +220,47 @@ pub trait Cursors {
     fn acknowledged_at<'a>(&'a self, user: &'a UserName, id: MessageId) -> Reading<'a, Option<Timestamp>>;
 }
 
+/// Result of a move of a read marker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// Whether this has moved the marker.
+    pub moved: bool,
+    /// Where the marker is now.
+    pub marker: ReadMarker,
+}
+
+/// A conversation of a user, as far as it concerns that user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationEntry {
+    /// With whom it is, or in which room.
+    pub with: Recipient,
+    /// Its last message; `None` in a room without a message that the user may see.
+    pub last: Option<Message>,
+    /// Number of messages of others after the read marker: at most [`MAX_UNREAD`].
+    pub unread: usize,
+    /// The last message that was read; 0 if none was.
+    pub read_upto: MessageId,
+}
+
+/// Most messages that are counted as unread. The newest [`MAX_LOOKED_AT`] messages of a conversation are looked at for that.
+pub const MAX_UNREAD: usize = 100;
+
+/// Most messages of a conversation that are looked at to count the unread ones: its user may have written all of them.
+pub const MAX_LOOKED_AT: usize = 1000;
+
+/// Conversations, and how far each person has read them.
+pub trait Conversations {
+    /// Moves a read marker of the user, unless it is there already or further on.
+    fn mark_read(&self, user: &UserName, with: &Recipient, marker: ReadMarker) -> Receipt<Marked>;
+
+    /// A read marker of the user; `None` if there is none.
+    fn read_marker(&self, user: &UserName, with: &Recipient) -> At<Option<ReadMarker>>;
+
+    /// The user's conversations with the newest last messages, at most `limit`, newest first: those with users, and the rooms
+    /// that the user is in. Rooms without a message come last, by name.
+    fn conversations<'a>(&'a self, user: &'a UserName, limit: usize) -> Reading<'a, Vec<ConversationEntry>>;
+}
+
 /// Rooms, and who is in them.
 pub trait Rooms {
     /// Puts the user into the room, from the next message on. Creates the room if there is none. Has no effect if the user is
@@ -242,6 +294,9 @@ pub trait Sessions {
     /// Stores when a session was last used. It may be lost.
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp);
 
+    /// Stores what a client has called the device of a session. It may be lost.
+    fn label_session(&self, digest: &TokenDigest, device: &str);
+
     /// Removes a session.
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()>;
 
@@ -254,8 +309,8 @@ pub trait People {
     /// The names of all users of whom the store had anything when it was opened, with what was noted of them.
     fn people(&self) -> Vec<PersonRecord>;
 
-    /// Stores who has a name. Keys and rooms of its previous owners are not found by the name any more, and their networks are
-    /// forgotten.
+    /// Stores who has a name. Keys and rooms of its previous owners are not found by the name any more, and their networks and
+    /// read markers are forgotten.
     fn set_person(&self, person: PersonRecord) -> Receipt<()>;
 
     /// The networks from which users had logged in when the store was opened.
@@ -280,7 +335,9 @@ pub trait People {
 /// - **Once.** A key names one message of its sender, whatever happens at the same time.
 /// - **Late outcomes.** Any receipt may be [`Late`](MaybeReady::Late), and late ones may resolve in another order than the calls.
 /// - **Changes.** The observer learns of every durable change, its own writes included, not before it is durable.
-pub trait Store: Messages + Cursors + Rooms + Sessions + People + Send + Sync + 'static {
+pub trait Store:
+    Messages + Cursors + Conversations + Rooms + Sessions + People + Send + Sync + 'static
+{
     /// Sets the observer. There is one, and it is set once, before the first write.
     fn subscribe(&self, observer: Arc<dyn Observer>);
 

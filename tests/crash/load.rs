@@ -1,6 +1,7 @@
 //! Clients that send and read while the server is killed, and record what they see.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpStream},
     sync::{
@@ -59,6 +60,8 @@ struct Reader {
     name: String,
     token: Option<String>,
     manner: Manner,
+    /// The read marker of each conversation that a reply has confirmed.
+    read: BTreeMap<String, u64>,
 }
 
 /// How an inbox is read.
@@ -167,7 +170,7 @@ impl Run {
             |i| Mutex::new(Sender { name: format!("sender{i}"), token: None, next: 0, unknown: Vec::new() });
         let reader = |i: usize| {
             let manner = [Manner::Taking, Manner::Fetching, Manner::Watching][i % 3];
-            Mutex::new(Reader { name: format!("reader{i}"), token: None, manner })
+            Mutex::new(Reader { name: format!("reader{i}"), token: None, manner, read: BTreeMap::new() })
         };
         Run {
             history: Mutex::default(),
@@ -318,6 +321,11 @@ impl Sender {
     }
 }
 
+/// Whether the disk is the reason of a refusal.
+fn is_of_disk(refusal: &serde_json::Value) -> bool {
+    ["storage", "uncertain", "read_only"].iter().any(|code| refusal["code"] == *code)
+}
+
 impl Reader {
     /// Reads until the server is gone, or until enough was sent and the inbox is empty.
     fn go(&mut self, run: &Run, address: SocketAddr) -> io::Result<()> {
@@ -332,7 +340,7 @@ impl Reader {
     }
 
     /// Reads in dialect 2, where messages leave the inbox by `ack`.
-    fn acknowledge(&self, run: &Run, mut line: Line, token: &str) -> io::Result<()> {
+    fn acknowledge(&mut self, run: &Run, mut line: Line, token: &str) -> io::Result<()> {
         let mut shown: Vec<String> = Vec::new();
         let ended = self.show_and_acknowledge(run, &mut line, token, &mut shown);
         // No reply has confirmed that the cursor has moved past these.
@@ -341,7 +349,7 @@ impl Reader {
     }
 
     fn show_and_acknowledge(
-        &self,
+        &mut self,
         run: &Run,
         line: &mut Line,
         token: &str,
@@ -355,6 +363,7 @@ impl Reader {
         if !reply.contains(&format!("\"username\": \"{}\"", self.name)) && !run.cut.load(Ordering::SeqCst) {
             run.history().convict(format!("{} was told {reply}", self.name));
         }
+        self.verify_markers(run, line, token)?;
         if watches {
             line.send(&format!("watch {token}\n"))?;
             line.reply()?;
@@ -390,14 +399,50 @@ impl Reader {
             let reply: serde_json::Value = serde_json::from_str(&reply).expect("JSON");
             if reply["acked"] == messages.len() {
                 shown.clear();
+                self.mark_read(run, line, token, last)?;
                 continue;
             }
-            if !["storage", "uncertain", "read_only"].iter().any(|code| reply["code"] == *code) {
+            if !is_of_disk(&reply) {
                 run.history().convict(format!("{}: ack of {} messages: {reply}", self.name, messages.len()));
             }
             // Messages that cannot be acknowledged would come again, perhaps for ever.
             return Ok(());
         }
+    }
+
+    /// Moves the read marker of a message's conversation there.
+    fn mark_read(&mut self, run: &Run, line: &mut Line, token: &str, last: &Shown) -> io::Result<()> {
+        line.send(&format!("read {token} {} {}\n", last.from, last.id))?;
+        let reply: serde_json::Value = serde_json::from_str(&line.reply_between_events()?).expect("JSON");
+        if run.cut.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if reply["upto"] == last.id {
+            self.read.insert(last.from.clone(), last.id);
+        } else if !is_of_disk(&reply) {
+            run.history().convict(format!("{}: read up to {}: {reply}", self.name, last.id));
+        }
+        Ok(())
+    }
+
+    /// Convicts the server if a marker is not where a reply has said.
+    fn verify_markers(&self, run: &Run, line: &mut Line, token: &str) -> io::Result<()> {
+        line.send(&format!("conversations {token} 1000\n"))?;
+        let reply: serde_json::Value = serde_json::from_str(&line.reply()?).expect("JSON");
+        let Some(all) = reply["conversations"].as_array() else {
+            if run.enough.load(Ordering::SeqCst) {
+                run.history().convict(format!("{} was told {reply}", self.name));
+            }
+            return Ok(());
+        };
+        for (with, upto) in &self.read {
+            let shown = all.iter().find(|shown| shown["with"] == **with);
+            // A move that was not confirmed may have been stored.
+            if shown.and_then(|shown| shown["read_upto"].as_u64()).is_none_or(|shown| shown < *upto) {
+                run.history().convict(format!("{} has read {upto} of {with}: {shown:?}", self.name));
+            }
+        }
+        Ok(())
     }
 
     fn take(&self, run: &Run, mut line: Line, token: &str) -> io::Result<()> {

@@ -14,13 +14,14 @@ use std::{
 use chat_service::{
     chat::{Chat, Clock, Limits},
     model::{
-        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, Recipient,
-        RoomName, Stored, Timestamp, TokenDigest, UserName,
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, ReadMarker,
+        Recipient, RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     server::{self, Server},
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Messages, Observer, Options, People, PersonRecord,
-        Reading, Receipt, RoomEntry, SessionRecord, Sessions, Sqlite, Store, TrustRecord,
+        Acknowledged, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Messages,
+        Observer, Options, People, PersonRecord, Reading, Receipt, RoomEntry, SessionRecord, Sessions,
+        Sqlite, Store, TrustRecord,
     },
     users,
 };
@@ -83,7 +84,25 @@ impl Messages for Planted {
         })
     }
 
+    fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> {
+        self.store.message(id).map(|message| Self::outcome(self.fault, message))
+    }
+
     forward!(@ store reads);
+}
+
+impl Conversations for Planted {
+    fn mark_read(&self, user: &UserName, with: &Recipient, marker: ReadMarker) -> Receipt<Marked> {
+        self.receipt(self.store.mark_read(user, with, marker))
+    }
+
+    fn read_marker(&self, user: &UserName, with: &Recipient) -> At<Option<ReadMarker>> {
+        self.store.read_marker(user, with)
+    }
+
+    fn conversations<'a>(&'a self, user: &'a UserName, limit: usize) -> Reading<'a, Vec<ConversationEntry>> {
+        self.store.conversations(user, limit).map(|found| Self::outcome(self.fault, found))
+    }
 }
 
 impl Cursors for Planted {
@@ -113,6 +132,10 @@ impl Sessions for Planted {
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
         self.store.touch_session(digest, used);
+    }
+
+    fn label_session(&self, digest: &TokenDigest, device: &str) {
+        self.store.label_session(digest, device);
     }
 
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {

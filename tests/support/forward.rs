@@ -18,6 +18,14 @@ macro_rules! forward {
             }
         }
     };
+    (@ $inner:tt conversation_reads) => {
+        fn read_marker(&self, user: &UserName, with: &Recipient) -> At<Option<ReadMarker>> {
+            self.$inner.read_marker(user, with)
+        }
+        fn conversations<'a>(
+            &'a self, user: &'a UserName, limit: usize,
+        ) -> Reading<'a, Vec<ConversationEntry>> { self.$inner.conversations(user, limit) }
+    };
     (# $type:ty, $inner:tt, Rooms) => {
         impl chat_service::store::Rooms for $type {
             fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> { self.$inner.join(user, room) }
@@ -29,6 +37,7 @@ macro_rules! forward {
         impl chat_service::store::Sessions for $type {
             fn open_session(&self, session: SessionRecord) -> Receipt<()> { self.$inner.open_session(session) }
             fn touch_session(&self, digest: &TokenDigest, used: Timestamp) { self.$inner.touch_session(digest, used); }
+            fn label_session(&self, digest: &TokenDigest, device: &str) { self.$inner.label_session(digest, device); }
             fn end_session(&self, digest: &TokenDigest) -> Receipt<()> { self.$inner.end_session(digest) }
             fn sessions(&self) -> Vec<SessionRecord> { self.$inner.sessions() }
         }
@@ -53,11 +62,13 @@ macro_rules! forward {
         fn history<'a>(
             &'a self, user: &'a UserName, with: &'a Recipient, before: Option<MessageId>, limit: usize,
         ) -> Reading<'a, Page> { self.$inner.history(user, with, before, limit) }
-        fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> { self.$inner.message(id) }
         fn contacts<'a>(&'a self, user: &'a UserName) -> BoxFuture<'a, Vec<UserName>> {
             self.$inner.contacts(user)
         }
         fn inbox_limit(&self) -> usize { self.$inner.inbox_limit() }
+    };
+    (@ $inner:tt message) => {
+        fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> { self.$inner.message(id) }
     };
     (@ $inner:tt facts) => {
         fn durability_level(&self) -> &'static str { self.$inner.durability_level() }

@@ -10,13 +10,13 @@ use std::{
 
 use chat_service::{
     model::{
-        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, Refusal,
-        RoomName, Stored, Timestamp, TokenDigest, UserName,
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, ReadMarker, Recipient,
+        Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, Change, CommitLog, Cursors, Membership, Memory, Messages, Observer, People,
-        PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Settlement, Store,
-        TrustRecord,
+        Acknowledged, Change, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership,
+        Memory, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
+        Sessions, Settlement, Store, TrustRecord,
     },
 };
 use tokio::sync::oneshot;
@@ -161,6 +161,7 @@ impl Messages for Held {
         self.memory.inbox(user, after, limit).map(move |page| page.after(head))
     }
 
+    forward!(@ memory message);
     forward!(@ memory reads);
 }
 
@@ -184,10 +185,20 @@ impl Cursors for Held {
     }
 }
 
+impl Conversations for Held {
+    fn mark_read(&self, user: &UserName, with: &Recipient, marker: ReadMarker) -> Receipt<Marked> {
+        self.write(self.memory.mark_read(user, with, marker))
+    }
+
+    forward!(@ memory conversation_reads);
+}
+
 impl Sessions for Held {
     fn open_session(&self, session: SessionRecord) -> Receipt<()> {
         self.write(self.memory.open_session(session))
     }
+
+    fn label_session(&self, _: &TokenDigest, _: &str) {}
 
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
         self.write(self.memory.end_session(digest))

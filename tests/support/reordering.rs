@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use chat_service::{
     model::{
-        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, Recipient, RoomName,
-        Stored, Timestamp, TokenDigest, UserName,
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Page, Position, ReadMarker, Recipient,
+        RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, People, PersonRecord,
-        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store, TrustRecord,
+        Acknowledged, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Memory,
+        Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
+        Sessions, Store, TrustRecord,
     },
 };
 
@@ -48,6 +49,7 @@ impl Messages for Reordering {
         late(self.0.inbox(user, after, limit), 1)
     }
 
+    forward!(@ 0 message);
     forward!(@ 0 reads);
 }
 
@@ -71,6 +73,14 @@ impl Cursors for Reordering {
     }
 }
 
+impl Conversations for Reordering {
+    fn mark_read(&self, user: &UserName, with: &Recipient, marker: ReadMarker) -> Receipt<Marked> {
+        late(self.0.mark_read(user, with, marker), turns(with))
+    }
+
+    forward!(@ 0 conversation_reads);
+}
+
 impl Rooms for Reordering {
     fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
         late(self.0.join(user, room), turns(room))
@@ -90,6 +100,10 @@ impl Sessions for Reordering {
 
     fn touch_session(&self, digest: &TokenDigest, used: Timestamp) {
         self.0.touch_session(digest, used);
+    }
+
+    fn label_session(&self, digest: &TokenDigest, device: &str) {
+        self.0.label_session(digest, device);
     }
 
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {

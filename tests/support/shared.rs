@@ -14,12 +14,13 @@ use std::{
 
 use chat_service::{
     model::{
-        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, Recipient,
-        Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
+        At, BoxFuture, MaybeReady, Message, MessageId, NewMessage, Outcome, Page, Position, ReadMarker,
+        Recipient, Refusal, RoomName, Stored, Timestamp, TokenDigest, UserName,
     },
     store::{
-        Acknowledged, CommitLog, Cursors, Membership, Memory, Messages, Observer, People, PersonRecord,
-        Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store, TrustRecord,
+        Acknowledged, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Memory,
+        Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
+        Sessions, Store, TrustRecord,
     },
 };
 use tokio::{sync::oneshot, task::yield_now};
@@ -29,6 +30,7 @@ use tokio::{sync::oneshot, task::yield_now};
 enum Record {
     Append { from: UserName, to: Recipient, text: String, key: Option<String>, at: Timestamp },
     Acknowledge { user: UserName, from: MessageId, upto: MessageId, at: Timestamp },
+    Read(UserName, Recipient, ReadMarker),
     Join(UserName, RoomName),
     Leave(UserName, RoomName),
     OpenSession(SessionRecord),
@@ -41,6 +43,7 @@ enum Record {
 enum Applied {
     Stored(Outcome<Stored>),
     Acknowledged(Outcome<Acknowledged>),
+    Marked(Outcome<Marked>),
     Done(Outcome<()>),
 }
 
@@ -120,6 +123,7 @@ impl Handle {
             Record::Acknowledge { user, from, upto, at } => {
                 Applied::Acknowledged(ready(view.acknowledge(user, *from, *upto, *at)))
             }
+            Record::Read(user, with, marker) => Applied::Marked(ready(view.mark_read(user, with, *marker))),
             Record::Join(user, room) => Applied::Done(ready(view.join(user, room))),
             Record::Leave(user, room) => Applied::Done(ready(view.leave(user, room))),
             Record::OpenSession(session) => Applied::Done(ready(view.open_session(session.clone()))),
@@ -267,6 +271,22 @@ impl Cursors for Shared {
     }
 }
 
+impl Conversations for Shared {
+    fn mark_read(&self, user: &UserName, with: &Recipient, marker: ReadMarker) -> Receipt<Marked> {
+        self.handle().write(Record::Read(user.clone(), with.clone(), marker), |applied| {
+            if let Applied::Marked(outcome) = applied { Some(outcome) } else { None }
+        })
+    }
+
+    fn read_marker(&self, user: &UserName, with: &Recipient) -> At<Option<ReadMarker>> {
+        self.view().read_marker(user, with)
+    }
+
+    fn conversations<'a>(&'a self, user: &'a UserName, limit: usize) -> Reading<'a, Vec<ConversationEntry>> {
+        self.view().conversations(user, limit)
+    }
+}
+
 impl Rooms for Shared {
     fn join(&self, user: &UserName, room: &RoomName) -> Receipt<()> {
         self.handle().write(Record::Join(user.clone(), room.clone()), done)
@@ -303,6 +323,8 @@ impl Sessions for Shared {
     }
 
     fn touch_session(&self, _: &TokenDigest, _: Timestamp) {}
+
+    fn label_session(&self, _: &TokenDigest, _: &str) {}
 
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
         self.handle().write(Record::EndSession(*digest), done)

@@ -1,6 +1,6 @@
 //! Users, rooms and their members, sessions.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,16 +127,17 @@ pub struct WhoamiReply<'a> {
 
 /// Reply to `sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionsReply {
+pub struct SessionsReply<'a> {
     /// Status.
     pub status: Status,
     /// The sessions, oldest first.
-    pub sessions: Vec<SessionObject>,
+    #[serde(borrow)]
+    pub sessions: Vec<SessionObject<'a>>,
 }
 
 /// A session in [`SessionsReply`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionObject {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionObject<'a> {
     /// Its number.
     pub session: u32,
     /// When it was opened.
@@ -149,4 +150,10 @@ pub struct SessionObject {
     pub connections: usize,
     /// Whether it is the session of the request.
     pub current: bool,
+    /// What its client has called the device; dialect 2 only.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Cow<'a, str>>,
+    /// IP address of its last connection since the server started; dialect 2 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }

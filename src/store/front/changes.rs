@@ -2,7 +2,7 @@
 
 use super::{
     Front,
-    ops::{CursorMove, NameId, Op, Stay},
+    ops::{CursorMove, MarkerMove, NameId, Op, Stay},
 };
 use crate::{
     model::{MessageId, Recipient},
@@ -30,9 +30,14 @@ impl Front {
                 let (user, room) = stay(ended)?;
                 Change::Left { user, room }
             }
+            Op::Read(MarkerMove { user, with, after, .. }) => Change::Read {
+                user: self.user(*user)?.clone(),
+                with: self.name(*with)?.clone(),
+                marker: after.marker,
+            },
             Op::OpenSession(_, session) => Change::SessionOpened(session.clone()),
             Op::EndSession(digest) => Change::SessionEnded(*digest),
-            Op::TouchSession(..) | Op::Person(..) | Op::Trust(..) => return None,
+            Op::TouchSession(..) | Op::LabelSession(..) | Op::Person(..) | Op::Trust(..) => return None,
         })
     }
 }

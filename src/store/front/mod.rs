@@ -11,8 +11,10 @@ mod changes;
 mod conversations;
 mod inbox;
 mod keyed;
+mod markers;
 mod names;
 pub(crate) mod ops;
+pub(crate) mod overview;
 mod people;
 pub(crate) mod plan;
 mod restore;
@@ -25,6 +27,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use self::{
     conversations::Conversations,
+    markers::Markers,
     names::Names,
     ops::{CursorMove, CursorStep, InboxCursor, NameId, Op, Row, Stay},
     rooms::Rooms,
@@ -51,6 +54,7 @@ pub(crate) struct Front {
     pub(crate) rooms: Rooms,
     tail: Tail,
     conversations: Conversations,
+    markers: Markers,
     /// The last message in the synced index; the tail may drop messages up to it.
     in_index: MessageId,
     /// Cursor steps that are not indexed.
@@ -73,6 +77,7 @@ impl Front {
             rooms: Rooms::default(),
             tail: Tail::new(indexed),
             conversations: Conversations::default(),
+            markers: Markers::default(),
             in_index: indexed,
             passed: CursorSteps::default(),
             latest: Timestamp(i64::MIN),
@@ -289,9 +294,14 @@ impl Front {
             Op::Cursor(cursor) => self.undo_cursor(cursor),
             Op::Join(stay) => self.undo_stay(*stay, false),
             Op::Leave(stay, _) => self.undo_stay(*stay, true),
-            Op::Person(id, _, before) => self.inboxes[id.index()].begins_after = *before,
+            Op::Read(moved) => self.undo_read(moved),
+            Op::Person(set) => self.undo_person(set),
             // The front does not keep sessions, and no networks.
-            Op::OpenSession(..) | Op::TouchSession(..) | Op::EndSession(_) | Op::Trust(..) => {}
+            Op::OpenSession(..)
+            | Op::TouchSession(..)
+            | Op::LabelSession(..)
+            | Op::EndSession(_)
+            | Op::Trust(..) => {}
         }
     }
 

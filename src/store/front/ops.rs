@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    model::{MessageId, Timestamp, TokenDigest},
+    model::{MessageId, ReadMarker, Timestamp, TokenDigest},
     store::{PersonRecord, SessionRecord, TrustRecord},
 };
 
@@ -45,9 +45,10 @@ pub(crate) enum Op {
     Leave(Stay, MessageId),
     OpenSession(NameId, SessionRecord),
     TouchSession(TokenDigest, Timestamp),
+    LabelSession(TokenDigest, Box<str>),
     EndSession(TokenDigest),
-    /// Who has a name now, and the last message of the previous owners before.
-    Person(NameId, PersonRecord, MessageId),
+    Read(MarkerMove),
+    Person(PersonSet),
     Trust(NameId, TrustRecord),
 }
 
@@ -69,6 +70,41 @@ pub(crate) struct CursorMove {
     pub(crate) before: InboxCursor,
     /// Sender and number of the messages to the user that it passes, if the observer wants deliveries.
     pub(crate) delivered: Vec<(NameId, MessageId)>,
+}
+
+/// A person has read a conversation further.
+#[derive(Clone, Copy)]
+pub(crate) struct MarkerMove {
+    pub(crate) user: NameId,
+    pub(crate) with: NameId,
+    pub(crate) after: PlacedMarker,
+    /// The marker to restore if this cannot be written.
+    pub(crate) before: Option<PlacedMarker>,
+}
+
+/// A read marker, in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PlacedMarker {
+    pub(crate) marker: ReadMarker,
+    /// Place in the log of the move to here; 0 if there is no log, or if the marker was restored from the file.
+    pub(crate) place: u64,
+}
+
+/// Who has a name now.
+pub(crate) struct PersonSet {
+    pub(crate) user: NameId,
+    pub(crate) person: PersonRecord,
+    /// The last message of the previous owners, before.
+    pub(crate) begin_before: MessageId,
+    /// The read markers of the previous owner, which are gone.
+    pub(crate) markers: Vec<(NameId, PlacedMarker)>,
+}
+
+impl PersonSet {
+    /// Whether it is another person than before.
+    pub(crate) fn is_another(&self) -> bool {
+        self.person.after != self.begin_before
+    }
 }
 
 /// How far an inbox was read, in memory.

@@ -2,7 +2,7 @@
 
 use super::{
     Front,
-    ops::{NameId, Op},
+    ops::{NameId, Op, PersonSet},
     rooms::Span,
 };
 use crate::{
@@ -28,8 +28,19 @@ impl Front {
 
     /// Records who has a name.
     pub(crate) fn set_person(&mut self, person: PersonRecord) -> Op {
-        let id = self.intern_user(&person.user);
-        let before = std::mem::replace(&mut self.inboxes[id.index()].begins_after, person.after);
-        Op::Person(id, person, before)
+        let user = self.intern_user(&person.user);
+        let begin_before = std::mem::replace(&mut self.inboxes[user.index()].begins_after, person.after);
+        let mut set = PersonSet { user, person, begin_before, markers: Vec::new() };
+        if set.is_another() {
+            set.markers = self.markers.take(user);
+        }
+        Op::Person(set)
+    }
+
+    pub(super) fn undo_person(&mut self, set: &PersonSet) {
+        self.inboxes[set.user.index()].begins_after = set.begin_before;
+        for (with, marker) in &set.markers {
+            self.markers.put(set.user, *with, *marker);
+        }
     }
 }

@@ -37,6 +37,17 @@ pub(crate) enum Conversation {
     Between(NameId, NameId),
 }
 
+impl Conversation {
+    /// With whom the user has it, or the room.
+    pub(crate) fn with(self, user: NameId) -> NameId {
+        match self {
+            Conversation::Room(room) => room,
+            Conversation::Between(one, other) if one == user => other,
+            Conversation::Between(one, _) => one,
+        }
+    }
+}
+
 /// Plan for reading a page of a conversation.
 pub(crate) struct HistoryPlan {
     /// The conversation whose indexed messages may be on the page; `None` if none can be.
@@ -170,17 +181,9 @@ impl Front {
             newest: Vec::new(),
             more: false,
         };
-        let ids = match conversation {
-            Some(Conversation::Room(room)) => Some(&self.inbox(room).tail),
-            Some(Conversation::Between(user, other)) => self.conversations.between(user, other),
-            None => None,
-        };
-        let always = [Span { from: MessageId(0), until: None }];
-        let spans = plan.stays.as_deref().unwrap_or(&always);
-        let newest =
-            ids.into_iter().flat_map(|ids| spans.iter().rev().flat_map(|span| within(ids, *span, before)));
+        let stays = plan.stays.as_deref();
         let mut bytes = 0;
-        for id in newest {
+        for id in conversation.into_iter().flat_map(|conversation| self.newest(conversation, stays, before)) {
             let Found::Row(row) = self.tail.find(id) else {
                 continue;
             };
@@ -194,7 +197,25 @@ impl Front {
         }
         plan
     }
+
+    /// The numbers of a conversation's messages in the tail before `before`, newest first. `stays` limit those of a room.
+    pub(super) fn newest(
+        &self,
+        conversation: Conversation,
+        stays: Option<&[Span]>,
+        before: MessageId,
+    ) -> impl Iterator<Item = MessageId> {
+        let ids = match conversation {
+            Conversation::Room(room) => Some(&self.inbox(room).tail),
+            Conversation::Between(user, other) => self.conversations.between(user, other),
+        };
+        let spans = stays.unwrap_or(&[ALWAYS]).iter().rev();
+        ids.into_iter().flat_map(move |ids| spans.clone().flat_map(move |span| within(ids, *span, before)))
+    }
 }
+
+/// The span of a conversation between two users.
+const ALWAYS: Span = Span { from: MessageId(0), until: None };
 
 /// The numbers of a span before `before`, newest first.
 fn within(ids: &VecDeque<MessageId>, span: Span, before: MessageId) -> impl Iterator<Item = MessageId> {

@@ -2,9 +2,9 @@
 
 use super::{
     Front, Inbox,
-    ops::{CursorStep, InboxCursor, NameId, Row},
+    ops::{CursorStep, InboxCursor, NameId, PlacedMarker, Row},
 };
-use crate::model::{MessageId, Timestamp};
+use crate::model::{MessageId, ReadMarker, Timestamp};
 
 impl Front {
     /// Restores an inbox, without the messages that are not indexed. To be called before the tail is restored.
@@ -28,6 +28,11 @@ impl Front {
         self.passed.push(passed);
     }
 
+    /// Restores a read marker.
+    pub(crate) fn restore_marker(&mut self, user: NameId, with: NameId, marker: ReadMarker) {
+        self.markers.put(user, with, PlacedMarker { marker, place: 0 });
+    }
+
     /// Restores the time of the latest message.
     pub(crate) fn restore_latest(&mut self, at: Timestamp) {
         self.latest = at;
@@ -44,7 +49,8 @@ impl Front {
         self.tail.skip_to(MessageId(last.0.saturating_add(1)));
     }
 
-    /// Makes the next message number greater than every number that a cursor, a stay or the begin of an owner refers to. To be called last.
+    /// Makes the next message number greater than every number that a cursor, a stay, a read marker or the begin of
+    /// an owner refers to. To be called last.
     ///
     /// The message with such a number may not be in the file: it was refused, but by then the number was taken. If another
     /// message got it now, it would count as acknowledged, or as sent while somebody was, or was not, in a room.
@@ -53,7 +59,8 @@ impl Front {
             .inboxes
             .iter()
             .map(|inbox| MessageId(inbox.cursor.upto.max(inbox.begins_after).0.saturating_add(1)));
-        let next = cursors.max().max(self.rooms.last_bound());
+        let read = MessageId(self.markers.last().0.saturating_add(1));
+        let next = cursors.max().max(self.rooms.last_bound()).max(Some(read));
         self.tail.skip_to(next.unwrap_or(MessageId(0)));
     }
 }

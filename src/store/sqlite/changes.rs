@@ -24,7 +24,7 @@ impl Shared {
             ops.filter_map(Queued::op)
                 .filter(|op| match op {
                     Op::Message(row) => wants_messages && reported.insert(row.recipient),
-                    Op::TouchSession(..) => false,
+                    Op::TouchSession(..) | Op::LabelSession(..) => false,
                     _ => true,
                 })
                 .filter_map(|op| state.get_or_insert_with(|| self.lock()).front.change(op))

@@ -112,7 +112,7 @@ const DAMAGED_MESSAGE: &str = "does not match its checksum";
 /// Reads everything, and compares it.
 fn inspect(transaction: &Transaction<'_>) -> Report {
     let mut report = Report::default();
-    let parts: [(&str, Part<'_>); 9] = [
+    let parts: [(&str, Part<'_>); 10] = [
         ("the structure", Check::structure),
         ("names", Check::names),
         ("messages", Check::messages),
@@ -122,6 +122,7 @@ fn inspect(transaction: &Transaction<'_>) -> Report {
         ("keys", Check::keys),
         ("sessions", Check::sessions),
         ("users", Check::people),
+        ("read markers", Check::markers),
     ];
     let mut check =
         Check { transaction, indexed: 0, merged: 0, folded: 0, names: Vec::new(), ends: Ends::default() };
@@ -376,6 +377,19 @@ impl Check<'_> {
                 if self.user(user, "what is noted of a user", report).is_some_and(|user| user.is_room) {
                     report.problem(format!("name {} is a room, but noted as a user", user.0));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn markers(&mut self, report: &mut Report) -> rusqlite::Result<()> {
+        let mut statement = self.transaction.prepare("SELECT user, other FROM markers")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let user = NameId(row.get(0)?);
+            self.user(NameId(row.get(1)?), "a read marker", report);
+            if self.user(user, "a read marker", report).is_some_and(|user| user.is_room) {
+                report.problem(format!("name {} is a room, but has a read marker", user.0));
             }
         }
         Ok(())

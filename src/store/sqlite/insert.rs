@@ -6,10 +6,10 @@ use rusqlite::params;
 
 use super::{checksum::checksum, error::damaged};
 use crate::{
-    model::{MessageId, NotedPassword},
+    model::{MessageId, NotedPassword, ReadMarker},
     store::{
         PersonRecord, SessionRecord, TrustRecord,
-        front::ops::{CursorMove, Op, Row, Stay},
+        front::ops::{CursorMove, MarkerMove, Op, PlacedMarker, Row, Stay},
     },
 };
 
@@ -121,15 +121,19 @@ pub(super) fn write_small(
             ])?;
         }
         Op::OpenSession(user, session) => {
-            let SessionRecord { digest, created, used, number, .. } = session;
-            let row = params![digest.0, user.0, created.0, used.0, number];
+            let SessionRecord { digest, created, used, number, device, .. } = session;
+            let row = params![digest.0, user.0, created.0, used.0, number, device];
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, row_crc(?1, ?2, ?3, ?4, ?5))")?
+                .prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc(?1, ?2, ?3, ?4, ?5, ?6))")?
                 .execute(row)?;
         }
         Op::TouchSession(digest, used) => {
-            let sql = "UPDATE sessions SET used = ?2, crc = row_crc(digest, user, created, ?2, number) WHERE digest = ?1";
+            let sql = "UPDATE sessions SET used = ?2, crc = row_crc(digest, user, created, ?2, number, device) WHERE digest = ?1";
             transaction.prepare_cached(sql)?.execute(params![digest.0, used.0])?;
+        }
+        Op::LabelSession(digest, device) => {
+            let sql = "UPDATE sessions SET device = ?2, crc = row_crc(digest, user, created, used, number, ?2) WHERE digest = ?1";
+            transaction.prepare_cached(sql)?.execute(params![digest.0, device])?;
         }
         Op::EndSession(digest) => {
             transaction
@@ -143,14 +147,22 @@ pub(super) fn write_small(
                        (SELECT network FROM trusted WHERE user = ?1 ORDER BY at DESC LIMIT ?2)";
             transaction.prepare_cached(sql)?.execute(params![user.0, MAX_NETWORKS])?;
         }
-        Op::Person(id, person, before) => {
-            if person.after != *before {
-                transaction.prepare_cached("DELETE FROM trusted WHERE user = ?1")?.execute([id.0])?;
+        Op::Read(MarkerMove { user, with, after: PlacedMarker { marker, .. }, .. }) => {
+            let ReadMarker { at, upto, moved } = marker;
+            let sql =
+                "INSERT OR REPLACE INTO markers VALUES (?1, ?2, ?3, ?4, ?5, row_crc(?1, ?2, ?3, ?4, ?5))";
+            let row = params![user.0, with.0, at.0, upto.0.cast_signed(), moved.0];
+            transaction.prepare_cached(sql)?.execute(row)?;
+        }
+        Op::Person(set) => {
+            if set.is_another() {
+                transaction.prepare_cached("DELETE FROM trusted WHERE user = ?1")?.execute([set.user.0])?;
+                transaction.prepare_cached("DELETE FROM markers WHERE user = ?1")?.execute([set.user.0])?;
             }
-            let PersonRecord { decided, after, absence, password, .. } = person;
+            let PersonRecord { decided, after, absence, password, .. } = &set.person;
             let sql = "INSERT OR REPLACE INTO people VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_crc(?1, ?2, ?3, ?4, ?5, ?6))";
             transaction.prepare_cached(sql)?.execute(params![
-                id.0,
+                set.user.0,
                 decided.0,
                 after.0.cast_signed(),
                 absence.map(|absence| absence.since.0),

@@ -29,6 +29,7 @@ mod marks;
 mod merge;
 mod name_usage;
 mod options;
+mod overview;
 mod postings;
 mod queue;
 mod read_pages;

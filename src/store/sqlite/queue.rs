@@ -31,7 +31,10 @@ impl Queued {
 
     /// Whether its failure concerns nobody.
     pub(super) fn promises_nothing(&self) -> bool {
-        matches!(self, Queued::Nothing | Queued::Op(Op::TouchSession(..) | Op::Trust(..)))
+        matches!(
+            self,
+            Queued::Nothing | Queued::Op(Op::TouchSession(..) | Op::LabelSession(..) | Op::Trust(..))
+        )
     }
 
     pub(super) fn opens_session(&self) -> bool {

@@ -150,7 +150,11 @@ pub(super) fn message(connection: &Connection, id: MessageId) -> rusqlite::Resul
 ///
 /// # Errors
 /// If the message does not belong in that list: somebody would be shown a message of others.
-fn listed(connection: &Connection, list: List, id: MessageId) -> rusqlite::Result<Option<StoredRow>> {
+pub(super) fn listed(
+    connection: &Connection,
+    list: List,
+    id: MessageId,
+) -> rusqlite::Result<Option<StoredRow>> {
     let row = message(connection, id)?;
     match &row {
         Some(row) if !list.has(row.sender, row.recipient) => {

@@ -14,7 +14,9 @@ use super::{
     row_crc, runs,
 };
 use crate::{
-    model::{MessageId, NotedPassword, PasswordDigest, Recipient, Timestamp, TokenDigest, UserName},
+    model::{
+        MessageId, NotedPassword, PasswordDigest, ReadMarker, Recipient, Timestamp, TokenDigest, UserName,
+    },
     store::{
         Absence, CommitLog, PersonRecord, SessionRecord, TrustRecord,
         front::{
@@ -86,6 +88,7 @@ pub(super) fn restore(connection: &Connection, options: &Options) -> Result<Rest
     restore_cursors(connection, &mut front, &mut index)?;
     restore_stays(connection, &mut front)?;
     restore_tail(connection, indexed, &mut front, &mut index)?;
+    restore_markers(connection, &mut front)?;
     let people = restore_people(connection, &mut front)?;
     let last = front.last_message();
     front.skip_used_numbers();
@@ -284,15 +287,29 @@ fn restore_trusted(connection: &Connection, front: &Front) -> Result<Vec<TrustRe
     Ok(trusted)
 }
 
-fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<SessionRecord>, OpenError> {
-    let mut sessions = Vec::new();
+fn restore_markers(connection: &Connection, front: &mut Front) -> Result<(), OpenError> {
     let mut select = connection.prepare(
-        "SELECT digest, user, created, used, number, crc = row_crc(digest, user, created, used, number) FROM sessions \
-         ORDER BY created",
+        "SELECT user, other, at, upto, moved, crc = row_crc(user, other, at, upto, moved) FROM markers",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        if let Err(error) = row_crc::verify(row, 5, "sessions") {
+        row_crc::verify(row, 5, "markers")?;
+        let (user, with) = (known_name(front, row.get(0)?)?, known_name(front, row.get(1)?)?);
+        let (at, upto, moved) = (Timestamp(row.get(2)?), MessageId(number(row, 3)?), Timestamp(row.get(4)?));
+        front.restore_marker(user, with, ReadMarker { at, upto, moved });
+    }
+    Ok(())
+}
+
+fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<SessionRecord>, OpenError> {
+    let mut sessions = Vec::new();
+    let mut select = connection.prepare(
+        "SELECT digest, user, created, used, number, device, \
+         crc = row_crc(digest, user, created, used, number, device) FROM sessions ORDER BY created",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Err(error) = row_crc::verify(row, 6, "sessions") {
             // Nobody else gets in by it, and the user can log in again.
             tracing::error!(%error, "a session is lost");
             continue;
@@ -303,6 +320,7 @@ fn restore_sessions(connection: &Connection, front: &Front) -> Result<Vec<Sessio
             created: Timestamp(row.get(2)?),
             used: Timestamp(row.get(3)?),
             number: row.get(4)?,
+            device: row.get(5)?,
         });
     }
     Ok(sessions)

@@ -13,7 +13,7 @@ use rusqlite::{
 use super::error::damaged;
 
 /// The tables with checksums that this function makes, and their other columns.
-pub(super) const TABLES: [(&str, &str); 14] = [
+pub(super) const TABLES: [(&str, &str); 15] = [
     ("state", "indexed, folded, merged"),
     ("names", "id, name"),
     ("cursors", "seq, user, upto, taken, at"),
@@ -25,9 +25,10 @@ pub(super) const TABLES: [(&str, &str); 14] = [
     ("run_parts", "run, one, other, lists"),
     ("partners", "user, other"),
     ("stays", "room, user, began, until"),
-    ("sessions", "digest, user, created, used, number"),
+    ("sessions", "digest, user, created, used, number, device"),
     ("people", "user, decided, after, absent, removed, password"),
     ("trusted", "user, network, at"),
+    ("markers", "user, other, at, upto, moved"),
 ];
 
 /// Makes the function known to a connection.

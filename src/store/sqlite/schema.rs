@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use super::{Durable, OpenError, row_crc};
 
 /// Version of the database file that this program writes, as in `PRAGMA user_version`.
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// Value of `PRAGMA application_id`: "chat" in ASCII.
 const APPLICATION_ID: i64 = 0x6368_6174;
@@ -35,16 +35,18 @@ const PAGE: u32 = 8 * 1024;
 ///   `state.indexed`.
 /// - `partners`: pairs of users who have exchanged messages that are in `blocks`, in both directions.
 /// - `stays`: stays in rooms: room, user, the first message that can belong to it, and the first one after it.
-/// - `sessions`: one row for each session, with the digest of its token.
+/// - `sessions`: one row for each session, with the digest of its token, and what its client has called the device.
 /// - `people`: what the server has noted of each user name: the operator's last decision about it, the last message of its
 ///   previous owners, since when it is missing from the users file, and a digest of the password; while a hash
 ///   of it is renewed, digests of both.
+/// - `markers`: how far each user has read each conversation: the other user or the room, the time and the number of the last
+///   message that was read, and when the marker came there.
 /// - `trusted`: networks from which each user has logged in, and when that was.
 /// - `file`: a random number that tells this file from others.
 ///
 /// `crc` is a checksum of the rest of the row: of `messages` as [`checksum`](super::checksum) makes it, of the others as
 /// [`row_crc`] does.
-const MIGRATIONS: [&str; 4] = ["
+const MIGRATIONS: [&str; 5] = ["
     CREATE TABLE state (indexed INTEGER NOT NULL, folded INTEGER NOT NULL);
     INSERT INTO state VALUES (0, 0);
     CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -118,6 +120,18 @@ const MIGRATIONS: [&str; 4] = ["
         PRIMARY KEY (user, network)) WITHOUT ROWID;
     CREATE TABLE file (id BLOB NOT NULL);
     INSERT INTO file VALUES (randomblob(16));
+", "
+    CREATE TABLE markers (
+        user INTEGER NOT NULL, other INTEGER NOT NULL, at INTEGER NOT NULL, upto INTEGER NOT NULL, moved INTEGER NOT NULL,
+        crc INTEGER NOT NULL, PRIMARY KEY (user, other)) WITHOUT ROWID;
+    ALTER TABLE sessions RENAME TO sessions_of_4;
+    CREATE TABLE sessions (
+        digest BLOB PRIMARY KEY, user INTEGER NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL,
+        number INTEGER NOT NULL, device TEXT, crc INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO sessions
+        SELECT digest, user, created, used, number, NULL, row_crc(digest, user, created, used, number, NULL)
+        FROM sessions_of_4 WHERE crc = row_crc(digest, user, created, used, number);
+    DROP TABLE sessions_of_4;
 "];
 
 /// Opens the file for the writer; creates or migrates it if needed.

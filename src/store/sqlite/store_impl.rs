@@ -307,6 +307,11 @@ impl Sessions for Sqlite {
         let _ = self.shared.enqueue(&mut state, Queued::Op(Op::TouchSession(*digest, used)));
     }
 
+    fn label_session(&self, digest: &TokenDigest, device: &str) {
+        let mut state = self.shared.lock();
+        let _ = self.shared.enqueue(&mut state, Queued::Op(Op::LabelSession(*digest, device.into())));
+    }
+
     fn end_session(&self, digest: &TokenDigest) -> Receipt<()> {
         let mut state = self.shared.lock();
         self.write(&mut state, Op::EndSession(*digest))

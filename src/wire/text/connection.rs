@@ -20,8 +20,17 @@ pub(super) fn unknown_command(name: &str, dialect: Dialect) -> Body {
     }
 }
 
+/// Longest name of a device, in bytes.
+const MAX_DEVICE: usize = 32;
+
+/// Whether a device may be called so: by printable ASCII characters, which no terminal takes for anything else.
+fn is_label(device: &str) -> bool {
+    device.len() <= MAX_DEVICE && device.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 pub(super) fn hello(call: &Call<'_>) -> Handled {
-    if call.arguments.number(0) != Some(2) {
+    let device = call.arguments.optional(1);
+    if call.arguments.number(0) != Some(2) || device.is_some_and(|device| !is_label(device)) {
         return call.refused(Refusal::BadRequest);
     }
     let limits = LimitsObject { line: MAX_LINE, message: MAX_MESSAGE, inbox: call.chat.inbox_limit() };
@@ -33,7 +42,7 @@ pub(super) fn hello(call: &Call<'_>) -> Handled {
         limits,
         commands: SPECS.iter().map(|spec| spec.name.into()).collect(),
     });
-    Handled::from(body).then(Then::Hello)
+    Handled::from(body).then(Then::Hello(device.map(Into::into)))
 }
 
 pub(super) fn watch(call: &Call<'_>) -> Handled {

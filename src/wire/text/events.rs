@@ -35,6 +35,10 @@ fn write(event: &Event, users: &Users, out: &mut Vec<u8>) {
             connected: presence.connected,
             last_seen: presence.left,
         },
+        Event::Read { with, upto, by } => {
+            EventObject::Read { with: (&**with).into(), upto: upto.0, by: (&**by).into() }
+        }
+        Event::Typing { from, to } => EventObject::Typing { from: (&**from).into(), to: (&**to).into() },
         Event::SessionEnded => EventObject::SessionEnded,
         // This protocol does not have them, and does not ask for them.
         Event::Joined { .. } | Event::Left { .. } => return,

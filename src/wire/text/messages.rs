@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use super::{
     Body, Call, Dialect, Handled, Rendering,
-    object::{self, Keep, Object, fitting},
+    object::{self, Keep, Object, fitting, raw},
     reply::render,
     wait, wait_for_page, wait_with_memory,
 };
 use crate::{
-    chat::{Acked, Chat, DeliveryState, History, MessageStatus, Send, TakenPage},
+    chat::{Acked, Chat, DeliveryState, History, MessageStatus, ReadState, Send, TakenPage},
     model::{At, BoxFuture, MaybeReady, Message, MessageId, Outcome, Refusal, Stored},
     protocol::{
         json,
@@ -89,12 +89,18 @@ pub(super) fn ack(call: &Call<'_>) -> Handled {
 pub(super) fn status(call: &Call<'_>) -> Handled {
     let (chat, user) = (call.chat.clone(), call.caller().user().clone());
     let (id, rendering) = (MessageId(call.arguments.number(0).unwrap_or(0)), call.rendering);
-    wait(
-        async move { rendering.reply(chat.status(&user, id).await, |status| render(&status_object(&status))) },
-    )
+    wait(async move {
+        let status = chat.status(&user, id).await;
+        rendering.reply(status, |status| render(&status_object(&status, rendering.dialect)))
+    })
 }
 
-fn status_object(status: &MessageStatus) -> StatusReply<'static> {
+fn status_object(status: &MessageStatus, dialect: Dialect) -> StatusReply<'static> {
+    let (read_at, read) = match status.read {
+        _ if dialect == Dialect::One => (None, None),
+        ReadState::At(at) => (at, None),
+        ReadState::By(count) => (None, Some(count)),
+    };
     let object = |state: &'static str| StatusReply {
         status: Status::Ok,
         id: status.id.0,
@@ -103,6 +109,8 @@ fn status_object(status: &MessageStatus) -> StatusReply<'static> {
         acked_at: None,
         recipients: None,
         acked: None,
+        read_at,
+        read,
     };
     match status.state {
         DeliveryState::Stored => object("stored"),
@@ -150,15 +158,9 @@ const EMPTY_REPLY_LEN: usize = r#"{"status": "OK", "messages": {}}"#.len() + jso
 
 /// As many messages as fit into one reply, and at least one.
 fn first_entries<'a>(messages: &'a [Message], dialect: Dialect, users: &Users) -> Vec<Entry<'a>> {
-    let entry = |message| Entry { message, rendered: rendered(&Object::new(message, dialect, users)) };
+    let entry =
+        |message| Entry { message, rendered: raw(|json| Object::new(message, dialect, users).write(json)) };
     fitting(EMPTY_REPLY_LEN, messages.iter().map(entry), Entry::len)
-}
-
-fn rendered(object: &Object<'_>) -> Box<RawValue> {
-    let mut json = Vec::new();
-    object.write(&mut json);
-    let json = String::from_utf8(json).expect("JSON is UTF-8");
-    RawValue::from_string(json).expect("it was written as JSON")
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,7 @@
 //! **Invariant:** no rule of the product stands here; dialects are known here and nowhere else.
 
 mod connection;
+mod conversations;
 mod events;
 mod messages;
 mod object;
@@ -47,6 +48,9 @@ static COMMANDS: [Command; spec::SPECS.len()] = [
     Command { spec: &spec::ACK, run: messages::ack },
     Command { spec: &spec::HISTORY, run: messages::history },
     Command { spec: &spec::STATUS, run: messages::status },
+    Command { spec: &spec::CONVERSATIONS, run: conversations::conversations },
+    Command { spec: &spec::READ, run: conversations::read },
+    Command { spec: &spec::TYPING, run: conversations::typing },
     Command { spec: &spec::WATCH, run: connection::watch },
     Command { spec: &spec::UNWATCH, run: connection::unwatch },
     Command { spec: &spec::JOIN, run: rooms::join },
@@ -110,8 +114,8 @@ enum Then {
     Nothing,
     /// The connection's own session is this one from now on.
     Bind(Arc<Session>, Option<Seat>),
-    /// The connection speaks dialect 2 from the next reply on.
-    Hello,
+    /// The connection speaks dialect 2 from the next reply on; what the client calls the device.
+    Hello(Option<Box<str>>),
     /// Events are streamed from now on.
     Watch,
     /// Events are no longer streamed.

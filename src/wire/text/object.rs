@@ -1,5 +1,7 @@
 //! A message as JSON shows it, and pages of them.
 
+use serde_json::value::RawValue;
+
 use super::{Body, Dialect};
 use crate::{
     model::{MAX_REPLY, Message, Page},
@@ -56,6 +58,14 @@ impl<'a> Object<'a> {
         write_string(text, out);
         out.push(b'}');
     }
+}
+
+/// What `write` writes, as a part of a reply.
+pub(super) fn raw(write: impl FnOnce(&mut Vec<u8>)) -> Box<RawValue> {
+    let mut json = Vec::new();
+    write(&mut json);
+    let json = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(json).expect("it was written as JSON")
 }
 
 /// Length of the reply of a page without its messages, in bytes.

@@ -23,6 +23,8 @@ pub struct Peer {
     /// Counts the connection for the user whose session was used last.
     seat: Option<Seat>,
     dialect: Dialect,
+    /// What the client has called the device.
+    device: Option<Box<str>>,
     /// Only a connection that has said hello has one.
     subscription: Option<Box<Subscription>>,
     has_quit: bool,
@@ -78,6 +80,7 @@ impl Dispatcher for Peer {
             sessions,
             seat: None,
             dialect,
+            device: None,
             subscription: None,
             has_quit: false,
             has_begun: false,
@@ -178,7 +181,7 @@ impl Peer {
 
     /// Carries out a request. The order of checks is: command, session, parameters, rate; the rest is up to the command.
     fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, Refused> {
-        let Peer { chat, from, sessions, seat, dialect, subscription, .. } = self;
+        let Peer { chat, from, sessions, seat, dialect, device, subscription, .. } = self;
         let Some(command) = find(request.command()) else {
             return Err(Refused(At::start(unknown_command(request.command(), *dialect))));
         };
@@ -194,7 +197,8 @@ impl Peer {
                 (None, shown)
             }
             Access::Session => {
-                let session = sessions.live(&mut request, chat, now.at)?;
+                let place = (*from, device.as_deref());
+                let session = sessions.live(&mut request, chat, now.at, place)?;
                 if seat.as_ref().is_none_or(|seat| !seat.is_for(session)) {
                     *seat = Some(chat.seat(session, *from)?);
                 }
@@ -229,11 +233,18 @@ impl Peer {
                 if seat.is_some() {
                     self.seat = seat;
                 }
+                self.chat.note_place(&session, self.from, self.device.as_deref());
                 let notifier = self.subscription.as_ref().map(|subscription| subscription.notifier().clone());
                 self.sessions.own = Some(Box::new(Binding::new(&self.chat, session, notifier)));
             }
-            Then::Hello => {
+            Then::Hello(device) => {
                 self.dialect = Dialect::Two;
+                if let Some(device) = device {
+                    for session in self.sessions.all() {
+                        self.chat.note_place(session, self.from, Some(&device));
+                    }
+                    self.device = Some(device);
+                }
                 let subscription = self.subscription.get_or_insert_default();
                 if let Some(own) = &mut self.sessions.own {
                     own.attach(subscription.notifier());
@@ -266,6 +277,12 @@ impl Sessions {
         self.own.as_ref().map(|own| own.session()).or(given)
     }
 
+    /// Those that were shown on this connection last.
+    fn all(&self) -> impl Iterator<Item = &Arc<Session>> {
+        let own = self.own.as_ref().map(|own| own.session());
+        own.into_iter().chain(self.given.as_ref().map(|given| &given.session))
+    }
+
     /// The session of the request's token or, without a token, the connection's own.
     ///
     /// # Errors
@@ -275,6 +292,7 @@ impl Sessions {
         request: &mut Request<'_>,
         chat: &Chat,
         now: Timestamp,
+        (from, device): (Source, Option<&str>),
     ) -> Result<&Arc<Session>, At<Refusal>> {
         let is_same = self.given.as_ref().is_some_and(|given| request.take_known_token(&given.text));
         let token = if is_same { None } else { request.take_token().map_err(At::start)? };
@@ -282,6 +300,9 @@ impl Sessions {
             && self.given.as_ref().is_none_or(|given| given.token != token)
         {
             let found = chat.find_session(&token, now);
+            if let Some(session) = &found {
+                chat.note_place(session, from, device);
+            }
             let given = |session| Box::new(Given { token, text: TokenText::from(&token), session });
             self.given = found.map(given);
         }

@@ -1,6 +1,6 @@
 //! Commands about sessions: `auth`, `logout`, `sessions`, `passwd`.
 
-use super::{Body, Call, Completed, Handled, Then, reply::render, wait};
+use super::{Body, Call, Completed, Dialect, Handled, Then, reply::render, wait};
 use crate::{
     chat::Which,
     model::{At, Refusal, Secret},
@@ -34,13 +34,23 @@ pub(super) fn logout(call: &Call<'_>) -> Handled {
         (Some(number), false) => Which::Number(number),
     };
     let (ended, rendering) = (call.chat.log_out(&call.caller(), which), call.rendering);
-    wait(async move { rendering.reply(ended.await, |()| Body::Done) })
+    wait(async move {
+        let outcome = ended.await.map(|outcome| match outcome {
+            // In dialect 1, `logout` is one of the first five commands, whose replies do not change.
+            Err(Refusal::NoSuchSession) if rendering.dialect == Dialect::One => Err(Refusal::BadRequest),
+            outcome => outcome,
+        });
+        rendering.reply(outcome, |()| Body::Done)
+    })
 }
 
 pub(super) fn sessions(call: &Call<'_>) -> Handled {
     let own = call.chat.own_sessions(&call.caller());
+    let shows_place = call.dialect() == Dialect::Two;
     let body = own.map(|own| {
         let object = |(entry, current): &(crate::chat::SessionEntry, bool)| SessionObject {
+            device: entry.device.as_deref().filter(|_| shows_place).map(|device| device.to_owned().into()),
+            address: entry.address.filter(|_| shows_place),
             session: entry.number,
             created: entry.created,
             last_used: entry.used,
