@@ -13,6 +13,7 @@ mod devices;
 mod durability;
 mod fail2ban;
 mod false_server;
+mod feeds;
 mod flips;
 mod hostile;
 mod hostile_files;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chat_service::{
-    chat::{Binding, Caller, Chat, Event, Pushed, Reserved, Send, Session, Source, Subscription},
+    chat::{Binding, Caller, Chat, Event, Pushed, Reserved, Send, Session, Source, Start, Subscription},
     model::{At, BoxFuture, Closing, MaybeReady, Moment, Outcome, Refusal, Secret},
     server::{Lines, Server, serve_over},
     store::Memory,
@@ -124,7 +124,7 @@ impl Dispatcher for Irker {
             let notifier = self.subscription.notifier().clone();
             notifier.want_rooms();
             self.own = Some(Binding::new(&self.chat, session.clone(), Some(notifier)));
-            self.subscription.watch(&self.chat, session);
+            self.subscription.watch(&self.chat, session, Start::default());
         }
         login.map(|done| {
             done.map_or_else(refused, |session| format!("001 {}\r\n", session.user().username)).into()

@@ -75,12 +75,23 @@ pub(super) struct Watching {
     session: Arc<Session>,
     notifier: Arc<Notifier>,
     counted: ConnectionCount,
+    shows_own: bool,
 }
 
 impl Watching {
-    /// Puts everything that happens to the session's user into `notifier` from now on.
-    pub(super) fn new(chat: &Arc<Chat>, session: Arc<Session>, notifier: Arc<Notifier>) -> Self {
+    /// Puts everything that happens to the session's user into `notifier` from now on; if it `shows_own`, what the user's other
+    /// connections send, too.
+    pub(super) fn new(
+        chat: &Arc<Chat>,
+        session: Arc<Session>,
+        notifier: Arc<Notifier>,
+        shows_own: bool,
+    ) -> Self {
         let counted = ConnectionCount::new(chat, &session);
+        notifier.set_wants_own(shows_own);
+        if shows_own {
+            chat.watchers.add_own();
+        }
         session.add_notifier(&notifier);
         let user = &session.user().username;
         chat.watchers.add(user, &notifier);
@@ -88,7 +99,7 @@ impl Watching {
         for room in chat.store.joined(user).peek() {
             chat.watchers.join(user, room);
         }
-        Watching { session, notifier, counted }
+        Watching { session, notifier, counted, shows_own }
     }
 
     /// The session in which it watches.
@@ -101,6 +112,9 @@ impl Drop for Watching {
     fn drop(&mut self) {
         let ConnectionCount { chat, user } = &self.counted;
         chat.watchers.remove(user, &self.notifier);
+        if self.shows_own {
+            chat.watchers.remove_own();
+        }
         self.session.remove_notifier(&self.notifier);
     }
 }

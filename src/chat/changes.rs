@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{sessions::Sessions, shares::Shares, visibility, watchers::Watchers};
+use super::{notifier::Notifier, sessions::Sessions, shares::Shares, visibility, watchers::Watchers};
 use crate::{
     model::{MessageId, Recipient, Timestamp, UserName},
     store::{Change, Observer},
@@ -22,9 +22,14 @@ impl Observer for Reactions {
         !self.watchers.is_empty()
     }
 
+    fn wants_sent(&self) -> bool {
+        self.watchers.want_own()
+    }
+
     fn changed(&self, change: Change) {
         match change {
             Change::Stored { to } => self.watchers.put_messages(&to),
+            Change::Sent { from } => self.watchers.each(&from, Notifier::put_own_messages),
             Change::Acknowledged { user, upto, at, delivered } => {
                 if let Some(shares) = &self.shares {
                     shares.left(&user, upto);

@@ -1,7 +1,8 @@
 //! Sending and looking up messages.
 
 use super::{
-    Caller, Chat, Limit, allowance::Allowance, inbox::page_size, limiter::Quota, shares::Shares, visibility,
+    Caller, Chat, Limit, Notifier, allowance::Allowance, inbox::page_size, limiter::Quota, shares::Shares,
+    visibility,
 };
 use crate::{
     model::{
@@ -186,8 +187,16 @@ impl Chat {
     fn append(&self, caller: &Caller<'_>, message: NewMessage<'_>) -> Receipt<Stored> {
         let (allowance, shares) = (caller.session.allowance(), &self.shares);
         let count = Count { daily: self.daily, cost: cost(message.text), now: caller.now.uptime };
+        let sending = caller.notifier.and_then(Notifier::sends);
+        let number = |outcome: &Outcome<Stored>| match *outcome.peek() {
+            Ok(Stored { id, duplicate: false, .. }) => Some(id),
+            _ => None,
+        };
         match self.store.append(message) {
             MaybeReady::Ready(outcome) => {
+                if let Some(sending) = sending {
+                    sending.done(number(&outcome));
+                }
                 if let Err(Refusal::InboxFull { .. }) = outcome.peek() {
                     self.note_full(caller);
                 }
@@ -201,6 +210,9 @@ impl Chat {
                 let (from, to) = (message.from.clone(), message.to.clone());
                 MaybeReady::Late(Box::pin(async move {
                     let outcome = outcome.await;
+                    if let Some(sending) = sending {
+                        sending.done(number(&outcome));
+                    }
                     count.stored(&outcome, &allowance, shares.as_deref(), &from, &to);
                     outcome
                 }))

@@ -59,7 +59,7 @@ pub use reply_memory::{PAGE_MEMORY, ReplyMemory, Reserved};
 pub use session::{Session, SessionEntry};
 pub use similar::most_similar;
 pub use source::Source;
-pub use subscription::{Event, Pushed, Subscription};
+pub use subscription::{Event, Pushed, Start, Subscription};
 pub use throttle::{Origin, Tries};
 
 use self::{

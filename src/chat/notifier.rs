@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -20,6 +20,30 @@ pub struct Notifier {
     inner: Mutex<Inner>,
     /// Whether the connection wants to know who joins and leaves rooms.
     wants_rooms: AtomicBool,
+    /// Whether the connection wants to know what the user's other connections send.
+    wants_own: AtomicBool,
+}
+
+/// A message that the connection itself sends, from the request until its number is known.
+pub(super) struct Sending(Arc<Notifier>);
+
+impl Sending {
+    /// Notes the number of the message; `None` if it was not stored.
+    pub(super) fn done(self, id: Option<MessageId>) {
+        if let Some(id) = id {
+            self.0.lock().put_own(id);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.sending -= 1;
+        // Messages of the user may have waited for that.
+        inner.pending.messages = true;
+        inner.wake();
+    }
 }
 
 #[derive(Default)]
@@ -30,6 +54,10 @@ struct Inner {
     acknowledged: MessageId,
     /// Moves of read markers by this connection itself that were not reported yet.
     own_moves: Vec<(Recipient, MessageId)>,
+    /// Messages that this connection itself has sent and that were not looked at yet, ascending.
+    own_messages: VecDeque<MessageId>,
+    /// Number of messages that it sends, and whose numbers are not known.
+    sending: usize,
 }
 
 /// Notifications since they were last taken.
@@ -77,6 +105,50 @@ impl Notifier {
     /// From now on the connection is told who joins and leaves the rooms that its user is in.
     pub fn want_rooms(&self) {
         self.wants_rooms.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the connection is told, or not, what the user's other connections send.
+    pub(super) fn set_wants_own(&self, wants_own: bool) {
+        self.wants_own.store(wants_own, Ordering::Relaxed);
+        if !wants_own {
+            self.lock().own_messages = VecDeque::new();
+        }
+    }
+
+    fn wants_own(&self) -> bool {
+        self.wants_own.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the connection itself sends a message; `None` if that does not matter.
+    pub(super) fn sends(self: &Arc<Self>) -> Option<Sending> {
+        self.wants_own().then(|| {
+            self.lock().sending += 1;
+            Sending(self.clone())
+        })
+    }
+
+    /// Whether it is not known yet which messages of the user the connection itself has sent.
+    pub(super) fn is_sending(&self) -> bool {
+        self.lock().sending > 0
+    }
+
+    /// Whether the connection itself has sent a message.
+    pub(super) fn has_sent(&self, id: MessageId) -> bool {
+        self.lock().own_messages.binary_search(&id).is_ok()
+    }
+
+    /// Forgets which messages the connection itself has sent, up to this one.
+    pub(super) fn forget_sent(&self, upto: MessageId) {
+        let own = &mut self.lock().own_messages;
+        let passed = own.partition_point(|own| *own <= upto);
+        own.drain(..passed);
+    }
+
+    /// Notifies the connection of messages that its user has sent, if it wants to know.
+    pub(super) fn put_own_messages(&self) {
+        if self.wants_own() {
+            self.put_messages();
+        }
     }
 
     /// Notifies the connection of new messages.
@@ -159,6 +231,16 @@ impl Notifier {
 }
 
 impl Inner {
+    /// Notes a message of the connection itself. Its numbers need not come in order.
+    fn put_own(&mut self, id: MessageId) {
+        let at = self.own_messages.partition_point(|own| *own < id);
+        self.own_messages.insert(at, id);
+        if self.own_messages.len() > MAX_KEPT {
+            self.own_messages = VecDeque::new();
+            self.put(|notices| notices.overflow = true);
+        }
+    }
+
     fn put(&mut self, put: impl FnOnce(&mut Notices)) {
         let notices = self.pending.notices.get_or_insert_default();
         put(notices);

@@ -9,9 +9,12 @@ use std::{
 };
 
 use super::{Chat, Notices, Notifier, Presence, Session, binding::Watching, notifier::Pending};
-use crate::model::{
-    At, BoxFuture, MaybeReady, Message, MessageId, Page, Position, Recipient, Refusal, RoomName, Timestamp,
-    UserName,
+use crate::{
+    model::{
+        At, BoxFuture, MaybeReady, Message, MessageId, Page, Position, Recipient, Refusal, RoomName,
+        Timestamp, UserName,
+    },
+    store::Scope,
 };
 
 /// Most messages that are read at once.
@@ -101,8 +104,29 @@ pub struct Subscription {
     watch: Option<Watch>,
 }
 
+/// Where a subscription begins, and what it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Start {
+    /// The last message that is not shown; `None` begins with the messages in the inbox, and `Some` shows those that have left it,
+    /// too.
+    pub after: Option<MessageId>,
+    /// Shows messages of the user, too, unless this connection has sent them.
+    pub shows_own: bool,
+}
+
+impl Start {
+    fn scope(self) -> Scope {
+        match self {
+            Start { shows_own: true, .. } => Scope::All,
+            Start { after: Some(_), .. } => Scope::Received,
+            Start { after: None, .. } => Scope::Inbox,
+        }
+    }
+}
+
 struct Watch {
     watching: Watching,
+    start: Start,
     /// Messages up to this one were sent.
     after: MessageId,
     /// There may be messages after that.
@@ -146,22 +170,32 @@ impl Subscription {
         self.watch.is_some()
     }
 
-    /// Starts to stream events, first the messages in the inbox of the session's user. If the events of that user are streamed
-    /// already, they go on in this session.
-    pub fn watch(&mut self, chat: &Arc<Chat>, session: &Arc<Session>) {
+    /// Starts to stream events, first the messages at `start`. If the events of that user are streamed already, they go on in this
+    /// session, unless `start` is another one than the default.
+    pub fn watch(&mut self, chat: &Arc<Chat>, session: &Arc<Session>, start: Start) {
         let same = |watch: &&mut Watch| watch.watching.session().user().username == session.user().username;
-        let watching = Watching::new(chat, session.clone(), self.notifier.clone());
-        if let Some(watch) = self.watch.as_mut().filter(same) {
-            watch.watching = watching;
-        } else {
-            let (after, read, kept) = (MessageId(0), None, None);
-            self.watch = Some(Watch { watching, after, is_behind: true, read, kept });
+        match self.watch.as_mut().filter(same) {
+            Some(watch) if start == Start::default() => {
+                let shows_own = watch.start.shows_own;
+                watch.watching = Watching::new(chat, session.clone(), self.notifier.clone(), shows_own);
+            }
+            _ => {
+                // Own messages have no inbox: the stream has those after what was acknowledged.
+                let after = start.after.unwrap_or_else(|| match start.scope() {
+                    Scope::Inbox => MessageId(0),
+                    Scope::Received | Scope::All => *chat.store.cursor(&session.user().username).peek(),
+                });
+                let watching = Watching::new(chat, session.clone(), self.notifier.clone(), start.shows_own);
+                let (read, kept) = (None, None);
+                self.watch = Some(Watch { watching, start, after, is_behind: true, read, kept });
+            }
         }
     }
 
     /// Stops to stream events.
     pub fn unwatch(&mut self) {
         self.watch = None;
+        self.notifier.set_wants_own(false);
     }
 
     /// Events to send now: of messages, as many as there is `room` for, in bytes. The task is woken when there are more.
@@ -206,7 +240,7 @@ impl Subscription {
         if pushed.session_ended
             && self.watch.as_ref().is_some_and(|watch| !watch.watching.session().is_live(chat.now()))
         {
-            self.watch = None;
+            self.unwatch();
         }
         if let Some(at) = session_ended {
             position = position.and(at);
@@ -220,7 +254,7 @@ impl Subscription {
             return;
         };
         if let Some(page) = watch.kept.take() {
-            watch.push(page, room, pushed);
+            watch.push(page, room, &self.notifier, pushed);
             return;
         }
         if watch.read.is_none() && watch.is_behind {
@@ -237,17 +271,17 @@ impl Subscription {
                 return;
             }
             if let Some(page) = watch.at_hand(chat, batch(room)) {
-                watch.push(page, room, pushed);
+                watch.push(page, room, &self.notifier, pushed);
                 return;
             }
-            let user = session.user().username.clone();
-            watch.read = Some(Box::pin(read_durable(chat.clone(), user, watch.after, batch(room))));
+            let (user, scope) = (session.user().username.clone(), watch.start.scope());
+            watch.read = Some(Box::pin(read_durable(chat.clone(), user, watch.after, batch(room), scope)));
         }
         if let Some(Poll::Ready(page)) = watch.read.as_mut().map(|read| read.as_mut().poll(cx)) {
             watch.read = None;
             // If it cannot be read now, it is tried again when the next message comes.
             if let Ok(page) = page {
-                watch.push(page, room, pushed);
+                watch.push(page, room, &self.notifier, pushed);
             }
         }
     }
@@ -257,13 +291,16 @@ impl Watch {
     /// The next messages, if they are in memory and durable.
     fn at_hand(&self, chat: &Chat, limit: usize) -> Option<Page> {
         let user = &self.watching.session().user().username;
-        let MaybeReady::Ready(page) = chat.store.inbox(user, self.after, limit) else {
+        let MaybeReady::Ready(page) = chat.store.feed(user, self.after, limit, self.start.scope()) else {
             return None;
         };
         chat.store.log().durable_now(page).ok()
     }
 
-    fn push(&mut self, mut page: Page, room: usize, pushed: &mut Pushed) {
+    fn push(&mut self, mut page: Page, room: usize, notifier: &Notifier, pushed: &mut Pushed) {
+        if self.start.shows_own {
+            self.leave_out_own(&mut page, notifier);
+        }
         let mut bytes = 0;
         let fits = page.messages.iter().take_while(|message| {
             bytes += most_bytes(message);
@@ -280,9 +317,30 @@ impl Watch {
         self.is_behind |= page.more;
         pushed.more = self.is_behind;
         if let Some(last) = page.messages.last() {
-            self.after = last.id;
+            self.after = last.id.max(self.after);
             pushed.events = At::start(page.messages.into_iter().map(Event::Message).collect());
         }
+    }
+}
+
+impl Watch {
+    /// Leaves out what the connection itself has sent. If that is not known yet, the page ends there.
+    fn leave_out_own(&mut self, page: &mut Page, notifier: &Notifier) {
+        let user = &self.watching.session().user().username;
+        let is_own = |message: &Message| message.from == *user;
+        if notifier.is_sending()
+            && let Some(first) = page.messages.iter().position(is_own)
+        {
+            // It is read again when the number of the message is known.
+            page.messages.truncate(first);
+            page.more = false;
+        }
+        let last = page.messages.last().map(|last| last.id);
+        page.messages.retain(|message| !is_own(message) || !notifier.has_sent(message.id));
+        if page.messages.is_empty() {
+            self.after = last.unwrap_or(self.after).max(self.after);
+        }
+        notifier.forget_sent(self.after);
     }
 }
 
@@ -295,10 +353,11 @@ async fn read_durable(
     user: UserName,
     after: MessageId,
     limit: usize,
+    scope: Scope,
 ) -> Result<Page, Refusal> {
     let mut failed = Refusal::Internal;
     for _ in 0..READS {
-        let page = chat.store.inbox(&user, after, limit).await;
+        let page = chat.store.feed(&user, after, limit, scope).await;
         if let Err(refusal) = page.peek() {
             return Err(*refusal);
         }

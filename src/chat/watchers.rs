@@ -20,6 +20,8 @@ pub(super) struct Watchers {
     lists: Mutex<Lists>,
     /// Number of watching connections. Most work is skipped while there are none.
     count: AtomicUsize,
+    /// Number of those that want to know what their users have sent.
+    want_own: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -34,6 +36,22 @@ impl Watchers {
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether a connection wants to know what its user has sent.
+    #[must_use]
+    pub(super) fn want_own(&self) -> bool {
+        self.want_own.load(Ordering::SeqCst) > 0
+    }
+
+    /// Counts a connection that wants to know what its user has sent, until [`remove_own`](Watchers::remove_own).
+    pub(super) fn add_own(&self) {
+        self.want_own.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Undoes [`add_own`](Watchers::add_own).
+    pub(super) fn remove_own(&self) {
+        self.want_own.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Adds a connection of a user. The caller must then add the rooms of the user.

@@ -273,10 +273,15 @@ pub static TYPING: Spec = Spec {
 pub static WATCH: Spec = Spec {
     name: "watch",
     access: Access::Session,
-    parameters: &[],
+    parameters: &[
+        Parameter::field_only("AFTER", "after", Kind::Number),
+        Parameter::field_only("OWN", "own", Kind::Flag),
+    ],
     summary: "Stream events on this connection: the messages in your inbox, then new ones as they come.",
     help: "Needs `hello 2`. An event has the key `event` and never `status`: `message` (it stays in the inbox until `ack`), \
-           `acked`, `delivered`, `presence`, `session_ended`. A second `watch` repeats nothing.",
+           `acked`, `delivered`, `presence`, `session_ended`. A second `watch` repeats nothing. In the JSON form, `after` is the number of a message: the stream \
+           begins after it, and has messages that were acknowledged since, too. `own` (true) adds the messages that your other \
+           connections send.",
     success: "{message}",
     client: ClientEffect::BeginsEvents,
 };

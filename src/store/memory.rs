@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     Acknowledged, Change, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Messages,
-    Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord, Sessions, Store,
-    TrustRecord,
+    Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, Scope, SessionRecord, Sessions,
+    Store, TrustRecord,
     front::{Front, NO_PLACE, Passed, ops::Op, overview::Talk},
 };
 use crate::model::{
@@ -81,6 +81,9 @@ impl Messages for Memory {
         if self.observer_wants_messages() {
             self.report(Change::Stored { to: message.to.clone() });
         }
+        if self.observer.get().is_some_and(|observer| observer.wants_sent()) {
+            self.report(Change::Sent { from: message.from.clone() });
+        }
         done(Ok(Stored { id: row.id, at: row.at, duplicate: false }))
     }
 
@@ -90,7 +93,17 @@ impl Messages for Memory {
     }
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
-        done(Ok(self.lock().plan_inbox(user, after, limit, MAX_REPLY).page))
+        self.feed(user, after, limit, Scope::Inbox)
+    }
+
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page> {
+        done(Ok(self.lock().plan_feed(user, after, limit, MAX_REPLY, scope).page))
     }
 
     fn history<'a>(

@@ -109,6 +109,11 @@ pub enum Change {
         /// The recipient.
         to: Recipient,
     },
+    /// This user has sent messages. One report may stand for many of them.
+    Sent {
+        /// The sender.
+        from: UserName,
+    },
     /// A cursor has moved: messages have left an inbox.
     Acknowledged {
         /// The user whose inbox it is.
@@ -155,9 +160,25 @@ pub trait Observer: Send + Sync {
     /// Whether the observer wants [`Change::Stored`] and the deliveries in [`Change::Acknowledged`]. Asked for each commit.
     fn wants_messages(&self) -> bool;
 
+    /// Whether the observer wants [`Change::Sent`]. Asked for each commit.
+    fn wants_sent(&self) -> bool {
+        false
+    }
+
     /// Called for each change, in the order of the log. The caller may hold a lock of the store and delay its commits: this must
     /// return soon, and must not call the store.
     fn changed(&self, change: Change);
+}
+
+/// Which messages of a user are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those in the inbox.
+    Inbox,
+    /// Those that have left the inbox, too.
+    Received,
+    /// Those that the user has sent, too.
+    All,
 }
 
 /// Messages, and where they are found.
@@ -178,6 +199,16 @@ pub trait Messages {
     /// An inbox has, after the user's cursor, the messages to the user and those that others sent to rooms while the user was
     /// in them. A message whose key is still being looked up ends the page.
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page>;
+
+    /// Reads the oldest messages of a user after number `after`, at most `limit`: those of the inbox and, according to `scope`,
+    /// others. For [`Scope::Inbox`] it is the same as [`inbox`](Messages::inbox).
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page>;
 
     /// Reads the newest messages of a conversation before number `before`, at most `limit`: between two users, or in a room
     /// while the user was in it.

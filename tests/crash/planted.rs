@@ -20,7 +20,7 @@ use chat_service::{
     server::{self, Server},
     store::{
         Acknowledged, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Messages,
-        Observer, Options, People, PersonRecord, Reading, Receipt, RoomEntry, SessionRecord, Sessions,
+        Observer, Options, People, PersonRecord, Reading, Receipt, RoomEntry, Scope, SessionRecord, Sessions,
         Sqlite, Store, TrustRecord,
     },
     users,
@@ -82,6 +82,16 @@ impl Messages for Planted {
                 page
             })
         })
+    }
+
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page> {
+        self.store.feed(user, after, limit, scope)
     }
 
     fn message(&self, id: MessageId) -> Reading<'_, Option<Message>> {

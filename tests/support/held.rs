@@ -15,8 +15,8 @@ use chat_service::{
     },
     store::{
         Acknowledged, Change, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership,
-        Memory, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
-        Sessions, Settlement, Store, TrustRecord,
+        Memory, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, Scope,
+        SessionRecord, Sessions, Settlement, Store, TrustRecord,
     },
 };
 use tokio::sync::oneshot;
@@ -47,6 +47,10 @@ struct Changes {
 impl Observer for Changes {
     fn wants_messages(&self) -> bool {
         self.observer.get().is_some_and(|observer| observer.wants_messages())
+    }
+
+    fn wants_sent(&self) -> bool {
+        self.observer.get().is_some_and(|observer| observer.wants_sent())
     }
 
     fn changed(&self, change: Change) {
@@ -159,6 +163,17 @@ impl Messages for Held {
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
         let head = self.head();
         self.memory.inbox(user, after, limit).map(move |page| page.after(head))
+    }
+
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page> {
+        let head = self.head();
+        self.memory.feed(user, after, limit, scope).map(move |page| page.after(head))
     }
 
     forward!(@ memory message);

@@ -9,7 +9,7 @@ use chat_service::{
     },
     store::{
         Acknowledged, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Memory,
-        Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
+        Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, Scope, SessionRecord,
         Sessions, Store, TrustRecord,
     },
 };
@@ -47,6 +47,16 @@ impl Messages for Reordering {
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
         late(self.0.inbox(user, after, limit), 1)
+    }
+
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page> {
+        late(self.0.feed(user, after, limit, scope), 1)
     }
 
     forward!(@ 0 message);

@@ -19,7 +19,7 @@ use chat_service::{
     },
     store::{
         Acknowledged, CommitLog, ConversationEntry, Conversations, Cursors, Marked, Membership, Memory,
-        Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, SessionRecord,
+        Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms, Scope, SessionRecord,
         Sessions, Store, TrustRecord,
     },
 };
@@ -224,6 +224,16 @@ impl Messages for Shared {
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
         self.view().inbox(user, after, limit)
+    }
+
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page> {
+        self.view().feed(user, after, limit, scope)
     }
 
     fn history<'a>(

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 
 use super::{Front, ops::NameId, rooms::Span, tail::Found};
-use crate::model::{Message, MessageId, Page, Position, Recipient, UserName};
+use crate::{
+    model::{Message, MessageId, Page, Position, Recipient, UserName},
+    store::Scope,
+};
 
-/// Plan for reading a page of an inbox.
+/// Plan for reading a page of an inbox, or of all messages of a user.
 pub(crate) struct InboxPlan {
     pub(crate) user: Option<NameId>,
     /// Indexed messages that may be on the page: those to the user, and those to rooms during the user's stays.
@@ -64,19 +67,21 @@ pub(crate) struct HistoryPlan {
 }
 
 impl Front {
-    /// Plans a read of the oldest messages of an inbox after `after`.
-    pub(crate) fn plan_inbox(
+    /// Plans a read of the oldest messages of a user after `after`.
+    pub(crate) fn plan_feed(
         &self,
         user: &UserName,
         after: MessageId,
         limit: usize,
         max_bytes: usize,
+        scope: Scope,
     ) -> InboxPlan {
         let indexed = self.tail.indexed();
         let id = self.name_id(user);
         let cursor = id.map(|id| self.inbox(id).cursor);
         let begin = id.map_or(MessageId(0), |id| self.begins_after(id));
-        let lower = cursor.map_or(after, |cursor| cursor.upto.max(after)).max(begin);
+        let waits_after = cursor.filter(|_| scope == Scope::Inbox).map_or(MessageId(0), |cursor| cursor.upto);
+        let lower = waits_after.max(after).max(begin);
         let mut plan = InboxPlan {
             user: id,
             sources: Vec::new(),
@@ -95,7 +100,8 @@ impl Front {
         {
             plan.sources.push(Source { to: id, after: lower, upto: indexed });
         }
-        if !self.rooms.knows(user) {
+        let shows_own = scope == Scope::All;
+        if !self.rooms.knows(user) && !shows_own {
             if let Some(inbox) = inbox {
                 self.fill_from_tail(&mut plan, inbox.tail_after(lower), limit, max_bytes);
             }
@@ -116,16 +122,30 @@ impl Front {
             if inbox.last_indexed > after && after < upto {
                 plan.sources.push(Source { to: room, after, upto });
             }
-            let others = |message: &MessageId| match self.tail.find(*message) {
-                Found::Row(row) => Some(row.sender) != id,
-                Found::Nothing | Found::Pending => true,
-            };
             let within = inbox.tail_after(after).take_while(|message| span.contains(*message));
-            waiting.extend(within.filter(others).take(limit + 1));
+            let shown = within.filter(|message| shows_own || self.is_by(*message, id) != Some(true));
+            waiting.extend(shown.take(limit + 1));
+        }
+        if let (true, Some(id)) = (shows_own, id) {
+            for partner in self.conversations.partners(id).filter(|partner| *partner != id) {
+                let between = self.conversations.between(id, partner).into_iter();
+                let later =
+                    between.flat_map(|ids| ids.range(ids.partition_point(|message| *message <= lower)..));
+                let own = later.copied().filter(|message| self.is_by(*message, Some(id)) != Some(false));
+                waiting.extend(own.take(limit + 1));
+            }
         }
         waiting.sort_unstable();
         self.fill_from_tail(&mut plan, waiting.into_iter(), limit, max_bytes);
         plan
+    }
+
+    /// Whether that user has sent a message of the tail; `None` if it is not known yet which message it is.
+    fn is_by(&self, message: MessageId, user: Option<NameId>) -> Option<bool> {
+        match self.tail.find(message) {
+            Found::Row(row) => Some(Some(row.sender) == user),
+            Found::Nothing | Found::Pending => None,
+        }
     }
 
     /// Adds messages of the tail to a page until it is full.

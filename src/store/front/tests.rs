@@ -1,6 +1,7 @@
 //! Tests of the front.
 
 use super::*;
+use crate::store::Scope;
 
 const LAB: &str = "#lab";
 
@@ -79,9 +80,9 @@ fn a_page_ends_when_its_texts_are_long_and_says_that_there_are_more() {
     }
     assert_eq!(history(&front, "bob", "ann", None, 9, 10), (vec![5, 4, 3], true));
     assert_eq!(history(&front, "bob", "ann", Some(3), 9, 10), (vec![2, 1], false));
-    let page = front.plan_inbox(&user("bob"), MessageId(0), 9, 10).page;
+    let page = front.plan_feed(&user("bob"), MessageId(0), 9, 10, Scope::Inbox).page;
     assert_eq!((page.messages.len(), page.more), (3, true));
-    let page = front.plan_inbox(&user("bob"), MessageId(3), 9, 10).page;
+    let page = front.plan_feed(&user("bob"), MessageId(3), 9, 10, Scope::Inbox).page;
     assert_eq!((page.messages.len(), page.more), (2, false));
 }
 
@@ -94,7 +95,7 @@ fn a_pending_message_ends_an_inbox_page_and_is_in_no_history() {
     let row = front.admit(&new, "2".into(), NO_PLACE).expect("not full");
     send(&mut front, "ann", "bob", "3");
     let inbox = |front: &Front| {
-        let page = front.plan_inbox(&user("bob"), MessageId(0), 9, 99).page;
+        let page = front.plan_feed(&user("bob"), MessageId(0), 9, 99, Scope::Inbox).page;
         page.messages.iter().map(|message| message.id.0).collect::<Vec<_>>()
     };
     assert_eq!(inbox(&front), [1]);

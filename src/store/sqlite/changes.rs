@@ -1,6 +1,6 @@
 //! The changes that durable ops have made, for the observer.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{Shared, queue::Queued};
 use crate::store::{Change, front::ops::Op};
@@ -17,19 +17,29 @@ impl Shared {
         let Some(observer) = self.observer.get() else {
             return;
         };
-        let wants_messages = observer.wants_messages();
-        let mut reported = HashSet::new();
-        let changes: Vec<Change> = {
+        let (wants_messages, wants_sent) = (observer.wants_messages(), observer.wants_sent());
+        let (mut reported, mut senders) = (HashSet::new(), BTreeSet::new());
+        let mut changes: Vec<Change> = {
             let mut state = None;
             ops.filter_map(Queued::op)
                 .filter(|op| match op {
-                    Op::Message(row) => wants_messages && reported.insert(row.recipient),
+                    Op::Message(row) => {
+                        if wants_sent {
+                            senders.insert(row.sender);
+                        }
+                        wants_messages && reported.insert(row.recipient)
+                    }
                     Op::TouchSession(..) | Op::LabelSession(..) => false,
                     _ => true,
                 })
                 .filter_map(|op| state.get_or_insert_with(|| self.lock()).front.change(op))
                 .collect()
         };
+        if !senders.is_empty() {
+            let front = &self.lock().front;
+            let named = senders.into_iter().filter_map(|sender| front.user(sender).cloned());
+            changes.extend(named.map(|from| Change::Sent { from }));
+        }
         for change in changes {
             observer.changed(change);
         }

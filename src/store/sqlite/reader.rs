@@ -11,7 +11,10 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use super::{checksum::checksum, error::damaged, list::List, postings, row_crc, schema};
 use crate::{
     model::{MAX_REPLY, Message, MessageId, Position, Timestamp},
-    store::front::{Front, KeyedMessage, Passed, ops::NameId, plan::Source, rooms::Span},
+    store::{
+        Scope,
+        front::{Front, KeyedMessage, Passed, ops::NameId, plan::Source, rooms::Span},
+    },
 };
 
 /// A pool of read connections, opened when they are needed.
@@ -164,25 +167,38 @@ pub(super) fn listed(
     }
 }
 
-/// Returns the oldest indexed messages of an inbox, merged by number from its sources.
-pub(super) fn inbox(
+/// Returns the oldest indexed messages of a user after `after`, merged by number from their sources; if they are not limited to the
+/// inbox, those that the user has sent to others are one.
+pub(super) fn feed(
     connection: &Connection,
     user: NameId,
     sources: &[Source],
-    indexed: MessageId,
+    (after, indexed): (MessageId, MessageId),
     limit: usize,
+    scope: Scope,
 ) -> rusqlite::Result<PageRows> {
-    let (mut rows, mut bytes, mut after) = (Vec::new(), 0, MessageId(0));
+    let received = sources.iter().map(|source| (List::to(source.to), source.after, source.upto));
+    let mut lists: Vec<_> = received.collect();
+    if scope == Scope::All {
+        let partners = postings::partners(connection, user)?.into_iter().filter(|partner| *partner != user);
+        lists.extend(partners.map(|partner| (List::between(user, partner), after, indexed)));
+    }
+    // Of a room, own messages are history only; of a conversation with a user, the others are in the inbox.
+    let is_shown = |list: List, row: &StoredRow| match list.pair() {
+        Some(_) => row.sender == user,
+        None => row.recipient == user || row.sender != user || scope == Scope::All,
+    };
+    let (mut rows, mut bytes, mut after) = (Vec::new(), 0, after);
     loop {
-        // Read the next numbers of every source. `seen` is the number up to which all sources were read.
+        // Read the next numbers of every list. `seen` is the number up to which all lists were read.
         let (mut ids, mut seen) = (Vec::new(), indexed);
-        for source in sources {
+        for (list, begin, upto) in &lists {
             let mut left = limit + 1;
-            postings::scan(connection, List::to(source.to), source.after.max(after), |id| {
-                if id > source.upto {
+            postings::scan(connection, *list, after.max(*begin), |id| {
+                if id > *upto {
                     return Ok(ControlFlow::Break(()));
                 }
-                ids.push((id, source.to));
+                ids.push((id, *list));
                 left -= 1;
                 if left > 0 {
                     return Ok(ControlFlow::Continue(()));
@@ -193,11 +209,15 @@ pub(super) fn inbox(
         }
         ids.retain(|(id, _)| *id <= seen);
         ids.sort_unstable();
-        for (id, to) in ids {
-            // Retention never removes a message that is in an inbox, so a missing one is damage.
-            let row = listed(connection, List::to(to), id)?;
-            let row = row.ok_or_else(|| damaged(format!("message {} is missing", id.0)))?;
-            if to != user && row.sender == user {
+        for (id, list) in ids {
+            let Some(row) = listed(connection, list, id)? else {
+                // Retention removes no message that is in an inbox, so a missing one is damage there.
+                if scope == Scope::Inbox {
+                    return Err(damaged(format!("message {} is missing", id.0)));
+                }
+                continue;
+            };
+            if !is_shown(list, &row) {
                 continue;
             }
             if rows.len() == limit || bytes > MAX_REPLY {

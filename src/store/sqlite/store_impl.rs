@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         CommitLog, Membership, Messages, Observer, People, PersonRecord, Reading, Receipt, RoomEntry, Rooms,
-        SessionRecord, Sessions, Store, TrustRecord,
+        Scope, SessionRecord, Sessions, Store, TrustRecord,
         front::{
             ops::{NameId, Op},
             plan::{HistoryPlan, InboxPlan},
@@ -150,8 +150,19 @@ impl Messages for Sqlite {
     }
 
     fn inbox<'a>(&'a self, user: &'a UserName, after: MessageId, limit: usize) -> Reading<'a, Page> {
-        let plan = self.shared.lock().front.plan_inbox(user, after, limit, MAX_REPLY);
-        if plan.sources.is_empty() {
+        self.feed(user, after, limit, Scope::Inbox)
+    }
+
+    fn feed<'a>(
+        &'a self,
+        user: &'a UserName,
+        after: MessageId,
+        limit: usize,
+        scope: Scope,
+    ) -> Reading<'a, Page> {
+        let plan = self.shared.lock().front.plan_feed(user, after, limit, MAX_REPLY, scope);
+        let has_own = scope == Scope::All && plan.after < plan.indexed;
+        if plan.sources.is_empty() && !has_own {
             return MaybeReady::Ready(At::new(Ok(plan.page), plan.position));
         }
         let InboxPlan {
@@ -165,7 +176,10 @@ impl Messages for Sqlite {
         MaybeReady::Late(Box::pin(async move {
             let user = id.unwrap_or(NameId(u32::MAX));
             let found = self.read("an inbox", move |connection, shared| {
-                let found = reader::inbox(connection, user, &sources, indexed, limit)?;
+                let found = reader::feed(connection, user, &sources, (after, indexed), limit, scope)?;
+                if scope != Scope::Inbox {
+                    return Ok((shared.messages(found.rows)?, found.more));
+                }
                 let last = found.rows.last().map_or(after, |row| row.id);
                 let upto = if found.more { last } else { indexed };
                 let direct = found.rows.iter().filter(|row| row.recipient == user);

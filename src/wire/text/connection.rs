@@ -2,8 +2,8 @@
 
 use super::{Body, Call, Dialect, Handled, Hint, Then, reply::render};
 use crate::{
-    chat::most_similar,
-    model::{MAX_LINE, MAX_MESSAGE, Refusal},
+    chat::{Start, most_similar},
+    model::{MAX_LINE, MAX_MESSAGE, MessageId, Refusal},
     protocol::{
         objects::{CommandObject, HelloReply, HelpReply, LimitsObject, Status, TopicReply},
         spec::{self, SPECS},
@@ -49,7 +49,10 @@ pub(super) fn watch(call: &Call<'_>) -> Handled {
     // A connection that has not said hello is never sent an event.
     match call.dialect() {
         Dialect::One => call.refused(Refusal::BadRequest),
-        Dialect::Two => Handled::from(Body::Text("watching")).then(Then::Watch),
+        Dialect::Two => {
+            let (after, shows_own) = (call.arguments.number(0).map(MessageId), call.arguments.flag(1));
+            Handled::from(Body::Text("watching")).then(Then::Watch(Start { after, shows_own }))
+        }
     }
 }
 

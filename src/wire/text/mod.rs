@@ -21,7 +21,7 @@ pub use reply::{Body, Dialect, Hint};
 
 use self::reply::Rendering;
 use crate::{
-    chat::{Caller, Chat, Notifier, PAGE_MEMORY, Seat, Session, Source},
+    chat::{Caller, Chat, Notifier, PAGE_MEMORY, Seat, Session, Source, Start},
     model::{At, MaybeReady, Moment, Refusal},
     protocol::{
         request::Arguments,
@@ -117,7 +117,7 @@ enum Then {
     /// The connection speaks dialect 2 from the next reply on; what the client calls the device.
     Hello(Option<Box<str>>),
     /// Events are streamed from now on.
-    Watch,
+    Watch(Start),
     /// Events are no longer streamed.
     Unwatch,
     /// The peer has nothing more to say.

@@ -215,10 +215,10 @@ impl Peer {
         let from = *from;
         let call = Call { chat, from, now, session, shown, rendering, notifier, arguments };
         let handled = (command.run)(&call);
-        if let (Then::Watch, Some(session)) = (&handled.then, session) {
+        if let (Then::Watch(start), Some(session)) = (&handled.then, session) {
             let session = session.clone();
             if let Some(subscription) = subscription {
-                subscription.watch(chat, &session);
+                subscription.watch(chat, &session, *start);
             }
         }
         Ok(handled)
@@ -228,7 +228,7 @@ impl Peer {
     fn apply(&mut self, then: Then) {
         match then {
             // Done, where the session of the request is at hand.
-            Then::Nothing | Then::Watch => {}
+            Then::Nothing | Then::Watch(_) => {}
             Then::Bind(session, seat) => {
                 if seat.is_some() {
                     self.seat = seat;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::store::Scope;
 use crate::{
     model::{NewMessage, Recipient, RoomName, UserName},
     store::Membership,
@@ -61,7 +62,7 @@ fn what_has_happened_since_a_batch_is_not_forgotten_with_it() {
     assert_eq!(front.passed_at(id, MessageId(1)), Some(Timestamp(200)), "the index knows better of this one");
     assert_eq!(front.passed_at(id, MessageId(2)), Some(Timestamp(200)));
     assert_eq!(front.inbox(id).last_indexed, MessageId(2));
-    let plan = front.plan_inbox(&henderson, MessageId(0), 10, 1000);
+    let plan = front.plan_feed(&henderson, MessageId(0), 10, 1000, Scope::Inbox);
     assert_eq!((plan.page.messages.len(), plan.sources.len()), (1, 0));
 }
 
