@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chat_service::{
+    chat::Limits,
     model::MessageId,
     server::Server,
     store::{Durable, Memory, Options, Scope, Sqlite, Store},
@@ -134,8 +135,20 @@ async fn a_watch_begins_where_it_is_told_and_shows_what_was_acknowledged_since()
 #[tokio::test(start_paused = true)]
 async fn what_other_connections_send_is_shown_and_not_what_this_one_sends() {
     let server = Setup { store: Reordering::new(100), ..Setup::default() }.server();
-    let (mut one, mut two) = (Device::log_in(&server, "messi").await, Device::log_in(&server, "messi").await);
-    let mut plain = Device::watch(&server, "messi").await;
+    send_from_two(&server).await;
+}
+
+#[tokio::test]
+async fn what_other_connections_send_is_shown_by_the_store_on_disk_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(Sqlite::open(folder.path(), &Options::default()).expect("a store"));
+    let server = Setup { store, ..Setup::default() }.server();
+    send_from_two(&server).await;
+}
+
+async fn send_from_two(server: &Arc<Server>) {
+    let (mut one, mut two) = (Device::log_in(server, "messi").await, Device::log_in(server, "messi").await);
+    let mut plain = Device::watch(server, "messi").await;
     one.ok("join #lab").await;
     one.ok(&watch(None, true)).await;
     two.ok(&watch(None, true)).await;
@@ -154,6 +167,22 @@ async fn what_other_connections_send_is_shown_and_not_what_this_one_sends() {
     assert_eq!(texts(&mut two, 1).await, ["note"]);
     assert_eq!(texts(&mut plain, 1).await, ["note"]);
     one.quiet("message").await;
+}
+
+#[tokio::test]
+async fn who_watches_no_more_is_no_slow_consumer_of_what_it_sends() {
+    let store = Arc::new(Memory::new(100_000));
+    let server = Setup { store, chat_limits: Limits::NONE, ..Setup::default() }.server();
+    let mut messi = Device::log_in(&server, "messi").await;
+    messi.ok(&watch(None, true)).await;
+    messi.ok("unwatch").await;
+    // More than are kept of a connection that does not take its events.
+    for _ in 0..66 {
+        messi.peer.send("send henderson a\n".repeat(1000)).await;
+        for _ in 0..1000 {
+            assert_eq!(messi.reply().await["status"], "OK");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,3 +77,35 @@ impl Front {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Timestamp,
+        store::{CommitLog, PersonRecord},
+    };
+
+    fn marker(upto: u64) -> ReadMarker {
+        ReadMarker { at: Timestamp(upto.cast_signed()), upto: MessageId(upto), moved: Timestamp(0) }
+    }
+
+    #[test]
+    fn what_was_not_stored_is_taken_back() {
+        let mut front = Front::new(9, MessageId(0), std::sync::Arc::<CommitLog>::default());
+        let (ann, bob) = (UserName::parse("ann").expect("a name"), Recipient::parse("bob").expect("a name"));
+        let read = |front: &Front| front.read_marker("ann", "bob").peek().map(|marker| marker.upto.0);
+        let first = front.mark_read(&ann, &bob, marker(3), 1).expect("moved");
+        let second = front.mark_read(&ann, &bob, marker(7), 2).expect("moved");
+        assert!(front.mark_read(&ann, &bob, marker(7), 3).is_none());
+        assert_eq!(read(&front), Some(7));
+        front.undo(&second);
+        assert_eq!(read(&front), Some(3));
+        let person = front.set_person(PersonRecord { after: MessageId(9), ..PersonRecord::new(ann.clone()) });
+        assert_eq!(read(&front), None);
+        front.undo(&person);
+        assert_eq!(read(&front), Some(3));
+        front.undo(&first);
+        assert_eq!(read(&front), None);
+    }
+}
