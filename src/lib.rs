@@ -3,7 +3,7 @@
 //! The modules, from the top down. Each imports only from those below it:
 //!
 //! - [`server`]: endpoints, transports, one connection's loop, deadlines, and the gate that replies wait at
-//! - [`client`]: the client
+//! - [`cli`]: the client, for people and for scripts
 //! - [`admin`]: the subcommands that are no server: users, certificates, backups, checks
 //! - [`wire`]: languages; a request becomes a call of a use case, its outcome becomes bytes
 //! - [`chat`]: the use cases: what a chat server does
@@ -19,7 +19,7 @@
 
 pub mod admin;
 pub mod chat;
-pub mod client;
+pub mod cli;
 pub mod config;
 pub mod files;
 pub mod fingerprint;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 /// Layers from top to bottom. Modules of the same layer do not import one another.
 const LAYERS: [&[&str]; 8] = [
-    &["server", "client", "admin"],
+    &["server", "cli", "admin"],
     &["wire"],
     &["chat"],
     &["users"],
@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 8] = [
 /// All modules that these modules may import.
 const ONLY: [(&str, &[&str]); 6] = [
     // The client must not contain the server.
-    ("client", &["protocol", "model", "config", "fingerprint", "files"]),
+    ("cli", &["protocol", "model", "config", "fingerprint", "files"]),
     // The rules of the chat server do not depend on a wire.
     ("chat", &["users", "store", "model", "config"]),
     ("store", &["files", "model", "config"]),

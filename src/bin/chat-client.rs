@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use chat_service::{
-    client,
+    cli,
     config::{self, ClientArgs},
 };
 use clap::Parser;
 
 fn main() -> ExitCode {
     match ClientArgs::try_parse() {
-        Ok(args) => client::run(&args).into(),
+        Ok(args) => cli::run(&args).into(),
         Err(told) => config::told(&told),
     }
 }

@@ -29,21 +29,20 @@ pub enum Status {
 
 /// A refusal, or in dialect 1 the reason why the connection is closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorReply<'a> {
+pub struct ErrorReply {
     /// Always [`Status::Error`].
     pub status: Status,
     /// Text for people.
-    #[serde(borrow)]
-    pub message: Cow<'a, str>,
+    pub message: Cow<'static, str>,
     /// Code for programs; dialect 2 only.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Cow<'static, str>>,
     /// Usage of the command, if the request does not fit it; dialect 2 only.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Cow<'static, str>>,
     /// A command, user or room that exists and has a similar name; dialect 2 only.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub did_you_mean: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub did_you_mean: Option<Cow<'static, str>>,
     /// The limit that was reached: a length or a number; dialect 2 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -55,10 +54,10 @@ pub struct ErrorReply<'a> {
     pub retry_after: Option<u32>,
 }
 
-impl ErrorReply<'_> {
+impl ErrorReply {
     /// An error that has a text only.
     #[must_use]
-    pub fn new(message: &str) -> ErrorReply<'_> {
+    pub fn new(message: &'static str) -> ErrorReply {
         ErrorReply {
             status: Status::Error,
             message: message.into(),
@@ -74,12 +73,11 @@ impl ErrorReply<'_> {
 
 /// Reply of commands that only confirm: `ping`, `join`, `watch`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TextReply<'a> {
+pub struct TextReply {
     /// Status.
     pub status: Status,
     /// Text for people.
-    #[serde(borrow)]
-    pub message: Cow<'a, str>,
+    pub message: Cow<'static, str>,
 }
 
 /// Reply to `auth`.
@@ -93,12 +91,11 @@ pub struct AuthReply {
 
 /// Reply to `send` in dialect 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentReply<'a> {
+pub struct SentReply {
     /// Status.
     pub status: Status,
     /// Always `Message Sent`.
-    #[serde(borrow)]
-    pub message: Cow<'a, str>,
+    pub message: Cow<'static, str>,
     /// Number of the message.
     pub id: u64,
     /// When the server received it.
@@ -110,58 +107,49 @@ pub struct SentReply<'a> {
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageObject<'a> {
+pub struct MessageObject {
     /// Number of the message.
     pub id: u64,
     /// When the server received it.
     pub at: Timestamp,
     /// User name of the sender.
-    #[serde(borrow)]
-    pub from: Cow<'a, str>,
+    pub from: Cow<'static, str>,
     /// User name of the recipient, or name of the room.
-    #[serde(borrow)]
-    pub to: Cow<'a, str>,
+    pub to: Cow<'static, str>,
     /// Display name of the sender.
-    #[serde(borrow)]
-    pub msg_from: Cow<'a, str>,
+    pub msg_from: Cow<'static, str>,
     /// Display name of the recipient.
-    #[serde(borrow)]
-    pub msg_to: Cow<'a, str>,
+    pub msg_to: Cow<'static, str>,
     /// The text.
-    #[serde(borrow)]
-    pub msg: Cow<'a, str>,
+    pub msg: Cow<'static, str>,
 }
 
 /// Reply to `fetch` and `history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PageReply<'a> {
+pub struct PageReply {
     /// Status.
     pub status: Status,
     /// The messages, oldest first.
-    #[serde(borrow)]
-    pub messages: Vec<MessageObject<'a>>,
+    pub messages: Vec<MessageObject>,
     /// There are more messages than these.
     pub more: bool,
 }
 
 /// Reply to `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HelloReply<'a> {
+pub struct HelloReply {
     /// Status.
     pub status: Status,
     /// Dialect of the connection.
     pub protocol: u8,
     /// Name and version of the server.
-    #[serde(borrow)]
-    pub server: Cow<'a, str>,
+    pub server: Cow<'static, str>,
     /// What an OK promises: `fsync`, `os` or `none`.
-    #[serde(borrow)]
-    pub durability: Cow<'a, str>,
+    pub durability: Cow<'static, str>,
     /// Limits.
     pub limits: LimitsObject,
     /// Names of all commands.
-    #[serde(borrow)]
-    pub commands: Vec<Cow<'a, str>>,
+    pub commands: Vec<Cow<'static, str>>,
 }
 
 /// The limits in [`HelloReply`].
@@ -177,42 +165,35 @@ pub struct LimitsObject {
 
 /// Reply to `help`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HelpReply<'a> {
+pub struct HelpReply {
     /// Status.
     pub status: Status,
     /// All commands.
-    #[serde(borrow)]
-    pub commands: Vec<CommandObject<'a>>,
+    pub commands: Vec<CommandObject>,
 }
 
 /// A command in [`HelpReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommandObject<'a> {
+pub struct CommandObject {
     /// Its name.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
+    pub name: Cow<'static, str>,
     /// Its usage.
-    #[serde(borrow)]
-    pub usage: Cow<'a, str>,
+    pub usage: Cow<'static, str>,
     /// One sentence of help.
-    #[serde(borrow)]
-    pub summary: Cow<'a, str>,
+    pub summary: Cow<'static, str>,
 }
 
 /// Reply to `help COMMAND`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicReply<'a> {
+pub struct TopicReply {
     /// Status.
     pub status: Status,
     /// Name of the command.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
+    pub name: Cow<'static, str>,
     /// Its usage.
-    #[serde(borrow)]
-    pub usage: Cow<'a, str>,
+    pub usage: Cow<'static, str>,
     /// Its help.
-    #[serde(borrow)]
-    pub help: Cow<'a, str>,
+    pub help: Cow<'static, str>,
 }
 
 /// Reply to `ack`.
@@ -228,14 +209,13 @@ pub struct AckReply {
 
 /// Reply to `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusReply<'a> {
+pub struct StatusReply {
     /// Status.
     pub status: Status,
     /// Number of the message.
     pub id: u64,
     /// `stored` or `acked`.
-    #[serde(borrow)]
-    pub state: Cow<'a, str>,
+    pub state: Cow<'static, str>,
     /// When the server received it.
     pub at: Timestamp,
     /// When the recipient acknowledged it; not for rooms.
@@ -257,12 +237,11 @@ pub struct StatusReply<'a> {
 
 /// Reply to `conversations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConversationsReply<'a> {
+pub struct ConversationsReply {
     /// Status.
     pub status: Status,
     /// The conversations, newest first.
-    #[serde(borrow)]
-    pub conversations: Vec<ConversationObject<'a>>,
+    pub conversations: Vec<ConversationObject>,
     /// Whether there are more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -270,13 +249,11 @@ pub struct ConversationsReply<'a> {
 
 /// A conversation in [`ConversationsReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConversationObject<'a> {
+pub struct ConversationObject {
     /// User name, or name of the room.
-    #[serde(borrow)]
-    pub with: Cow<'a, str>,
+    pub with: Cow<'static, str>,
     /// The last message; null in a room without a message.
-    #[serde(borrow)]
-    pub last: Option<MessageObject<'a>>,
+    pub last: Option<MessageObject>,
     /// Number of messages of others that were not read: at most 100.
     pub unread: usize,
     /// The last message that was read; 0 if none was.
@@ -295,10 +272,9 @@ pub struct ReadReply {
 /// An event; dialect 2 only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum EventObject<'a> {
+pub enum EventObject {
     /// A message in the inbox.
-    #[serde(borrow)]
-    Message(MessageObject<'a>),
+    Message(MessageObject),
     /// Another connection of the user has acknowledged messages.
     Acked {
         /// The cursor.
@@ -314,8 +290,7 @@ pub enum EventObject<'a> {
     /// Another user has come or gone.
     Presence {
         /// User name.
-        #[serde(borrow)]
-        username: Cow<'a, str>,
+        username: Cow<'static, str>,
         /// Has a live session.
         active: bool,
         /// Has a connection, or had one a moment ago.
@@ -326,29 +301,24 @@ pub enum EventObject<'a> {
     /// A conversation was read.
     Read {
         /// User or room of the conversation.
-        #[serde(borrow)]
-        with: Cow<'a, str>,
+        with: Cow<'static, str>,
         /// The last message that was read.
         upto: u64,
         /// User name of the one who has read it.
-        #[serde(borrow)]
-        by: Cow<'a, str>,
+        by: Cow<'static, str>,
     },
     /// Another user is typing.
     Typing {
         /// User name.
-        #[serde(borrow)]
-        from: Cow<'a, str>,
+        from: Cow<'static, str>,
         /// The user, or a room.
-        #[serde(borrow)]
-        to: Cow<'a, str>,
+        to: Cow<'static, str>,
     },
     /// A session of the connection has ended.
     SessionEnded,
     /// The server closes the connection.
     Closing {
         /// Why.
-        #[serde(borrow)]
-        reason: Cow<'a, str>,
+        reason: Cow<'static, str>,
     },
 }

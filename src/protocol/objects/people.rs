@@ -9,38 +9,34 @@ use crate::model::Timestamp;
 
 /// Reply to `showuseractive`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveReply<'a> {
+pub struct ActiveReply {
     /// Status.
     pub status: Status,
     /// The users.
-    #[serde(borrow)]
-    pub messages: ActiveUsers<'a>,
+    pub messages: ActiveUsers,
 }
 
 /// The users in [`ActiveReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveUsers<'a> {
+pub struct ActiveUsers {
     /// The users, by name.
-    #[serde(borrow)]
-    pub users: Vec<ActiveUser<'a>>,
+    pub users: Vec<ActiveUser>,
 }
 
 /// A user in [`ActiveReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveUser<'a> {
+pub struct ActiveUser {
     /// User name.
-    #[serde(borrow)]
-    pub username: Cow<'a, str>,
+    pub username: Cow<'static, str>,
 }
 
 /// Reply to `rooms`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomsReply<'a> {
+pub struct RoomsReply {
     /// Status.
     pub status: Status,
     /// The rooms, by name.
-    #[serde(borrow)]
-    pub rooms: Vec<RoomObject<'a>>,
+    pub rooms: Vec<RoomObject>,
     /// Whether there are more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -48,10 +44,9 @@ pub struct RoomsReply<'a> {
 
 /// A room in [`RoomsReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomObject<'a> {
+pub struct RoomObject {
     /// Its name.
-    #[serde(borrow)]
-    pub room: Cow<'a, str>,
+    pub room: Cow<'static, str>,
     /// Number of its members.
     pub members: usize,
     /// Whether the caller is one.
@@ -60,44 +55,38 @@ pub struct RoomObject<'a> {
 
 /// Reply to `members`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MembersReply<'a> {
+pub struct MembersReply {
     /// Status.
     pub status: Status,
     /// The members, by name.
-    #[serde(borrow)]
-    pub members: Vec<MemberObject<'a>>,
+    pub members: Vec<MemberObject>,
 }
 
 /// A member in [`MembersReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberObject<'a> {
+pub struct MemberObject {
     /// User name.
-    #[serde(borrow)]
-    pub username: Cow<'a, str>,
+    pub username: Cow<'static, str>,
     /// Display name.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
+    pub name: Cow<'static, str>,
 }
 
 /// Reply to `who`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhoReply<'a> {
+pub struct WhoReply {
     /// Status.
     pub status: Status,
     /// All users, by name.
-    #[serde(borrow)]
-    pub users: Vec<PersonObject<'a>>,
+    pub users: Vec<PersonObject>,
 }
 
 /// A user in [`WhoReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersonObject<'a> {
+pub struct PersonObject {
     /// User name.
-    #[serde(borrow)]
-    pub username: Cow<'a, str>,
+    pub username: Cow<'static, str>,
     /// Display name.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
+    pub name: Cow<'static, str>,
     /// Has a live session.
     pub active: bool,
     /// Has a connection, or had one a moment ago.
@@ -110,15 +99,13 @@ pub struct PersonObject<'a> {
 
 /// Reply to `whoami`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhoamiReply<'a> {
+pub struct WhoamiReply {
     /// Status.
     pub status: Status,
     /// User name.
-    #[serde(borrow)]
-    pub username: Cow<'a, str>,
+    pub username: Cow<'static, str>,
     /// Display name.
-    #[serde(borrow)]
-    pub name: Cow<'a, str>,
+    pub name: Cow<'static, str>,
     /// Number of the session.
     pub session: u32,
     /// Dialect of the connection.
@@ -127,17 +114,16 @@ pub struct WhoamiReply<'a> {
 
 /// Reply to `sessions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionsReply<'a> {
+pub struct SessionsReply {
     /// Status.
     pub status: Status,
     /// The sessions, oldest first.
-    #[serde(borrow)]
-    pub sessions: Vec<SessionObject<'a>>,
+    pub sessions: Vec<SessionObject>,
 }
 
 /// A session in [`SessionsReply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionObject<'a> {
+pub struct SessionObject {
     /// Its number.
     pub session: u32,
     /// When it was opened.
@@ -151,8 +137,8 @@ pub struct SessionObject<'a> {
     /// Whether it is the session of the request.
     pub current: bool,
     /// What its client has called the device; dialect 2 only.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Cow<'static, str>>,
     /// IP address of its last connection since the server started; dialect 2 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,

@@ -30,15 +30,17 @@ fn write(event: &Event, users: &Users, out: &mut Vec<u8>) {
         Event::Acked { upto } => EventObject::Acked { upto: upto.0 },
         Event::Delivered { id, at } => EventObject::Delivered { id: id.0, at: *at },
         Event::Presence { user, presence } => EventObject::Presence {
-            username: (&**user).into(),
+            username: user.to_string().into(),
             active: presence.active,
             connected: presence.connected,
             last_seen: presence.left,
         },
         Event::Read { with, upto, by } => {
-            EventObject::Read { with: (&**with).into(), upto: upto.0, by: (&**by).into() }
+            EventObject::Read { with: with.to_string().into(), upto: upto.0, by: by.to_string().into() }
         }
-        Event::Typing { from, to } => EventObject::Typing { from: (&**from).into(), to: (&**to).into() },
+        Event::Typing { from, to } => {
+            EventObject::Typing { from: from.to_string().into(), to: to.to_string().into() }
+        }
         Event::SessionEnded => EventObject::SessionEnded,
         // This protocol does not have them, and does not ask for them.
         Event::Joined { .. } | Event::Left { .. } => return,

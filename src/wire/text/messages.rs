@@ -95,7 +95,7 @@ pub(super) fn status(call: &Call<'_>) -> Handled {
     })
 }
 
-fn status_object(status: &MessageStatus, dialect: Dialect) -> StatusReply<'static> {
+fn status_object(status: &MessageStatus, dialect: Dialect) -> StatusReply {
     let (read_at, read) = match status.read {
         _ if dialect == Dialect::One => (None, None),
         ReadState::At(at) => (at, None),

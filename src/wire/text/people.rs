@@ -13,7 +13,7 @@ pub(super) fn showuseractive(call: &Call<'_>) -> Handled {
     let (chat, now) = (call.chat.clone(), call.now.at);
     wait_for_page(call, ready(chat), move |chat| {
         let body = chat.active(now).map(|names| {
-            let users = names.iter().map(|name| ActiveUser { username: (&**name).into() }).collect();
+            let users = names.iter().map(|name| ActiveUser { username: name.to_string().into() }).collect();
             render(&ActiveReply { status: Status::Ok, messages: ActiveUsers { users } })
         });
         body.map(Reply::from)
@@ -43,8 +43,8 @@ pub(super) fn whoami(call: &Call<'_>) -> Handled {
     let (user, users) = (caller.user(), call.chat.users().now());
     render(&WhoamiReply {
         status: Status::Ok,
-        username: (&*user.username).into(),
-        name: users.display_name(&user.username).into(),
+        username: user.username.to_string().into(),
+        name: users.display_name(&user.username).to_owned().into(),
         session: caller.session.number(),
         protocol: if call.dialect() == Dialect::One { 1 } else { 2 },
     })

@@ -227,7 +227,7 @@ mod tests {
             let object = SentReply { status: Status::Ok, message, id: 8, at: stored.at, duplicate };
             write_object(&object, &mut by_type);
             assert_eq!(by_hand, by_type);
-            let read: SentReply<'_> = serde_json::from_slice(&by_hand).expect("JSON");
+            let read: SentReply = serde_json::from_slice(&by_hand).expect("JSON");
             assert_eq!(read, object);
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn rooms(call: &Call<'_>) -> Handled {
     wait_for_page(call, ready((chat, user)), move |(chat, user)| {
         rendering.reply(chat.rooms(&user, after.as_deref()), |(entries, more)| {
             let rooms = entries.iter().map(|entry| RoomObject {
-                room: (&*entry.room).into(),
+                room: entry.room.to_string().into(),
                 members: entry.members,
                 joined: entry.joined,
             });
@@ -46,8 +46,8 @@ pub(super) fn members(call: &Call<'_>) -> Handled {
         rendering.reply_about((&chat, &user, &room), chat.members(&user, &room), |names| {
             let users = chat.users().now();
             let members = names.iter().map(|username| MemberObject {
-                username: (&**username).into(),
-                name: users.display_name(username).into(),
+                username: username.to_string().into(),
+                name: users.display_name(username).to_owned().into(),
             });
             render(&MembersReply { status: Status::Ok, members: members.collect() })
         })
