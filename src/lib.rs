@@ -4,6 +4,7 @@
 //!
 //! - [`server`]: endpoints, transports, one connection's loop, deadlines, and the gate that replies wait at
 //! - [`cli`]: the client, for people and for scripts
+//! - [`client`]: a client as a library
 //! - [`admin`]: the subcommands that are no server: users, certificates, backups, checks
 //! - [`wire`]: languages; a request becomes a call of a use case, its outcome becomes bytes
 //! - [`chat`]: the use cases: what a chat server does
@@ -20,6 +21,7 @@
 pub mod admin;
 pub mod chat;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod files;
 pub mod fingerprint;

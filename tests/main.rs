@@ -5,6 +5,7 @@ mod accounts;
 mod backpressure;
 mod budgets;
 mod client;
+mod client_library;
 mod codec;
 mod conversations;
 mod crash;

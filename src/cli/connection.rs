@@ -9,11 +9,10 @@ use std::{
 use rustls::ClientConnection;
 
 use super::{
-    incoming::Incoming,
     tls::{TlsStream, encrypt},
     trust::{TrustError, refuse_plaintext},
 };
-use crate::config::ClientArgs;
+use crate::{client::incoming::Incoming, config::ClientArgs};
 
 /// Most bytes of one read.
 const CHUNK: usize = 16 * 1024;

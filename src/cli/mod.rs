@@ -3,7 +3,6 @@
 //! It knows requests and replies only from the table of commands, so a new command needs no change here.
 
 mod connection;
-mod incoming;
 mod input;
 mod say;
 mod session;

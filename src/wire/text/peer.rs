@@ -23,13 +23,19 @@ pub struct Peer {
     /// Counts the connection for the user whose session was used last.
     seat: Option<Seat>,
     dialect: Dialect,
-    /// What the client has called the device.
-    device: Option<Box<str>>,
-    /// Only a connection that has said hello has one.
-    subscription: Option<Box<Subscription>>,
+    /// What only a connection has that has said hello.
+    greeted: Option<Box<Greeted>>,
     has_quit: bool,
     /// A line has come.
     has_begun: bool,
+}
+
+/// What a connection has that has said hello.
+#[derive(Default)]
+struct Greeted {
+    subscription: Subscription,
+    /// What the client has called the device.
+    device: Option<Box<str>>,
 }
 
 /// The sessions that a connection has shown.
@@ -74,17 +80,7 @@ impl Dispatcher for Peer {
 
     fn new(chat: Arc<Chat>, from: Source) -> Self {
         let (sessions, dialect) = (Sessions::default(), Dialect::One);
-        Peer {
-            chat,
-            from,
-            sessions,
-            seat: None,
-            dialect,
-            device: None,
-            subscription: None,
-            has_quit: false,
-            has_begun: false,
-        }
+        Peer { chat, from, sessions, seat: None, dialect, greeted: None, has_quit: false, has_begun: false }
     }
 
     fn dispatch(&mut self, line: &[u8], now: Moment) -> Option<Answer<Self>> {
@@ -113,7 +109,7 @@ impl Dispatcher for Peer {
     }
 
     fn poll_pushed(&mut self, cx: &mut Context<'_>, room: usize) -> Option<PushedEvents<Self>> {
-        let subscription = self.subscription.as_mut()?;
+        let subscription = &mut self.greeted.as_mut()?.subscription;
         let Pushed { events, more, needs, session_ended, too_slow } = subscription.poll(&self.chat, cx, room);
         let is_over = |own: &Binding| !own.session().is_live(self.chat.now());
         if session_ended && self.sessions.own.as_deref().is_some_and(is_over) {
@@ -147,7 +143,7 @@ impl Dispatcher for Peer {
     }
 
     fn is_watching(&self) -> bool {
-        self.subscription.as_ref().is_some_and(|subscription| subscription.is_watching())
+        self.greeted.as_ref().is_some_and(|greeted| greeted.subscription.is_watching())
     }
 
     fn has_quit(&self) -> bool {
@@ -181,7 +177,7 @@ impl Peer {
 
     /// Carries out a request. The order of checks is: command, session, parameters, rate; the rest is up to the command.
     fn run(&mut self, mut request: Request<'_>, now: Moment) -> Result<Handled, Refused> {
-        let Peer { chat, from, sessions, seat, dialect, device, subscription, .. } = self;
+        let Peer { chat, from, sessions, seat, dialect, greeted, .. } = self;
         let Some(command) = find(request.command()) else {
             return Err(Refused(At::start(unknown_command(request.command(), *dialect))));
         };
@@ -197,7 +193,7 @@ impl Peer {
                 (None, shown)
             }
             Access::Session => {
-                let place = (*from, device.as_deref());
+                let place = (*from, greeted.as_ref().and_then(|greeted| greeted.device.as_deref()));
                 let session = sessions.live(&mut request, chat, now.at, place)?;
                 if seat.as_ref().is_none_or(|seat| !seat.is_for(session)) {
                     *seat = Some(chat.seat(session, *from)?);
@@ -211,14 +207,14 @@ impl Peer {
         if let Some(session) = session {
             chat.count_request(session, *from, now.uptime)?;
         }
-        let notifier = subscription.as_ref().map(|subscription| subscription.notifier());
+        let notifier = greeted.as_ref().map(|greeted| greeted.subscription.notifier());
         let from = *from;
         let call = Call { chat, from, now, session, shown, rendering, notifier, arguments };
         let handled = (command.run)(&call);
         if let (Then::Watch(start), Some(session)) = (&handled.then, session) {
             let session = session.clone();
-            if let Some(subscription) = subscription {
-                subscription.watch(chat, &session, *start);
+            if let Some(greeted) = greeted {
+                greeted.subscription.watch(chat, &session, *start);
             }
         }
         Ok(handled)
@@ -233,26 +229,28 @@ impl Peer {
                 if seat.is_some() {
                     self.seat = seat;
                 }
-                self.chat.note_place(&session, self.from, self.device.as_deref());
-                let notifier = self.subscription.as_ref().map(|subscription| subscription.notifier().clone());
+                let greeted = self.greeted.as_deref();
+                let device = greeted.and_then(|greeted| greeted.device.as_deref());
+                self.chat.note_place(&session, self.from, device);
+                let notifier = greeted.map(|greeted| greeted.subscription.notifier().clone());
                 self.sessions.own = Some(Box::new(Binding::new(&self.chat, session, notifier)));
             }
             Then::Hello(device) => {
                 self.dialect = Dialect::Two;
+                let greeted = self.greeted.get_or_insert_default();
                 if let Some(device) = device {
                     for session in self.sessions.all() {
                         self.chat.note_place(session, self.from, Some(&device));
                     }
-                    self.device = Some(device);
+                    greeted.device = Some(device);
                 }
-                let subscription = self.subscription.get_or_insert_default();
                 if let Some(own) = &mut self.sessions.own {
-                    own.attach(subscription.notifier());
+                    own.attach(greeted.subscription.notifier());
                 }
             }
             Then::Unwatch => {
-                if let Some(subscription) = &mut self.subscription {
-                    subscription.unwatch();
+                if let Some(greeted) = &mut self.greeted {
+                    greeted.subscription.unwatch();
                 }
             }
             Then::Quit => self.has_quit = true,

@@ -11,9 +11,9 @@ const MAX_SHOWN: usize = 200;
 
 /// What was received and not taken.
 #[derive(Default)]
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     /// The bytes. Others only append to them.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Number of bytes at the start that need not be searched for a line end again.
     searched: usize,
     /// Length of the first object without its line end, if that has come.
@@ -25,7 +25,7 @@ impl Incoming {
     ///
     /// # Errors
     /// `InvalidData` if it is no object, or too long for one.
-    pub(super) fn take_object(&mut self) -> io::Result<Option<String>> {
+    pub(crate) fn take_object(&mut self) -> io::Result<Option<String>> {
         while let Some(end) = self.next_line_end()? {
             // An object has no line end inside, because strings escape them. Without the empty line, it may have been cut.
             let Some(length) = self.object else {
@@ -42,7 +42,7 @@ impl Incoming {
     }
 
     /// Whether no object has come in part.
-    pub(super) fn is_between_objects(&self) -> bool {
+    pub(crate) fn is_between_objects(&self) -> bool {
         self.bytes.is_empty()
     }
 

@@ -1,0 +1,306 @@
+//! The task that has the connection: it writes requests, reads replies and events, and connects again.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use tokio::{
+    sync::mpsc::Receiver,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    ClientError, Event, Options, Token, WatchOptions,
+    connection::{Connection, connect},
+    events::EventSender,
+    request::Request,
+};
+use crate::protocol::objects::{ErrorReply, EventObject, Status};
+
+/// First pause before another try to connect.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Most requests that were sent and not answered. Others wait in the client.
+const MOST_UNDER_WAY: usize = 256;
+
+/// What the handles ask the task for.
+pub(super) enum Order {
+    /// A request.
+    Ask(Request),
+    /// A stream of events, in the place of an earlier one.
+    Watch(WatchOptions, EventSender),
+}
+
+/// The stream of events that somebody takes.
+struct Watch {
+    options: WatchOptions,
+    events: EventSender,
+    /// The server streams, as far as it was asked.
+    is_on: bool,
+}
+
+impl Watch {
+    /// Asks the server for the events after the last one that was shown.
+    fn begin(&mut self) -> Request {
+        self.is_on = true;
+        let mut request = Request::own("watch", true);
+        if let Some(after) = self.options.after {
+            request.fields.insert("after".to_owned(), after.into());
+        }
+        if self.options.own {
+            request.fields.insert("own".to_owned(), true.into());
+        }
+        request
+    }
+}
+
+/// What the stream of events waits for.
+enum Stream {
+    /// Nobody takes it any more.
+    IsOver,
+    /// There is room again.
+    HasRoom,
+}
+
+async fn next_of(watch: Option<&Watch>) -> Stream {
+    let Some(watch) = watch else { return std::future::pending().await };
+    tokio::select! {
+        () = watch.events.is_over() => Stream::IsOver,
+        () = watch.events.has_room(), if !watch.is_on => Stream::HasRoom,
+    }
+}
+
+pub(super) struct Task {
+    pub(super) options: Arc<Options>,
+    pub(super) token: Arc<Token>,
+    pub(super) orders: Receiver<Order>,
+    /// Requests that were not sent.
+    waiting: VecDeque<Request>,
+    /// Requests that were sent and not answered, oldest first.
+    under_way: VecDeque<Request>,
+    watch: Option<Watch>,
+}
+
+/// Why the task leaves a connection.
+enum End {
+    /// No handle is left.
+    Unused,
+    /// It is lost.
+    Lost(String),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        End::Lost(error.to_string())
+    }
+}
+
+impl Task {
+    pub(super) fn new(options: Arc<Options>, token: Arc<Token>, orders: Receiver<Order>) -> Self {
+        let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
+        Task { options, token, orders, waiting, under_way, watch: None }
+    }
+
+    /// Serves the handles until none is left, or until the connection is lost for good.
+    pub(super) async fn run(mut self, connection: Connection) {
+        let mut connection = Some(connection);
+        while let Some(mut open) = connection.take() {
+            self.greet();
+            let End::Lost(reason) = self.serve(&mut open).await else { return };
+            drop(open);
+            self.lose(&reason);
+            connection = self.connect_again(&reason).await;
+            if connection.is_some() {
+                self.tell(Event::Connected);
+            }
+        }
+    }
+
+    /// Begins a conversation: says `hello`, and asks for events again.
+    fn greet(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            self.waiting.push_front(watch.begin());
+        }
+        let mut hello = Request::own("hello", false);
+        hello.fields.insert("protocol".to_owned(), 2.into());
+        if let Some(device) = &self.options.device {
+            hello.fields.insert("device".to_owned(), device.as_str().into());
+        }
+        self.waiting.push_front(hello);
+    }
+
+    /// Serves one connection until its end.
+    async fn serve(&mut self, connection: &mut Connection) -> End {
+        loop {
+            while self.under_way.len() < MOST_UNDER_WAY
+                && let Some(request) = self.waiting.pop_front()
+            {
+                request.write(self.token.get(), &mut connection.out);
+                self.under_way.push_back(request);
+            }
+            let is_asked = !self.under_way.is_empty();
+            let patience = if is_asked { self.options.timeout } else { Duration::ZERO };
+            let deadline = connection.heard + self.options.keepalive + patience;
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    None => return End::Unused,
+                    Some(order) => self.take(order),
+                },
+                done = connection.exchange() => {
+                    if let Err(end) = done.map_err(End::from).and_then(|()| self.read(connection)) {
+                        return end;
+                    }
+                }
+                stream = next_of(self.watch.as_ref()) => self.follow(&stream),
+                () = sleep_until(deadline) => {
+                    if is_asked {
+                        return End::Lost(format!("no word from it within {patience:?}"));
+                    }
+                    self.waiting.push_back(Request::own("ping", false));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Ask(request) => self.waiting.push_back(request),
+            Order::Watch(options, events) => {
+                let mut watch = Watch { options, events, is_on: true };
+                self.waiting.push_back(watch.begin());
+                self.watch = Some(watch);
+            }
+        }
+    }
+
+    fn follow(&mut self, stream: &Stream) {
+        match (stream, &mut self.watch) {
+            (Stream::HasRoom, Some(watch)) => {
+                let begin = watch.begin();
+                self.waiting.push_back(begin);
+            }
+            (Stream::IsOver, Some(watch)) => {
+                if watch.is_on {
+                    self.waiting.push_back(Request::own("unwatch", true));
+                }
+                self.watch = None;
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Takes the replies and events that have come.
+    fn read(&mut self, connection: &mut Connection) -> Result<(), End> {
+        /// What every object has one of.
+        #[derive(Deserialize)]
+        struct Kind {
+            status: Option<Status>,
+            event: Option<serde::de::IgnoredAny>,
+        }
+        while let Some(json) = connection.take_object()? {
+            let kind: Kind = serde_json::from_str(&json).map_err(|error| End::Lost(error.to_string()))?;
+            match kind {
+                Kind { event: Some(_), .. } => self.take_event(&json)?,
+                Kind { status: Some(status), .. } => {
+                    let Some(request) = self.under_way.pop_front() else {
+                        return Err(End::Lost("it has replied to nothing".to_owned()));
+                    };
+                    request.answer(if status == Status::Ok { Ok(json) } else { Err(refusal(&json)) });
+                }
+                _ => return Err(End::Lost(format!("it said {json:?}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_event(&mut self, json: &str) -> Result<(), End> {
+        // A server of a later version may have others.
+        let Ok(event) = serde_json::from_str::<EventObject>(json) else { return Ok(()) };
+        if let EventObject::Closing { reason } = &event {
+            return Err(End::Lost(format!("it has closed the connection: {reason}")));
+        }
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_on) else { return Ok(()) };
+        if let EventObject::Message(message) = &event {
+            watch.options.after = watch.options.after.max(Some(message.id));
+        }
+        if !watch.events.put(Event::Server(event)) {
+            // It goes on after the last message when there is room again.
+            watch.is_on = false;
+            self.waiting.push_back(Request::own("unwatch", true));
+        }
+        Ok(())
+    }
+
+    /// Keeps the requests that can be repeated, and fails the others that were under way.
+    fn lose(&mut self, reason: &str) {
+        let lost = std::mem::take(&mut self.under_way);
+        for request in lost.into_iter().rev() {
+            if request.is_repeatable && self.options.reconnect.is_some() {
+                self.waiting.push_front(request);
+            } else {
+                request.answer(Err(ClientError::Lost(reason.to_owned())));
+            }
+        }
+        // Those of the task itself are made anew.
+        self.waiting.retain(|request| !request.is_own());
+        self.tell(Event::Disconnected(reason.to_owned()));
+    }
+
+    /// Connects again; meanwhile, requests are kept. `None` if nobody needs it any more, or if that is not wanted.
+    async fn connect_again(&mut self, reason: &str) -> Option<Connection> {
+        let Some(longest) = self.options.reconnect else {
+            self.give_up(reason).await;
+            return None;
+        };
+        let (options, mut pause) = (self.options.clone(), PAUSE.min(longest));
+        loop {
+            let until = Instant::now() + pause;
+            while let Ok(order) = timeout_at(until, self.orders.recv()).await {
+                self.take_apart(order?);
+            }
+            let mut connecting = std::pin::pin!(connect(&options));
+            loop {
+                tokio::select! {
+                    connected = &mut connecting => match connected {
+                        Ok(connection) => return Some(connection),
+                        Err(_) => break,
+                    },
+                    order = self.orders.recv() => self.take_apart(order?),
+                }
+            }
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// Keeps an order while there is no connection.
+    fn take_apart(&mut self, order: Order) {
+        self.take(order);
+        // The watch is asked for when there is a connection.
+        self.waiting.retain(|request| !request.is_own());
+    }
+
+    /// Fails everything, now and later.
+    async fn give_up(&mut self, reason: &str) {
+        self.watch = None;
+        let lost = || ClientError::Lost(reason.to_owned());
+        self.waiting.drain(..).for_each(|request| request.answer(Err(lost())));
+        while let Some(order) = self.orders.recv().await {
+            if let Order::Ask(request) = order {
+                request.answer(Err(lost()));
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Some(watch) = &self.watch {
+            watch.events.put(event);
+        }
+    }
+}
+
+/// The error of a refusal.
+fn refusal(json: &str) -> ClientError {
+    match serde_json::from_str::<ErrorReply>(json) {
+        Ok(refusal) => ClientError::Refused(Box::new(refusal)),
+        Err(_) => ClientError::Protocol(json.to_owned()),
+    }
+}
