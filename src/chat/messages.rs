@@ -143,7 +143,18 @@ impl Chat {
         let message = |to| NewMessage { from, to, text, key, at: caller.now.at };
         let refused: Outcome<Option<Stored>> = match self.recipient(to, from) {
             Ok(to) => match self.may_send(caller, &to, text) {
-                Ok(()) => return self.append(caller, message(&to)),
+                Ok(()) => {
+                    return match caller.notifier.and_then(Notifier::sends) {
+                        None => self.append(caller, message(&to)),
+                        Some(sending) => self.append(caller, message(&to)).map(move |outcome| {
+                            sending.done(match *outcome.peek() {
+                                Ok(Stored { id, duplicate: false, .. }) => Some(id),
+                                _ => None,
+                            });
+                            outcome
+                        }),
+                    };
+                }
                 Err(refusal) => At::refused(refusal),
             },
             Err(refused) => refused.map(Err),
@@ -187,16 +198,8 @@ impl Chat {
     fn append(&self, caller: &Caller<'_>, message: NewMessage<'_>) -> Receipt<Stored> {
         let (allowance, shares) = (caller.session.allowance(), &self.shares);
         let count = Count { daily: self.daily, cost: cost(message.text), now: caller.now.uptime };
-        let sending = caller.notifier.and_then(Notifier::sends);
-        let number = |outcome: &Outcome<Stored>| match *outcome.peek() {
-            Ok(Stored { id, duplicate: false, .. }) => Some(id),
-            _ => None,
-        };
         match self.store.append(message) {
             MaybeReady::Ready(outcome) => {
-                if let Some(sending) = sending {
-                    sending.done(number(&outcome));
-                }
                 if let Err(Refusal::InboxFull { .. }) = outcome.peek() {
                     self.note_full(caller);
                 }
@@ -210,9 +213,6 @@ impl Chat {
                 let (from, to) = (message.from.clone(), message.to.clone());
                 MaybeReady::Late(Box::pin(async move {
                     let outcome = outcome.await;
-                    if let Some(sending) = sending {
-                        sending.done(number(&outcome));
-                    }
                     count.stored(&outcome, &allowance, shares.as_deref(), &from, &to);
                     outcome
                 }))

@@ -80,9 +80,9 @@ impl Messages for Memory {
         }
         if self.observer_wants_messages() {
             self.report(Change::Stored { to: message.to.clone() });
-        }
-        if self.observer.get().is_some_and(|observer| observer.wants_sent()) {
-            self.report(Change::Sent { from: message.from.clone() });
+            if self.observer.get().is_some_and(|observer| observer.wants_sent()) {
+                self.report(Change::Sent { from: message.from.clone() });
+            }
         }
         done(Ok(Stored { id: row.id, at: row.at, duplicate: false }))
     }

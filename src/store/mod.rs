@@ -160,7 +160,7 @@ pub trait Observer: Send + Sync {
     /// Whether the observer wants [`Change::Stored`] and the deliveries in [`Change::Acknowledged`]. Asked for each commit.
     fn wants_messages(&self) -> bool;
 
-    /// Whether the observer wants [`Change::Sent`]. Asked for each commit.
+    /// Whether the observer wants [`Change::Sent`], beside messages. Asked for each commit.
     fn wants_sent(&self) -> bool {
         false
     }

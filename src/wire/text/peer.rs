@@ -193,8 +193,7 @@ impl Peer {
                 (None, shown)
             }
             Access::Session => {
-                let place = (*from, greeted.as_ref().and_then(|greeted| greeted.device.as_deref()));
-                let session = sessions.live(&mut request, chat, now.at, place)?;
+                let session = sessions.live(&mut request, chat, now.at, (*from, greeted))?;
                 if seat.as_ref().is_none_or(|seat| !seat.is_for(session)) {
                     *seat = Some(chat.seat(session, *from)?);
                 }
@@ -290,7 +289,7 @@ impl Sessions {
         request: &mut Request<'_>,
         chat: &Chat,
         now: Timestamp,
-        (from, device): (Source, Option<&str>),
+        (from, greeted): (Source, &Option<Box<Greeted>>),
     ) -> Result<&Arc<Session>, At<Refusal>> {
         let is_same = self.given.as_ref().is_some_and(|given| request.take_known_token(&given.text));
         let token = if is_same { None } else { request.take_token().map_err(At::start)? };
@@ -299,6 +298,7 @@ impl Sessions {
         {
             let found = chat.find_session(&token, now);
             if let Some(session) = &found {
+                let device = greeted.as_ref().and_then(|greeted| greeted.device.as_deref());
                 chat.note_place(session, from, device);
             }
             let given = |session| Box::new(Given { token, text: TokenText::from(&token), session });
