@@ -144,15 +144,11 @@ impl Chat {
         let refused: Outcome<Option<Stored>> = match self.recipient(to, from) {
             Ok(to) => match self.may_send(caller, &to, text) {
                 Ok(()) => {
-                    return match caller.notifier.and_then(Notifier::sends) {
-                        None => self.append(caller, message(&to)),
-                        Some(sending) => self.append(caller, message(&to)).map(move |outcome| {
-                            sending.done(match *outcome.peek() {
-                                Ok(Stored { id, duplicate: false, .. }) => Some(id),
-                                _ => None,
-                            });
-                            outcome
-                        }),
+                    let sending = caller.notifier.and_then(Notifier::sends);
+                    let receipt = self.append(caller, message(&to));
+                    return match sending {
+                        None => receipt,
+                        Some(sending) => sending.until_known(receipt),
                     };
                 }
                 Err(refusal) => At::refused(refusal),
@@ -225,6 +221,7 @@ impl Chat {
     }
 
     /// Finds the recipient of a message: a user who exists, or a room that the sender is in.
+    #[inline]
     pub(super) fn recipient(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
         if !to.starts_with('#') {
             let users = self.users.now();

@@ -9,7 +9,10 @@ use std::{
     task::Waker,
 };
 
-use crate::model::{MessageId, Position, Recipient, RoomName, Timestamp, UserName};
+use crate::{
+    model::{MessageId, Position, Recipient, RoomName, Stored, Timestamp, UserName},
+    store::Receipt,
+};
 
 /// Most deliveries, and most changes in rooms, that are kept for a connection. Beyond it the peer is a slow consumer.
 const MAX_KEPT: usize = 64 * 1024;
@@ -28,11 +31,14 @@ pub struct Notifier {
 pub(super) struct Sending(Arc<Notifier>);
 
 impl Sending {
-    /// Notes the number of the message; `None` if it was not stored.
-    pub(super) fn done(self, id: Option<MessageId>) {
-        if let Some(id) = id {
-            self.0.lock().put_own(id);
-        }
+    /// Notes the number of the message as soon as the receipt has it.
+    pub(super) fn until_known(self, receipt: Receipt<Stored>) -> Receipt<Stored> {
+        receipt.map(move |outcome| {
+            if let Ok(Stored { id, duplicate: false, .. }) = *outcome.peek() {
+                self.0.lock().put_own(id);
+            }
+            outcome
+        })
     }
 }
 
