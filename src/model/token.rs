@@ -51,7 +51,11 @@ impl TokenText {
     /// The rest of `text` after this token, if `text` begins with it and it is a whole word.
     #[must_use]
     pub fn strip_from<'a>(&self, text: &'a str) -> Option<&'a str> {
-        let rest = text.as_bytes().strip_prefix(&self.0)?;
+        // Of a length that is known, so that no function is called to compare them.
+        let (first, rest) = text.as_bytes().split_first_chunk()?;
+        if *first != self.0 {
+            return None;
+        }
         rest.first().is_none_or(|byte| *byte == b' ').then(|| &text[Token::LEN..])
     }
 }
