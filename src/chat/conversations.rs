@@ -79,15 +79,14 @@ impl Chat {
             Ok(at) => at,
             Err(refusal) => return found.map(|_| Err(refusal)),
         };
-        if let Some(origin) = &origin {
-            origin.reads(&with, id);
-        }
+        // Before the move, which may be reported at once.
+        let before = origin.as_ref().and_then(|origin| origin.reads(&with, id));
         let marker = ReadMarker { at, upto: id, moved: self.now() };
         let outcome = self.store.mark_read(name, &with, marker).await;
         if let Some(origin) = origin
             && !matches!(outcome.peek(), Ok(Marked { moved: true, .. }))
         {
-            origin.did_not_read(&with, id);
+            origin.did_not_read(&with, before);
         }
         outcome.map_ok(|Marked { marker, .. }| marker).after(position)
     }

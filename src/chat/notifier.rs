@@ -58,8 +58,8 @@ struct Inner {
     pending: Pending,
     /// The last message that this connection itself has acknowledged.
     acknowledged: MessageId,
-    /// Moves of read markers by this connection itself that were not reported yet.
-    own_moves: Vec<(Recipient, MessageId)>,
+    /// The last message of each conversation to which this connection itself has moved the read marker.
+    read: BTreeMap<Recipient, MessageId>,
     /// Messages that this connection itself has sent and that were not looked at yet, ascending.
     own_messages: VecDeque<MessageId>,
     /// Number of messages that it sends, and whose numbers are not known.
@@ -184,21 +184,23 @@ impl Notifier {
         });
     }
 
-    /// Notes that the connection itself moves a read marker.
-    pub(super) fn reads(&self, with: &Recipient, upto: MessageId) {
-        self.lock().own_moves.push((with.clone(), upto));
+    /// Notes that the connection itself moves a read marker. Returns the last message to which it has moved it before.
+    pub(super) fn reads(&self, with: &Recipient, upto: MessageId) -> Option<MessageId> {
+        self.lock().read.insert(with.clone(), upto)
     }
 
-    /// Undoes [`reads`](Notifier::reads): the marker was there already, or could not be moved. Returns whether it was noted.
-    pub(super) fn did_not_read(&self, with: &Recipient, upto: MessageId) -> bool {
-        let own = &mut self.lock().own_moves;
-        let noted = own.iter().position(|(own, id)| own == with && *id == upto);
-        noted.map(|at| own.swap_remove(at)).is_some()
+    /// Undoes [`reads`](Notifier::reads): the marker was there already, or could not be moved.
+    pub(super) fn did_not_read(&self, with: &Recipient, before: Option<MessageId>) {
+        let read = &mut self.lock().read;
+        match before {
+            Some(before) => read.insert(with.clone(), before),
+            None => read.remove(with),
+        };
     }
 
-    /// Notifies the connection of a read marker of its own user, unless the connection has moved it itself.
+    /// Notifies the connection of a read marker of its own user, unless the connection has moved it there itself.
     pub(super) fn put_own_read(&self, by: &UserName, with: &Recipient, upto: MessageId) {
-        if !self.did_not_read(with, upto) {
+        if self.lock().read.get(with).is_none_or(|own| upto > *own) {
             self.put_read(by, with, upto);
         }
     }

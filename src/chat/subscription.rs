@@ -181,10 +181,8 @@ impl Subscription {
             }
             _ => {
                 // Own messages have no inbox: the stream has those after what was acknowledged.
-                let after = start.after.unwrap_or_else(|| match start.scope() {
-                    Scope::Inbox => MessageId(0),
-                    Scope::Received | Scope::All => *chat.store.cursor(&session.user().username).peek(),
-                });
+                let cursor = || *chat.store.cursor(&session.user().username).peek();
+                let after = start.after.or_else(|| start.shows_own.then(cursor)).unwrap_or(MessageId(0));
                 let watching = Watching::new(chat, session.clone(), self.notifier.clone(), start.shows_own);
                 let (read, kept) = (None, None);
                 self.watch = Some(Watch { watching, start, after, is_behind: true, read, kept });
@@ -317,7 +315,7 @@ impl Watch {
         self.is_behind |= page.more;
         pushed.more = self.is_behind;
         if let Some(last) = page.messages.last() {
-            self.after = last.id.max(self.after);
+            self.after = last.id;
             pushed.events = At::start(page.messages.into_iter().map(Event::Message).collect());
         }
     }
@@ -337,8 +335,8 @@ impl Watch {
         }
         let last = page.messages.last().map(|last| last.id);
         page.messages.retain(|message| !is_own(message) || !notifier.has_sent(message.id));
-        if page.messages.is_empty() {
-            self.after = last.unwrap_or(self.after).max(self.after);
+        if let (true, Some(last)) = (page.messages.is_empty(), last) {
+            self.after = last;
         }
         notifier.forget_sent(self.after);
     }
