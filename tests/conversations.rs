@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Setup,
     device::Device,
-    duplex, fixed_clock,
+    fixed_clock,
     held::Held,
     random::Random,
     subject::{Subject, USERS, name, to},
@@ -231,16 +231,7 @@ async fn what_is_read_is_told_to_the_other_devices_and_to_the_sender() {
 async fn a_marker_is_told_when_it_is_durable_and_never_if_it_was_not_stored() {
     let store = Held::new();
     let server = Setup { store: store.clone(), ..Setup::default() }.server();
-    let log_in = async |user: &str| {
-        let mut device = Device { peer: duplex(&server, 1 << 20).0, events: Vec::new() };
-        device.peer.send(format!("hello 2\nauth {user} surabaya\nwatch\n")).await;
-        device.reply().await;
-        device.quiet("message").await;
-        store.commit();
-        device.reply().await;
-        device.reply().await;
-        device
-    };
+    let log_in = async |user: &str| Device::watch_held(&server, &store, user).await;
     let (mut messi, mut henderson) = (log_in("messi").await, log_in("henderson").await);
     henderson.peer.send("send messi a\n").await;
     messi.quiet("message").await;

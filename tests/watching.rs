@@ -12,16 +12,7 @@ use crate::support::{Setup, device::Device, duplex, fixed_clock, held::Held};
 async fn no_event_leaves_before_what_it_tells_of_is_durable() {
     let store = Held::new();
     let server = Setup { store: store.clone(), ..Setup::default() }.server();
-    let log_in = async |user: &str| {
-        let mut device = Device { peer: duplex(&server, 1 << 20).0, events: Vec::new() };
-        device.peer.send(format!("hello 2\nauth {user} surabaya\nwatch\n")).await;
-        device.reply().await;
-        device.quiet("message").await;
-        store.commit();
-        device.reply().await;
-        device.reply().await;
-        device
-    };
+    let log_in = async |user: &str| Device::watch_held(&server, &store, user).await;
     let (mut messi, mut henderson) = (log_in("messi").await, log_in("henderson").await);
     henderson.peer.send("send messi a\n").await;
     messi.quiet("message").await;

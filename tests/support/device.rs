@@ -6,7 +6,7 @@ use chat_service::server::Server;
 use serde_json::Value;
 use tokio::{io::DuplexStream, time::sleep};
 
-use super::{Peer, duplex};
+use super::{Peer, duplex, held::Held};
 
 /// A connection in dialect 2, and the events that came before a reply.
 pub(crate) struct Device {
@@ -25,6 +25,18 @@ impl Device {
     pub(crate) async fn watch(server: &Arc<Server>, user: &str) -> Self {
         let mut device = Self::log_in(server, user).await;
         device.ok("watch").await;
+        device
+    }
+
+    /// Logs in and watches, on a store whose writes the test commits. The clock must be paused.
+    pub(crate) async fn watch_held(server: &Arc<Server>, store: &Held, user: &str) -> Self {
+        let mut device = Device { peer: duplex(server, 1 << 20).0, events: Vec::new() };
+        device.peer.send(format!("hello 2\nauth {user} surabaya\nwatch\n")).await;
+        device.reply().await;
+        device.quiet("message").await;
+        store.commit();
+        device.reply().await;
+        device.reply().await;
         device
     }
 
