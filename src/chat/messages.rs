@@ -221,13 +221,19 @@ impl Chat {
     }
 
     /// Finds the recipient of a message: a user who exists, or a room that the sender is in.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "every message passes it, and the compiler does not inline it by itself")]
     pub(super) fn recipient(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
         if !to.starts_with('#') {
             let users = self.users.now();
             let user = users.get(to).ok_or(At::start(Refusal::NoSuchUser))?;
             return Ok(Recipient::User(user.username.clone()));
         }
+        self.room_of(to, from)
+    }
+
+    /// Finds the room of a message.
+    fn room_of(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
         let (room, membership) = self.named_room(to, from)?;
         match *membership.peek() {
             Membership::Current => Ok(Recipient::Room(room)),
