@@ -5,6 +5,12 @@ use crate::{
     store::front::ops::NameId,
 };
 
+/// Bytes before the text.
+const NUMBERS: usize = 32;
+
+/// Most bytes that are put together before they are summed.
+const SHORT: usize = 256;
+
 /// Returns the CRC-32 of the other columns of a row of `messages`.
 ///
 /// The bytes are, with integers little-endian: number (8), time (8), sender (4), recipient (4), length of the text (8), text,
@@ -17,16 +23,27 @@ pub(super) fn checksum(
     text: &str,
     key: Option<&str>,
 ) -> u32 {
-    let mut numbers = [0; 32];
+    let key_flag = [u8::from(key.is_some())];
+    let key = key.unwrap_or_default().as_bytes();
+    let mut row = [0; SHORT];
+    let numbers = &mut row[..NUMBERS];
     numbers[..8].copy_from_slice(&id.0.to_le_bytes());
     numbers[8..16].copy_from_slice(&at.0.to_le_bytes());
     numbers[16..20].copy_from_slice(&sender.0.to_le_bytes());
     numbers[20..24].copy_from_slice(&recipient.0.to_le_bytes());
     numbers[24..].copy_from_slice(&(text.len() as u64).to_le_bytes());
+    let (text, len) = (text.as_bytes(), NUMBERS + text.len() + 1 + key.len());
+    if let Some(rest) = row.get_mut(NUMBERS..len) {
+        // One call for all bytes takes half the time of one for each part.
+        let (of_text, of_key) = rest.split_at_mut(text.len());
+        of_text.copy_from_slice(text);
+        of_key[..1].copy_from_slice(&key_flag);
+        of_key[1..].copy_from_slice(key);
+        return crc32fast::hash(&row[..len]);
+    }
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&numbers);
-    crc.update(text.as_bytes());
-    crc.update(&[u8::from(key.is_some())]);
-    crc.update(key.unwrap_or_default().as_bytes());
+    for part in [&row[..NUMBERS], text, &key_flag, key] {
+        crc.update(part);
+    }
     crc.finalize()
 }

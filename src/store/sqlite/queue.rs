@@ -90,6 +90,10 @@ impl Queue {
 
     /// Takes the whole queue.
     pub(super) fn take(&mut self) -> Batch {
+        if self.ops.is_empty() {
+            // It keeps its capacity.
+            return Batch { first: self.next_place(), ..Batch::default() };
+        }
         // The next batch is likely to be as large as this one.
         let room = Vec::with_capacity(self.ops.len().min(MAX_ROOM));
         let ops = std::mem::replace(&mut self.ops, room);

@@ -152,7 +152,10 @@ impl Writer {
             self.refuse_messages(batch);
             return;
         }
-        let all: Vec<&Op> = batch.ops.iter().filter_map(Queued::op).collect();
+        let mut all = Vec::with_capacity(batch.ops.len());
+        for queued in &batch.ops {
+            all.extend(queued.op());
+        }
         match self.write(&all, IndexWork::Step) {
             Ok(indexed) => {
                 if let Err(Failed { batch, error }) = self.syncer.sync(Unsynced { batch, indexed }) {
@@ -190,8 +193,12 @@ impl Writer {
     ///
     /// Returns what the tail may drop once it is synced.
     fn write(&mut self, ops: &[&Op], work: IndexWork) -> rusqlite::Result<Option<Trim>> {
-        let inserted: Vec<&Row> =
-            ops.iter().filter_map(|op| if let Op::Message(row) = op { Some(row) } else { None }).collect();
+        let mut inserted = Vec::with_capacity(ops.len());
+        for op in ops {
+            if let Op::Message(row) = op {
+                inserted.push(row);
+            }
+        }
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         for (id, name) in &self.names {
