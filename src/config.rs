@@ -1,5 +1,6 @@
 //! Every setting, once: its flag, environment variable, default and meaning.
 
+mod client;
 mod commands;
 mod max_hash;
 
@@ -8,6 +9,10 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, ValueEnum, builder::RangedU64ValueParser};
 
 pub use self::{
+    client::{
+        Address, ClientArgs, ClientCommand, Device, Face, ListenArgs, ProfileName, Reach, SendArgs,
+        SessionChoice, Take, WaitFor, default_port,
+    },
     commands::{ServerCommand, UserCommand},
     max_hash::{MaxHash, PasswordHashes},
 };
@@ -349,52 +354,4 @@ pub enum LogFormat {
     Text,
     /// A JSON object for each event
     Json,
-}
-
-/// Client of the chat server, for a terminal or a pipe.
-///
-/// In a pipe, it runs each line of standard input and prints the reply. Exit status: 0 if everything went well, 1 if the server
-/// refused something, 2 for wrong usage, 3 if the server cannot be reached or was lost.
-#[derive(Debug, Clone, Parser)]
-#[command(name = "chat-client", version)]
-pub struct ClientArgs {
-    /// Host name or address of the server
-    #[arg(long, env = "CHAT_HOST", default_value = "127.0.0.1")]
-    pub host: String,
-
-    /// Port of the server [default: 8889; with --tls 8890]
-    #[arg(long, env = "CHAT_PORT")]
-    pub port: Option<u16>,
-
-    /// Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection
-    #[arg(long, env = "CHAT_TLS")]
-    pub tls: bool,
-
-    /// With --tls: trust only this authority or certificate (PEM)
-    #[arg(long, env = "CHAT_CA", value_name = "FILE", requires = "tls")]
-    pub ca: Option<PathBuf>,
-
-    /// File of the certificates of first connections [default: chat-service/known_servers in ~/.config]
-    #[arg(long, env = "CHAT_KNOWN_SERVERS", value_name = "FILE")]
-    pub known_servers: Option<PathBuf>,
-
-    /// Call a server without --tls although its certificate is known: others on the network can read passwords and messages
-    #[arg(long, env = "CHAT_INSECURE_PLAINTEXT")]
-    pub insecure_plaintext: bool,
-
-    /// Print the server's JSON; unchanged, except that a terminal shows control characters as \uXXXX
-    #[arg(long)]
-    pub raw: bool,
-
-    /// When the input of a watch has ended: seconds of silence after which the server counts as lost
-    #[arg(long, env = "CHAT_FAREWELL", value_name = "SECONDS", default_value_t = 10)]
-    pub farewell: u32,
-}
-
-impl ClientArgs {
-    /// The port: as given, or the default.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.tls { TLS_PORT } else { PORT })
-    }
 }

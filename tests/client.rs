@@ -133,10 +133,10 @@ fn the_token_goes_into_every_request_that_takes_one_and_has_none() {
         [
             "inbox",
             "auth m s",
-            "inbox 57ea03e6-234a-439d-9602-ea8cb00fed28",
+            "fetch 57ea03e6-234a-439d-9602-ea8cb00fed28 1000",
             "dance",
             "logout 00000000-0000-4000-8000-000000000000",
-            "inbox 57ea03e6-234a-439d-9602-ea8cb00fed28",
+            "fetch 57ea03e6-234a-439d-9602-ea8cb00fed28 1000",
             "logout 57ea03e6-234a-439d-9602-ea8cb00fed28",
             "inbox",
         ]
@@ -366,7 +366,7 @@ fn output_that_cannot_be_written_is_told() {
 fn what_comes_at_a_prompt_is_shown_on_a_line_of_its_own() {
     let server = Program::start(&[]);
     let (mut screen, theirs) = terminal();
-    let mut client = client(&server, &[]);
+    let mut client = client(&server, &["--classic"]);
     client.stdin(theirs.try_clone().expect("another")).stdout(theirs).stderr(Stdio::null());
     let mut child = client.spawn().expect("it starts");
     drop(client);

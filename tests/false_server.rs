@@ -91,9 +91,9 @@ fn a_host_that_is_known_by_its_certificate_is_not_called_without_tls() {
         let output = call(host, port, &[]);
         assert_eq!(said(&output), (String::new(), Some(2)), "{host}: {output:?}");
         let told = complained(&output);
-        assert!(told.starts_with(&format!(
-            "chat-client: cannot reach {host}:{port}: it was reached with TLS before"
-        )));
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let expected = format!("chat-client: cannot reach {shown}:{port}: it was reached with TLS before");
+        assert!(told.starts_with(&expected), "{told}");
         assert!(
             told.contains("could read a password") && told.contains("remedy: --tls, or --insecure-plaintext")
         );

@@ -22,6 +22,7 @@ mod layering;
 mod limits;
 mod log;
 mod login;
+mod one_shot;
 mod owners;
 mod people;
 mod pipelining;

@@ -222,7 +222,10 @@ impl Chat {
 
     /// Finds the recipient of a message: a user who exists, or a room that the sender is in.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "every message passes it, and the compiler does not inline it by itself")]
+    #[expect(
+        clippy::inline_always,
+        reason = "every message passes it, and the compiler does not inline it by itself"
+    )]
     pub(super) fn recipient(&self, to: &str, from: &UserName) -> Result<Recipient, At<Refusal>> {
         if !to.starts_with('#') {
             let users = self.users.now();

@@ -57,7 +57,6 @@ pub use people::{Person, Which};
 pub use presence::Presence;
 pub use reply_memory::{PAGE_MEMORY, ReplyMemory, Reserved};
 pub use session::{Session, SessionEntry};
-pub use similar::most_similar;
 pub use source::Source;
 pub use subscription::{Event, Pushed, Start, Subscription};
 pub use throttle::{Origin, Tries};

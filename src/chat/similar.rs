@@ -2,7 +2,7 @@
 
 use super::Chat;
 use crate::{
-    model::{At, Refusal, RoomName},
+    model::{At, Refusal, RoomName, most_similar},
     users::User,
 };
 
@@ -11,16 +11,6 @@ const MAX_LEN: usize = 40;
 
 /// Most names that are compared, because a refusal must be cheap.
 const MAX_COMPARED: usize = 200;
-
-/// The name that differs from `given` the least: in a letter that is wrong, missing, too much, or swapped with its neighbour; in two of
-/// them if it is not short. `None` if all differ more.
-pub fn most_similar<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = if given.len() <= 4 { 1 } else { 2 };
-    let near = names.filter(|name| name.len().abs_diff(given.len()) <= most);
-    let compared = near.map(|name| (strsim::osa_distance(given, name), name));
-    let similar = compared.filter(|(distance, name)| *distance <= most && *distance < name.len());
-    similar.min().map(|(_, name)| name)
-}
 
 impl Chat {
     /// A name like `given`, which does not exist: of a room if it begins with `#`, otherwise of a user. The first letter must be the
@@ -51,32 +41,5 @@ impl Chat {
             let names = rooms.iter().map(|entry| &*entry.room).filter(|name| name.starts_with(&beginning));
             most_similar(given, names).map(str::to_owned)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_is_found_and_nothing_that_only_looks_a_little_alike() {
-        let names = ["messi", "henderson", "lineker", "ann", "#lab", "#lobby"];
-        let similar = |given| most_similar(given, names.into_iter());
-        for (given, meant) in [
-            ("mesi", Some("messi")),
-            ("messsi", Some("messi")),
-            ("mesis", Some("messi")),
-            ("hendreson", Some("henderson")),
-            ("hendrson", Some("henderson")),
-            ("an", Some("ann")),
-            ("#labb", Some("#lab")),
-            ("#loby", Some("#lobby")),
-            ("mary", None),
-            ("aa", None),
-            ("xyz", None),
-            ("", None),
-        ] {
-            assert_eq!(similar(given), meant, "{given}");
-        }
     }
 }

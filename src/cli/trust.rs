@@ -11,15 +11,11 @@ use std::{
 use rustix::process::geteuid;
 use thiserror::Error;
 
-use crate::{config::ClientArgs, files, fingerprint::Fingerprint};
+use crate::{client::Unvouched, config::Reach, files, fingerprint::Fingerprint};
 
 /// Why the server is not trusted. Nothing was sent.
 #[derive(Debug, Error)]
 pub(super) enum TrustError {
-    #[error("{0:?} is neither a name nor an address")]
-    Host(String),
-    #[error("{}: {cause}\n  remedy: name a file with -----BEGIN CERTIFICATE----- in it with --ca FILE", file.display())]
-    Authority { file: PathBuf, cause: String },
     #[error("{}: {cause}\n  remedy: name a file that can be written with --known-servers FILE", file.display())]
     Known { file: PathBuf, cause: io::Error },
     #[error("{}:{line}: this is not a server and its fingerprint\n  remedy: take the line out", file.display())]
@@ -37,42 +33,60 @@ pub(super) enum TrustError {
     )]
     Plaintext,
     #[error(
+        "it is on another machine, and without TLS others on the network could read a password: nothing was sent\n  \
+         remedy: --tls, or --insecure-plaintext if you trust the network"
+    )]
+    Elsewhere,
+    #[error(
         "THE CERTIFICATE OF {server} HAS CHANGED. Somebody may be between you and the server: nothing was sent.\n  \
          it was: {pinned}\n  it is:  {shown}\n  \
          If whoever runs the server says that this is right, delete this line of {file}:\n  {server} {pinned}"
     )]
     Changed { server: String, pinned: Fingerprint, shown: Fingerprint, file: String },
+    #[error(
+        "THE CERTIFICATE OF {server} IS NOT THE ONE WITH WHICH YOU LOGGED IN. Somebody may be between you and the server: nothing was \
+         sent.\n  it was: {pinned}\n  it is:  {shown}\n  If whoever runs the server says that this is right, log in again"
+    )]
+    NotOfLogin { server: String, pinned: Fingerprint, shown: Fingerprint },
     #[error("not trusted: nothing was sent")]
     Declined,
-    #[error("its certificate is not valid: {0}")]
-    Invalid(rustls::Error),
+    #[error(
+        "it shows a certificate that nobody vouches for, for the first time\n  remedy: start a chat-client with --host {0} --tls, and answer its question"
+    )]
+    MayNotAsk(String),
+    #[error(transparent)]
+    Unvouched(#[from] Unvouched),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 /// Refuses a connection without TLS to a host that is known by its certificate, on whatever port.
-///
-/// Only the name decides whether the host is this machine, because an attacker on the network may answer for the resolver.
-pub(super) fn refuse_plaintext(args: &ClientArgs) -> Result<(), TrustError> {
-    if args.insecure_plaintext || is_this_machine(&args.host) {
+pub(super) fn refuse_plaintext(reach: &Reach, host: &str) -> Result<(), TrustError> {
+    if reach.insecure_plaintext || is_this_machine(host) {
         return Ok(());
     }
-    let known = match Known::open(args) {
+    let known = match Known::open(reach) {
         Err(TrustError::NoHome) => return Ok(()),
         known => known?,
     };
-    if known.has_host(&known_host(args))? { Err(TrustError::Plaintext) } else { Ok(()) }
+    if known.has_host(&known_host(host))? { Err(TrustError::Plaintext) } else { Ok(()) }
 }
 
 /// Whether what is sent to the host stays on this machine.
-fn is_this_machine(host: &str) -> bool {
+///
+/// Only the name decides, because an attacker on the network may answer for the resolver.
+pub(super) fn is_this_machine(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
-/// The host as it stands before the port in the file of known servers.
-pub(super) fn known_host(args: &ClientArgs) -> String {
-    let host = args.host.to_ascii_lowercase();
+/// The server as it stands in the file of known servers.
+pub(super) fn known_name(host: &str, port: u16) -> String {
+    format!("{}:{port}", known_host(host))
+}
+
+fn known_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
     if host.contains(':') { format!("[{host}]") } else { host }
 }
 
@@ -82,8 +96,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn open(args: &ClientArgs) -> Result<Self, TrustError> {
-        if let Some(path) = &args.known_servers {
+    pub(super) fn open(reach: &Reach) -> Result<Self, TrustError> {
+        if let Some(path) = &reach.known_servers {
             return Ok(Known { path: path.clone() });
         }
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

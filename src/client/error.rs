@@ -1,6 +1,6 @@
 //! Why a request of a client has failed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -27,6 +27,14 @@ pub enum ClientError {
         server: String,
         /// Why.
         cause: String,
+    },
+    /// The server was reached, and is not trusted. Nothing was sent.
+    #[error("cannot reach {server}: {cause}")]
+    Untrusted {
+        /// The server: host and port.
+        server: String,
+        /// Why.
+        cause: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The connection was lost while the request was under way, and the request cannot be repeated: it may or may not have been
     /// carried out.

@@ -8,7 +8,7 @@ use std::{
 use futures_core::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::protocol::objects::EventObject;
+use crate::protocol::objects::{ErrorReply, EventObject};
 
 /// What a client is told without having asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Event {
     Server(EventObject),
     /// The connection is lost, for this reason. The client tries to connect again, if it may.
     Disconnected(String),
+    /// The server does not stream, as without a session. The stream ends.
+    Refused(Box<ErrorReply>),
     /// There is a connection again, and the events go on after the last message that was shown.
     Connected,
 }
@@ -70,6 +72,11 @@ impl EventSender {
 }
 
 impl Events {
+    /// The next event, if it has come already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.0.try_recv().ok()
+    }
+
     /// The next event; `None` at the end.
     pub async fn next(&mut self) -> Option<Event> {
         self.0.recv().await

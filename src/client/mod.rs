@@ -28,12 +28,14 @@ mod connection;
 mod error;
 mod events;
 pub(crate) mod incoming;
-mod options;
+pub(crate) mod options;
+mod raw;
 mod request;
 mod send;
 mod task;
+mod tls;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -46,31 +48,45 @@ pub use self::{
     error::ClientError,
     events::{Event, Events, WatchOptions},
     options::Options,
+    raw::RawClient,
     send::SendRequest,
+    tls::{Certificate, Distrust, Judge, Tls, Unvouched},
 };
 use self::{
     request::{Answer, Request},
     task::{Order, Task},
 };
 use crate::{
-    model::{self, MAX_LINE},
+    model::{MAX_LINE, Token},
     protocol::objects::{
         AckReply, AuthReply, ConversationsReply, HelloReply, MembersReply, PageReply, ReadReply, RoomsReply,
         SessionsReply, StatusReply, WhoReply, WhoamiReply,
     },
 };
 
-/// The token that requests are sent with.
+/// What the handles and the task share.
 #[derive(Default)]
-struct Token(Mutex<Option<model::Token>>);
+struct Shared(Mutex<State>);
 
-impl Token {
-    fn get(&self) -> Option<model::Token> {
-        *self.0.lock().expect("nothing panics while it is held")
+#[derive(Default)]
+struct State {
+    /// The token that requests are sent with.
+    token: Option<Token>,
+    /// The server of the connection.
+    server: String,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nothing panics while it is held")
     }
 
-    fn set(&self, token: Option<model::Token>) {
-        *self.0.lock().expect("nothing panics while it is held") = token;
+    fn token(&self) -> Option<Token> {
+        self.lock().token
+    }
+
+    fn set_token(&self, token: Option<Token>) {
+        self.lock().token = token;
     }
 }
 
@@ -78,7 +94,7 @@ impl Token {
 #[derive(Clone)]
 pub struct Client {
     options: Arc<Options>,
-    token: Arc<Token>,
+    shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -107,31 +123,38 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`] if none does.
     pub async fn connect(options: Options) -> Result<Self, ClientError> {
-        let connection = connection::connect(&options).await?;
+        let connection = connection::connect(&options, 0).await?;
         let (orders, queue) = mpsc::channel(ORDERS);
-        let token = Arc::<Token>::default();
-        token.set(options.token);
+        let shared = Arc::<Shared>::default();
+        shared.set_token(options.token);
+        connection.server().clone_into(&mut shared.lock().server);
         let options = Arc::new(options);
-        tokio::spawn(Task::new(options.clone(), token.clone(), queue).run(connection));
-        Ok(Client { options, token, orders })
+        tokio::spawn(Task::new(options.clone(), shared.clone(), queue).run(connection));
+        Ok(Client { options, shared, orders })
+    }
+
+    /// The server of the connection, as `host:port`; without a connection, the last one.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.shared.lock().server.clone()
     }
 
     /// The token of the session; `None` without one.
     #[must_use]
-    pub fn token(&self) -> Option<model::Token> {
-        self.token.get()
+    pub fn token(&self) -> Option<Token> {
+        self.shared.token()
     }
 
     /// Opens a session. Later requests are made in it.
     ///
     /// # Errors
     /// As of every request; `bad_credentials` if the user or the password is wrong.
-    pub async fn auth(&self, username: &str, password: &str) -> Result<model::Token, ClientError> {
+    pub async fn auth(&self, username: &str, password: &str) -> Result<Token, ClientError> {
         let fields = [("username", username.into()), ("password", password.into())];
         let reply: AuthReply = self.ask("auth", fields, Repeat::Never).await?;
-        let token = model::Token::parse(&reply.tokenid);
+        let token = Token::parse(&reply.tokenid);
         let token = token.ok_or_else(|| ClientError::Protocol("it sent a token of another form".into()))?;
-        self.token.set(Some(token));
+        self.shared.set_token(Some(token));
         Ok(token)
     }
 
@@ -279,9 +302,19 @@ impl Client {
     pub async fn logout(&self, session: Option<u32>) -> Result<(), ClientError> {
         let ended = self.order("logout", optional("session", session), Repeat::Never).await;
         if ended.is_ok() && session.is_none() {
-            self.token.set(None);
+            self.shared.set_token(None);
         }
         ended
+    }
+
+    /// Ends all sessions of the user.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn logout_all(&self) -> Result<(), ClientError> {
+        self.order("logout", [("all", true.into())], Repeat::Never).await?;
+        self.shared.set_token(None);
+        Ok(())
     }
 
     /// Asks whether the server is there.
@@ -294,7 +327,7 @@ impl Client {
 
     /// The events of the session from now on. A client has one such stream: an earlier one ends.
     ///
-    /// If the server refuses it, as without a session, the stream has none but [`Event::Disconnected`] and [`Event::Connected`].
+    /// If the server refuses it, as without a session, the stream ends with [`Event::Refused`].
     pub async fn watch(&self, options: WatchOptions) -> Events {
         let (sender, events) = events::stream();
         // Without a task, the stream has ended.
@@ -329,7 +362,7 @@ impl Client {
             reply: Answer::Caller(reply),
         };
         let mut line = Vec::new();
-        request.write(self.token.get(), &mut line);
+        request.write(self.shared.token(), &mut line);
         if line.len() > MAX_LINE {
             return Err(ClientError::TooLong { got: line.len(), limit: MAX_LINE });
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Tls;
 use crate::model::Token;
 
 /// How a client reaches a server, and what it says first.
@@ -9,6 +10,9 @@ use crate::model::Token;
 pub struct Options {
     /// Servers, each as host and port. They are tried in turn, at first and whenever the connection is lost.
     pub servers: Vec<(String, u16)>,
+    /// Encrypts the connections, and verifies the servers. `None` is for servers on this machine: others on a network can read what
+    /// is not encrypted.
+    pub tls: Option<Tls>,
     /// The token of a session; without one, [`auth`](super::Client::auth) opens a session.
     pub token: Option<Token>,
     /// What the device is called, in 1 to 32 printable ASCII characters.
@@ -29,6 +33,7 @@ impl Options {
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Options {
             servers: vec![(host.into(), port)],
+            tls: None,
             token: None,
             device: None,
             timeout: Duration::from_secs(30),
@@ -36,4 +41,9 @@ impl Options {
             reconnect: Some(Duration::from_secs(10)),
         }
     }
+}
+
+/// A server as people write it: `host:port`, an IPv6 address in brackets.
+pub(crate) fn shown(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -38,6 +38,11 @@ impl Request {
         matches!(self.reply, Answer::Task)
     }
 
+    /// Whether it asks for events.
+    pub(super) fn is_watch(&self) -> bool {
+        self.is_own() && self.fields.get("command").is_some_and(|command| command == "watch")
+    }
+
     /// Appends its line.
     pub(super) fn write(&self, token: Option<Token>, out: &mut Vec<u8>) {
         let mut fields = self.fields.clone();

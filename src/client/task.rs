@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    ClientError, Event, Options, Token, WatchOptions,
+    ClientError, Event, Options, Shared, WatchOptions,
     connection::{Connection, connect},
     events::EventSender,
     request::Request,
@@ -71,7 +71,7 @@ async fn next_of(watch: Option<&Watch>) -> Stream {
 
 pub(super) struct Task {
     pub(super) options: Arc<Options>,
-    pub(super) token: Arc<Token>,
+    pub(super) shared: Arc<Shared>,
     pub(super) orders: Receiver<Order>,
     /// Requests that were not sent.
     waiting: VecDeque<Request>,
@@ -95,9 +95,9 @@ impl From<io::Error> for End {
 }
 
 impl Task {
-    pub(super) fn new(options: Arc<Options>, token: Arc<Token>, orders: Receiver<Order>) -> Self {
+    pub(super) fn new(options: Arc<Options>, shared: Arc<Shared>, orders: Receiver<Order>) -> Self {
         let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
-        Task { options, token, orders, waiting, under_way, watch: None }
+        Task { options, shared, orders, waiting, under_way, watch: None }
     }
 
     /// Serves the handles until none is left, or until the connection is lost for good.
@@ -106,10 +106,12 @@ impl Task {
         while let Some(mut open) = connection.take() {
             self.greet();
             let End::Lost(reason) = self.serve(&mut open).await else { return };
+            let next = open.place() + 1;
             drop(open);
             self.lose(&reason);
-            connection = self.connect_again(&reason).await;
-            if connection.is_some() {
+            connection = self.connect_again(&reason, next).await;
+            if let Some(connection) = &connection {
+                connection.server().clone_into(&mut self.shared.lock().server);
                 self.tell(Event::Connected);
             }
         }
@@ -134,7 +136,7 @@ impl Task {
             while self.under_way.len() < MOST_UNDER_WAY
                 && let Some(request) = self.waiting.pop_front()
             {
-                request.write(self.token.get(), &mut connection.out);
+                request.write(self.shared.token(), &mut connection.out);
                 self.under_way.push_back(request);
             }
             let is_asked = !self.under_way.is_empty();
@@ -204,7 +206,17 @@ impl Task {
                     let Some(request) = self.under_way.pop_front() else {
                         return Err(End::Lost("it has replied to nothing".to_owned()));
                     };
-                    request.answer(if status == Status::Ok { Ok(json) } else { Err(refusal(&json)) });
+                    if status == Status::Ok {
+                        request.answer(Ok(json));
+                        continue;
+                    }
+                    let refused = refusal(&json);
+                    if request.is_watch()
+                        && let (ClientError::Refused(refused), Some(watch)) = (&refused, self.watch.take())
+                    {
+                        watch.events.put(Event::Refused(refused.clone()));
+                    }
+                    request.answer(Err(refused));
                 }
                 _ => return Err(End::Lost(format!("it said {json:?}"))),
             }
@@ -245,8 +257,9 @@ impl Task {
         self.tell(Event::Disconnected(reason.to_owned()));
     }
 
-    /// Connects again; meanwhile, requests are kept. `None` if nobody needs it any more, or if that is not wanted.
-    async fn connect_again(&mut self, reason: &str) -> Option<Connection> {
+    /// Connects again, beginning with the server at `next`; meanwhile, requests are kept. `None` if nobody needs it any more, or if
+    /// that is not wanted.
+    async fn connect_again(&mut self, reason: &str, next: usize) -> Option<Connection> {
         let Some(longest) = self.options.reconnect else {
             self.give_up(reason).await;
             return None;
@@ -257,7 +270,7 @@ impl Task {
             while let Ok(order) = timeout_at(until, self.orders.recv()).await {
                 self.take_apart(order?);
             }
-            let mut connecting = std::pin::pin!(connect(&options));
+            let mut connecting = std::pin::pin!(connect(&options, next));
             loop {
                 tokio::select! {
                     connected = &mut connecting => match connected {

@@ -10,6 +10,7 @@ mod name;
 mod read_marker;
 mod ready;
 mod refusal;
+mod similar;
 mod timestamp;
 mod token;
 
@@ -22,5 +23,6 @@ pub use read_marker::ReadMarker;
 pub use ready::{BoxFuture, MaybeReady};
 pub(crate) use refusal::saturated;
 pub use refusal::{Closing, Refusal};
+pub use similar::most_similar;
 pub use timestamp::{Moment, Timestamp, Uptime, whole_ms};
 pub use token::{NotedPassword, PasswordDigest, Secret, Token, TokenDigest, TokenText};

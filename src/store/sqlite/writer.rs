@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::{MessageId, Recipient, Refusal},
-    store::front::ops::{NameId, Op, Row},
+    store::front::ops::{NameId, Op},
 };
 use rusqlite::{Connection, params};
 

@@ -2,8 +2,8 @@
 
 use super::{Body, Call, Dialect, Handled, Hint, Then, reply::render};
 use crate::{
-    chat::{Start, most_similar},
-    model::{MAX_LINE, MAX_MESSAGE, MessageId, Refusal},
+    chat::Start,
+    model::{MAX_LINE, MAX_MESSAGE, MessageId, Refusal, most_similar},
     protocol::{
         objects::{CommandObject, HelloReply, HelpReply, LimitsObject, Status, TopicReply},
         spec::{self, SPECS},

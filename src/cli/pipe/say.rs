@@ -1,10 +1,11 @@
 //! Renders replies for people, one line each.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write};
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use crate::protocol::{json::is_terminal_unsafe, request::Arguments, spec::Spec};
+use super::visible;
+use crate::protocol::{request::Arguments, spec::Spec};
 
 /// The fields of a reply, each as JSON.
 pub(super) struct Reply<'a> {
@@ -20,11 +21,6 @@ impl<'a> Reply<'a> {
     /// Whether the status is not OK.
     pub(super) fn refused(&self) -> bool {
         self.text("status").is_none_or(|status| status != "OK")
-    }
-
-    /// Whether it is an event, not a reply.
-    pub(super) fn is_event(&self) -> bool {
-        self.fields.contains_key("event") && !self.fields.contains_key("status")
     }
 
     /// The value of a field that is a string.
@@ -60,22 +56,6 @@ impl<'a> Reply<'a> {
         line.push_str(rest);
         Some(line)
     }
-}
-
-/// The text with characters escaped on which a terminal acts. Our server sends none of them, but this may be another one.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_terminal_unsafe) {
-        return text.into();
-    }
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_terminal_unsafe(c) {
-            write!(shown, "\\u{:04x}", u32::from(c)).expect("a String takes every character");
-        } else {
-            shown.push(c);
-        }
-    }
-    shown.into()
 }
 
 #[cfg(test)]

@@ -1,0 +1,182 @@
+//! Commands of a shell: each does one thing, and its exit status tells how it went.
+
+mod login;
+pub(super) mod output;
+mod receive;
+mod send;
+pub(super) mod show;
+
+use std::time::Duration;
+
+use self::{login::Login, output::Output, receive::Receiving};
+use super::{
+    Exit,
+    exit::{self, Failure},
+    explain,
+    reach::{Identity, device, read_secret},
+    runtime,
+};
+use crate::{
+    client::{Client, ClientError},
+    config::{ClientCommand, Reach},
+    model::Token,
+};
+
+/// Runs one command.
+pub(super) fn run(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(run_command(reach, command));
+    // Standard input may still be waited for.
+    runtime.shutdown_background();
+    done
+}
+
+/// What every command needs.
+struct Context<'a> {
+    reach: &'a Reach,
+    identity: Identity,
+    output: Output,
+}
+
+async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failure> {
+    let identity = Identity::find(reach)?;
+    let mut context = Context { reach, identity, output: Output::new(reach.json) };
+    match command {
+        ClientCommand::Login { user } => return Login::begin(&context, user)?.run(&context).await,
+        ClientCommand::Logout { session: None } if context.identity.token.is_none() => return Ok(Exit::Done),
+        _ => {}
+    }
+    // Read before anything is asked of the server: what cannot be read is not sent.
+    let mut work = Work::prepare(command)?;
+    let (mut client, mut is_renewed) = match context.identity.token {
+        Some(token) => (context.connect(Some(token)).await?, false),
+        None => (context.renew().await?, true),
+    };
+    loop {
+        match work.run(&mut context, &client, command).await {
+            Err(failure) if failure.exit == Exit::NotLoggedIn && !is_renewed => {
+                client = context.renew_after(failure).await?;
+                is_renewed = true;
+            }
+            done => return done,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Connects, with a token or without one.
+    async fn connect(&self, token: Option<Token>) -> Result<Client, Failure> {
+        let mut options = self.identity.target.options(self.reach, true)?;
+        options.token = token;
+        options.device = Some(device(self.reach));
+        if waits_for_ever(self.reach) {
+            options.reconnect = Some(LONGEST_PAUSE);
+        }
+        Ok(Client::connect(options).await?)
+    }
+
+    /// Logs in again with the password of a file, after the session has ended.
+    async fn renew_after(&self, ended: Failure) -> Result<Client, Failure> {
+        if self.reach.password_file.is_none() || self.identity.target.login.is_none() {
+            return Err(ended);
+        }
+        self.renew().await
+    }
+
+    /// Logs in with the password of a file.
+    async fn renew(&self) -> Result<Client, Failure> {
+        let Identity { target, profile, .. } = &self.identity;
+        let (Some(file), Some(login)) = (&self.reach.password_file, &target.login) else {
+            return Err(not_logged_in(&self.identity));
+        };
+        let client = self.connect(None).await?;
+        let token = client.auth(&login.user, &read_secret(file)?).await?;
+        profile.save(&target.login(self.reach, &login.user, &token))?;
+        Ok(client)
+    }
+}
+
+/// Longest pause between two tries to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+fn waits_for_ever(reach: &Reach) -> bool {
+    reach.timeout.is_none()
+}
+
+fn not_logged_in(identity: &Identity) -> Failure {
+    let remedy = identity.profile.remedy();
+    let told = match &identity.target.login {
+        // There is a login, and it is for other servers.
+        None if identity.target.has_login_elsewhere => {
+            format!(
+                "not logged in at this server\n  remedy: {remedy}, with the same --host, and a --profile of its own"
+            )
+        }
+        _ => format!("not logged in\n  remedy: {remedy}"),
+    };
+    Failure::new(Exit::NotLoggedIn, told)
+}
+
+/// What a command does, and how far it is.
+enum Work {
+    Send(send::Sending),
+    Receive(Receiving),
+    Passwd { old: String, new: String },
+    Ask,
+}
+
+impl Work {
+    fn prepare(command: &ClientCommand) -> Result<Self, Failure> {
+        Ok(match command {
+            ClientCommand::Send(args) => Work::Send(send::Sending::prepare(args)?),
+            ClientCommand::Inbox { take, .. } => Work::Receive(Receiving::inbox(*take)),
+            ClientCommand::Listen(args) => Work::Receive(Receiving::listen(args)),
+            ClientCommand::Wait(args) => Work::Receive(Receiving::wait(args)),
+            ClientCommand::Passwd => {
+                let (old, new) = login::read_passwords()?;
+                Work::Passwd { old, new }
+            }
+            _ => Work::Ask,
+        })
+    }
+
+    async fn run(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &Client,
+        command: &ClientCommand,
+    ) -> Result<Exit, Failure> {
+        match self {
+            Work::Send(sending) => sending.run(context, client).await,
+            Work::Receive(receiving) => match command {
+                ClientCommand::Inbox { fail_empty, .. } => {
+                    receiving.take_inbox(context, client, *fail_empty).await
+                }
+                _ => receiving.run(context, client).await,
+            },
+            Work::Passwd { old, new } => Ok(client.passwd(old, new).await.map(|()| Exit::Done)?),
+            Work::Ask => match command {
+                ClientCommand::Logout { session } => login::logout(context, client, *session).await,
+                _ => show::ask(&mut context.output, client, command).await,
+            },
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let told = match &error {
+            ClientError::Refused(refused) => explain::refusal(refused, None),
+            ClientError::TooLong { got, limit } => {
+                let (got, limit) = (*got as u64, *limit as u64);
+                format!("too long: {} of {} bytes", explain::grouped(got), explain::grouped(limit))
+            }
+            other => other.to_string(),
+        };
+        let told = match error.code() {
+            Some(code) => format!("{told} ({code})"),
+            None => told,
+        };
+        Failure::new(exit::of(&error), told)
+    }
+}
