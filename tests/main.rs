@@ -39,6 +39,7 @@ mod store_model;
 mod stored;
 mod stores;
 mod support;
+mod terminal;
 mod tls;
 mod transcripts;
 mod upkeep;

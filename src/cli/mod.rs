@@ -7,10 +7,11 @@ mod pipe;
 mod profile;
 mod reach;
 mod table;
+mod terminal;
 mod trust;
 mod visible;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -37,6 +38,12 @@ fn run_all(args: &ClientArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, told));
         }
         return once::run(reach, command);
+    }
+    if !face.raw && !face.classic && io::stdin().is_terminal() && io::stdout().is_terminal() {
+        let runtime = runtime()?;
+        let exit = terminal::run(&runtime, reach, face);
+        runtime.shutdown_background();
+        return exit;
     }
     let target = Target::named(reach)?;
     let mut options = target.options(reach, false)?;

@@ -40,7 +40,16 @@ impl Request {
 
     /// Whether it asks for events.
     pub(super) fn is_watch(&self) -> bool {
-        self.is_own() && self.fields.get("command").is_some_and(|command| command == "watch")
+        self.is_own() && self.is("watch")
+    }
+
+    /// Whether it sends a message.
+    pub(super) fn is_send(&self) -> bool {
+        self.is("send")
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.fields.get("command").is_some_and(|command| command == name)
     }
 
     /// Appends its line.

@@ -1,6 +1,11 @@
 //! The task that has the connection: it writes requests, reads replies and events, and connects again.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use tokio::{
@@ -22,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Most requests that were sent and not answered. Others wait in the client.
 const MOST_UNDER_WAY: usize = 256;
 
+/// Most messages of its own that a stream knows.
+const MOST_OWN: usize = 10_000;
+
 /// What the handles ask the task for.
 pub(super) enum Order {
     /// A request.
@@ -36,6 +44,9 @@ struct Watch {
     events: EventSender,
     /// The server streams, as far as it was asked.
     is_on: bool,
+    /// Messages that this client has sent, and that the stream has not passed. After another connection, the server takes them for
+    /// those of another one.
+    own: BTreeSet<u64>,
 }
 
 impl Watch {
@@ -50,6 +61,24 @@ impl Watch {
             request.fields.insert("own".to_owned(), true.into());
         }
         request
+    }
+
+    /// Notes a message that this client has sent.
+    fn sent(&mut self, id: u64) {
+        if self.options.own && Some(id) > self.options.after {
+            self.own.insert(id);
+            if self.own.len() > MOST_OWN {
+                self.own.pop_first();
+            }
+        }
+    }
+
+    /// Passes a message. Returns whether this client has sent it.
+    fn pass(&mut self, id: u64) -> bool {
+        self.options.after = self.options.after.max(Some(id));
+        let is_own = self.own.contains(&id);
+        self.own = self.own.split_off(&(id + 1));
+        is_own
     }
 }
 
@@ -167,7 +196,7 @@ impl Task {
         match order {
             Order::Ask(request) => self.waiting.push_back(request),
             Order::Watch(options, events) => {
-                let mut watch = Watch { options, events, is_on: true };
+                let mut watch = Watch { options, events, is_on: true, own: BTreeSet::new() };
                 self.waiting.push_back(watch.begin());
                 self.watch = Some(watch);
             }
@@ -197,16 +226,20 @@ impl Task {
         struct Kind {
             status: Option<Status>,
             event: Option<serde::de::IgnoredAny>,
+            id: Option<u64>,
         }
         while let Some(json) = connection.take_object()? {
             let kind: Kind = serde_json::from_str(&json).map_err(|error| End::Lost(error.to_string()))?;
             match kind {
                 Kind { event: Some(_), .. } => self.take_event(&json)?,
-                Kind { status: Some(status), .. } => {
+                Kind { status: Some(status), id, .. } => {
                     let Some(request) = self.under_way.pop_front() else {
                         return Err(End::Lost("it has replied to nothing".to_owned()));
                     };
                     if status == Status::Ok {
+                        if let (Some(watch), true, Some(id)) = (&mut self.watch, request.is_send(), id) {
+                            watch.sent(id);
+                        }
                         request.answer(Ok(json));
                         continue;
                     }
@@ -231,8 +264,10 @@ impl Task {
             return Err(End::Lost(format!("it has closed the connection: {reason}")));
         }
         let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_on) else { return Ok(()) };
-        if let EventObject::Message(message) = &event {
-            watch.options.after = watch.options.after.max(Some(message.id));
+        if let EventObject::Message(message) = &event
+            && watch.pass(message.id)
+        {
+            return Ok(());
         }
         if !watch.events.put(Event::Server(event)) {
             // It goes on after the last message when there is room again.

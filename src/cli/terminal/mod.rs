@@ -1,0 +1,168 @@
+//! The prompt on a terminal: people type below, and what others write appears above.
+//!
+//! Three threads: this one edits the line, another one prints, and the runtime's has the connection ([`Talk`]).
+
+mod command;
+mod editor;
+mod marks;
+mod outbox;
+mod paint;
+mod presence;
+mod printer;
+mod talk;
+
+use std::sync::{Arc, Mutex};
+
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+use self::{
+    command::Typed,
+    editor::{Editor, Keys, Line, Names},
+    printer::Printer,
+    talk::{Input, Next, Talk},
+};
+use super::{Exit, complain, exit::Failure, profile::state_folder, reach::Identity};
+use crate::{
+    config::{Face, Reach},
+    files,
+};
+
+/// Exit status of a program that a signal has ended.
+const BY_SIGNAL: i32 = 128 + 15;
+
+/// Runs the prompt until its user ends it.
+pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit, Failure> {
+    let identity = Identity::find(reach)?;
+    guard_terminal(runtime);
+    let (names, keys) = (Arc::<Mutex<Names>>::default(), Arc::<Keys>::default());
+    let history = state_folder().map(|folder| folder.join("history"));
+    if let Some(history) = &history {
+        files::create_private_folder(files::parent(history)).ok();
+    }
+    let (mut editor, sink) = Editor::open(history, names.clone(), keys.clone());
+    let (written, was_written) = mpsc::channel(16);
+    let printer = Printer::start(sink, keys.screen.clone(), written)
+        .map_err(|error| Failure::new(Exit::Refused, format!("cannot start: {error}")))?;
+    let (inputs, taken) = mpsc::channel(1);
+    let talk = Talk::new(reach, face, identity, printer, names, keys);
+    // The first prompt comes when it is known who is logged in.
+    let (begun, first) = oneshot::channel();
+    let talking = runtime.spawn(talk.run(taken, was_written, begun));
+    let mut next = match first.blocking_recv() {
+        Ok(next) => next?,
+        Err(_) => return Err(Failure::new(Exit::Refused, "cannot start")),
+    };
+    loop {
+        let line = editor.read(&next.prompt, &next.draft);
+        let typed = match line {
+            Line::Typed(line) => line,
+            Line::Dropped => {
+                next.draft.clear();
+                continue;
+            }
+            Line::Cut => {
+                complain("this line may be cut: a terminal takes 4,095 bytes. Nothing was sent");
+                continue;
+            }
+            Line::End => break,
+        };
+        let Some(input) = take(&mut editor, &next, &typed) else {
+            next.draft.clear();
+            continue;
+        };
+        let is_last = matches!(input, Typed::Quit);
+        let (reply, replied) = oneshot::channel();
+        if inputs.blocking_send(Input { typed: input, reply }).is_err() || is_last {
+            break;
+        }
+        match replied.blocking_recv() {
+            Ok(answer) => next = answer,
+            Err(_) => break,
+        }
+    }
+    drop(inputs);
+    Ok(runtime.block_on(talking).unwrap_or(Exit::Lost))
+}
+
+/// Understands a line: asks for passwords, keeps it in the history unless it has one, and takes messages off the screen, because they
+/// are shown with their time when they are stored. `None` if there is nothing to do.
+fn take(editor: &mut Editor, next: &Next, line: &str) -> Option<Typed> {
+    let typed = command::parse(line, next.has_recipient);
+    match typed {
+        Typed::Nothing => None,
+        Typed::Auth { user, password: None } => {
+            editor.remember(line.trim());
+            let password = ask(&format!("Password of {user}: "))?;
+            Some(Typed::Auth { user, password: Some(password) })
+        }
+        Typed::Passwd(None) => {
+            editor.remember(line.trim());
+            let (old, new) = (ask("Old password: ")?, ask("New password: ")?);
+            if ask("New password again: ")? != new {
+                return Some(Typed::Wrong(
+                    "the new passwords are not the same: nothing was changed".to_owned(),
+                ));
+            }
+            Some(Typed::Passwd(Some((old, new))))
+        }
+        secret @ (Typed::Auth { .. } | Typed::Passwd(_)) => {
+            editor.erase(&next.prompt, line);
+            Some(secret)
+        }
+        message @ (Typed::Text(_) | Typed::Send { .. }) => {
+            editor.remember(line);
+            editor.erase(&next.prompt, line);
+            Some(message)
+        }
+        wrong @ Typed::Wrong(_) => {
+            // It may be a password that was typed at the wrong place.
+            let begins = |word: &str| line.trim_start().trim_start_matches('/').starts_with(word);
+            if !begins("auth") && !begins("passwd") && !begins("login") {
+                editor.remember(line);
+            }
+            Some(wrong)
+        }
+        other => {
+            editor.remember(line.trim());
+            Some(other)
+        }
+    }
+}
+
+fn ask(prompt: &str) -> Option<String> {
+    match rpassword::prompt_password(prompt) {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            complain(&format!("cannot read the password: {error}"));
+            None
+        }
+    }
+}
+
+/// Ctrl-C drops the line, and does not end the client, also while it is not editing. A signal that ends it leaves the terminal as it
+/// was.
+fn guard_terminal(runtime: &Runtime) {
+    let Ok(modes) = tcgetattr(std::io::stdin()) else { return };
+    runtime.spawn(async move {
+        let of = |kind| signal(kind).ok();
+        let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =
+            (of(SignalKind::interrupt()), of(SignalKind::terminate()), of(SignalKind::hangup()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => break,
+                _ = hang_up.recv() => break,
+            }
+        }
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &modes).ok();
+        std::process::exit(BY_SIGNAL);
+    });
+}

@@ -1,0 +1,517 @@
+//! `chat-client` on a terminal, as a person sees it: what stands on the screen after each key and each message.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    num::NonZeroU16,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::Instant,
+};
+
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::support::{
+    SOON,
+    program::{Program, command, run, terminal},
+};
+
+/// Rows and columns of the terminal.
+const SIZE: (u16, u16) = (24, 80);
+
+fn screen() -> vt100::Parser {
+    let size = |number| NonZeroU16::new(number).expect("not 0");
+    vt100::Parser::new(size(SIZE.0), size(SIZE.1), 1000)
+}
+
+/// What is on the screen.
+#[derive(Default)]
+struct Seen {
+    parser: Option<vt100::Parser>,
+    has_ended: bool,
+}
+
+/// A program on a terminal.
+struct Terminal {
+    keyboard: File,
+    seen: Arc<(Mutex<Seen>, Condvar)>,
+    child: Child,
+}
+
+impl Terminal {
+    fn start(mut client: Command) -> Self {
+        let (keyboard, theirs) = terminal();
+        resize(&keyboard, SIZE);
+        // It must be the terminal of the process, because passwords are asked for on that.
+        let mut shell = command("setsid");
+        shell.args(["--ctty", "--wait"]).arg(client.get_program()).args(client.get_args());
+        for (name, value) in client.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        client = shell;
+        client
+            .stdin(theirs.try_clone().expect("another"))
+            .stdout(theirs.try_clone().expect("another"))
+            .stderr(theirs);
+        let child = client.spawn().expect("it starts");
+        drop(client);
+        let seen = Arc::<(Mutex<Seen>, Condvar)>::default();
+        seen.0.lock().expect("nobody panics").parser = Some(screen());
+        let (shared, mut screen) = (seen.clone(), keyboard.try_clone().expect("another"));
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // Reading fails when the program has ended.
+            while let Ok(read @ 1..) = screen.read(&mut bytes) {
+                let mut seen = shared.0.lock().expect("nobody panics");
+                seen.parser.as_mut().expect("set").process(&bytes[..read]);
+                shared.1.notify_all();
+            }
+            shared.0.lock().expect("nobody panics").has_ended = true;
+            shared.1.notify_all();
+        });
+        Terminal { keyboard, seen, child }
+    }
+
+    fn type_keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("taken");
+    }
+
+    /// Waits until the screen is as it should be.
+    fn until(&self, what: &str, is_right: impl Fn(&vt100::Screen) -> bool) {
+        let (seen, changed) = &*self.seen;
+        let end = Instant::now() + SOON;
+        let mut seen = seen.lock().expect("nobody panics");
+        while !is_right(seen.parser.as_ref().expect("set").screen()) {
+            let left = end.saturating_duration_since(Instant::now());
+            let shown = seen.parser.as_ref().expect("set").screen().contents();
+            assert!(!left.is_zero(), "no {what:?} on the screen:\n{shown}");
+            assert!(!seen.has_ended, "ended without {what:?}:\n{shown}");
+            seen = changed.wait_timeout(seen, left).expect("nobody panics").0;
+        }
+    }
+
+    /// Waits until a line of the screen is this one.
+    fn line(&self, line: &str) {
+        self.until(line, |screen| screen.contents().lines().any(|shown| shown == line));
+    }
+
+    /// Waits until a line of the screen ends so.
+    fn line_end(&self, end: &str) {
+        self.until(end, |screen| screen.contents().lines().any(|shown| shown.ends_with(end)));
+    }
+
+    /// Waits until the last line of the screen is this one, and the cursor `back` columns before its end.
+    fn draft(&self, line: &str, back: u16) {
+        self.until(line, |screen| {
+            let contents = screen.contents();
+            let width = u16::try_from(line.chars().count()).expect("short");
+            contents.trim_end().lines().last() == Some(line.trim_end())
+                && screen.cursor_position().1 == width - back
+        });
+    }
+
+    fn contents(&self) -> String {
+        self.seen.0.lock().expect("nobody panics").parser.as_ref().expect("set").screen().contents()
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().expect("it ran").code()
+    }
+}
+
+fn resize(terminal: &File, (rows, columns): (u16, u16)) {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).expect("a terminal");
+}
+
+fn client_in(home: &Path, port: u16, args: &[&str]) -> Command {
+    let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
+    client
+        .env("HOME", home)
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("NO_COLOR");
+    client.env("TERM", "xterm").env("TZ", "UTC").env("CHAT_PORT", port.to_string()).args(args);
+    client
+}
+
+/// A server, messi at a terminal, and henderson in a shell.
+struct Stage {
+    server: Program,
+    home: tempfile::TempDir,
+}
+
+impl Stage {
+    fn set(args: &[&str]) -> Self {
+        let stage = Stage { server: Program::start(args), home: tempfile::tempdir().expect("a folder") };
+        stage.shell(&["login", "messi"], "surabaya\n");
+        stage.shell(&["--profile", "h", "login", "henderson"], "surabaya\n");
+        stage
+    }
+
+    fn client(&self, args: &[&str]) -> Command {
+        client_in(self.home.path(), self.server.address.port(), args)
+    }
+
+    /// Runs a command of a shell, and returns what it prints.
+    fn shell(&self, args: &[&str], input: &str) -> String {
+        let output = run(self.client(args), input);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Henderson sends messi a message.
+    fn henderson_says(&self, text: &str) {
+        self.shell(&["--profile", "h", "send", "messi", "-"], text);
+    }
+
+    /// Messi at the prompt, writing to henderson.
+    fn messi(&self, args: &[&str]) -> Terminal {
+        let mut messi = Terminal::start(self.client(args));
+        messi.draft("messi> ", 0);
+        messi.type_keys("/to henderson\r");
+        messi.draft("messi → henderson> ", 0);
+        messi
+    }
+
+    /// Texts that have arrived at henderson.
+    fn arrived(&self) -> Vec<String> {
+        let shown = self.shell(&["--profile", "h", "--json", "history", "messi", "--limit", "1000"], "");
+        let text = |line: &str| {
+            let message: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            (message["from"] == "messi").then(|| message["msg"].as_str().expect("a text").to_owned())
+        };
+        shown.lines().filter_map(text).collect()
+    }
+}
+
+#[test]
+fn a_message_in_mid_line_leaves_the_draft() {
+    let stage = Stage::set(&[]);
+    let mut messi = stage.messi(&[]);
+    messi.type_keys("I am typing a long mess\u{1b}[D\u{1b}[D");
+    messi.draft("messi → henderson> I am typing a long mess", 2);
+    stage.henderson_says("hello from henderson");
+    messi.line_end(" henderson: hello from henderson");
+    messi.draft("messi → henderson> I am typing a long mess", 2);
+    messi.type_keys("\u{5}age\r");
+    messi.line_end(" messi → henderson: I am typing a long message ✓");
+    assert_eq!(stage.arrived(), ["I am typing a long message"]);
+    // A draft of several rows, with wide characters and the cursor inside.
+    let long = "これは長い下書きです".repeat(8);
+    messi.type_keys(&long);
+    messi.until(&long, |screen| screen.contents().replace('\n', "").contains(&long));
+    stage.henderson_says(&"漢字".repeat(60));
+    messi.until("the message", |screen| screen.contents().replace('\n', "").contains(&"漢字".repeat(60)));
+    messi.until(&long, |screen| screen.contents().replace('\n', "").ends_with(&long));
+    messi.type_keys("\u{3}");
+    messi.draft("messi → henderson> ", 0);
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    stage.server.stop();
+}
+
+#[test]
+fn keys_edit_the_line_and_never_get_into_a_message() {
+    let stage = Stage::set(&[]);
+    let mut messi = stage.messi(&[]);
+    messi.type_keys("lefty\u{1b}[D\u{1b}[D!\r");
+    messi.line_end(" messi → henderson: lef!ty ✓");
+    // History: the line before; completion of commands and users; Ctrl-C drops the line; Ctrl-L clears the screen.
+    messi.draft("messi → henderson> ", 0);
+    messi.type_keys("\u{1b}[A");
+    messi.draft("messi → henderson> lef!ty", 0);
+    messi.type_keys("\u{3}");
+    messi.draft("messi → henderson> ", 0);
+    messi.type_keys("/sen\t");
+    messi.draft("messi → henderson> /send ", 0);
+    messi.type_keys("line\t");
+    messi.draft("messi → henderson> /send lineker ", 0);
+    messi.type_keys("\u{c}");
+    messi.until("a clear screen", |screen| screen.contents().trim() == "messi → henderson> /send lineker");
+    messi.type_keys("\u{15}");
+    messi.draft("messi → henderson> ", 0);
+    messi.type_keys("quit\r");
+    assert_eq!(messi.end(), Some(0));
+    assert_eq!(stage.arrived(), ["lef!ty"]);
+    // The history is there in the next run, for nobody else, and has no password.
+    let file = stage.home.path().join(".local/state/chat-service/history");
+    let mode = fs::metadata(&file).expect("kept").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut messi = stage.messi(&[]);
+    messi.type_keys("\u{1b}[A\u{1b}[A");
+    messi.draft("messi → henderson> quit", 0);
+    messi.type_keys("\u{15}auth messi surabaya\r");
+    messi.until("two logins", |screen| screen.contents().matches("you are messi at").count() == 2);
+    messi.type_keys("passwd surabaya\r");
+    messi.line("!! usage: passwd OLD NEW");
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    let history = fs::read_to_string(&file).expect("kept");
+    assert!(!history.contains("surabaya") && history.contains("/to henderson"), "{history}");
+    assert!(!stage.arrived().iter().any(|text| text.contains("surabaya")));
+    stage.server.stop();
+}
+
+#[test]
+fn what_is_pasted_is_one_message_and_nothing_of_it_is_carried_out() {
+    let stage = Stage::set(&[]);
+    let mut messi = stage.messi(&[]);
+    let letter = "Dear Jordan,\nbest wishes\nlogout\nquit";
+    messi.type_keys(&format!("\u{1b}[200~{}\u{1b}[201~", letter.replace('\n', "\r")));
+    messi.line("quit");
+    messi.type_keys("\r");
+    messi.line_end("      quit ✓");
+    // As long as a terminal without an editor could not take it.
+    let long = format!("{}END", "A".repeat(5000));
+    messi.type_keys(&format!("\u{1b}[200~{long}\u{1b}[201~\r"));
+    messi.line_end("END ✓");
+    // Beyond the limit, it is refused, and stays as a draft.
+    messi.type_keys(&format!("\u{1b}[200~{}\u{1b}[201~\r", "B".repeat(8197)));
+    messi.until("the limit", |screen| screen.contents().contains("8,197 of 8,192 bytes"));
+    messi.type_keys("\u{3}\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    assert_eq!(stage.arrived(), [letter.to_owned(), long]);
+    stage.server.stop();
+}
+
+#[test]
+fn what_was_shown_leaves_the_inbox_and_is_read_when_somebody_is_there() {
+    let stage = Stage::set(&["--inbox-limit", "3"]);
+    let waiting = || stage.shell(&["inbox", "--keep", "--json"], "").lines().count();
+    stage.henderson_says("before");
+    let mut messi = stage.messi(&[]);
+    messi.line_end(" henderson: before");
+    // More than the inbox takes: a person who reads everything never has a full one.
+    for i in 0..6 {
+        stage.henderson_says(&format!("message {i}"));
+        messi.line_end(&format!(" henderson: message {i}"));
+        stage.shell(&["--profile", "h", "send", "henderson", "x"], "");
+        stage.shell(&["--profile", "h", "inbox"], "");
+        let id = newest(&stage);
+        stage.until_state(id, "acked");
+    }
+    assert_eq!(waiting(), 0);
+    messi.type_keys("hello");
+    messi.draft("messi → henderson> hello", 0);
+    stage.until_state(newest(&stage), "read");
+    // Henderson has read what messi wrote.
+    messi.type_keys("\r");
+    messi.line_end(" messi → henderson: hello ✓");
+    let id = newest(&stage);
+    stage.shell(&["--profile", "h", "read", "messi", &id.to_string()], "");
+    messi.line("      ✓✓ henderson has read: hello");
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    // For a second program of the same user: what is shown stays.
+    let mut messi = stage.messi(&["--no-ack"]);
+    stage.henderson_says("stays");
+    messi.line_end(" henderson: stays");
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    assert_eq!(waiting(), 1);
+    stage.server.stop();
+}
+
+/// Number of the newest message between messi and henderson.
+fn newest(stage: &Stage) -> u64 {
+    let shown = stage.shell(&["--profile", "h", "--json", "history", "messi", "--limit", "1"], "");
+    let message: serde_json::Value = serde_json::from_str(shown.trim()).expect("JSON");
+    message["id"].as_u64().expect("a number")
+}
+
+impl Stage {
+    /// Waits until henderson's message was taken, or read.
+    fn until_state(&self, id: u64, state: &str) {
+        let end = Instant::now() + SOON;
+        loop {
+            let shown = self.shell(&["--profile", "h", "--json", "status", &id.to_string()], "");
+            let status: serde_json::Value = serde_json::from_str(shown.trim()).expect("JSON");
+            if status["state"] == state || state == "read" && status["read_at"].is_string() {
+                break;
+            }
+            assert!(Instant::now() < end, "message {id} is not {state}: {status}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_said_once_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("users.toml"), include_str!("../users.toml")).expect("written");
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("free").port();
+    let start = || {
+        let mut server = crate::support::program::chat_server();
+        server.args(["--port", &port.to_string()]).current_dir(folder.path());
+        Program::try_start(server).expect("it starts")
+    };
+    let stage = Stage { server: start(), home: tempfile::tempdir().expect("a folder") };
+    stage.shell(&["login", "messi"], "surabaya\n");
+    stage.shell(&["--profile", "h", "login", "henderson"], "surabaya\n");
+    let mut messi = stage.messi(&[]);
+    messi.type_keys("before\r");
+    messi.line_end(" messi → henderson: before ✓");
+    messi.type_keys("half of a th");
+    messi.draft("messi → henderson> half of a th", 0);
+    let Stage { server, home } = stage;
+    server.stop_now();
+    messi.until("a word", |screen| screen.contents().contains("-- lost the server: "));
+    messi.draft("messi → henderson> half of a th", 0);
+    messi.type_keys("ought\r");
+    messi.line_end(" messi → henderson: half of a thought (waiting for the server)");
+    messi.type_keys("and a draft");
+    messi.draft("messi → henderson> and a draft", 0);
+    let stage = Stage { server: start(), home };
+    messi.line("      ✓ stored: half of a thought");
+    messi.line("-- the server is back");
+    messi.draft("messi → henderson> and a draft", 0);
+    stage.henderson_says("welcome back");
+    messi.line_end(" henderson: welcome back");
+    let shown = messi.contents();
+    assert_eq!(shown.matches("lost the server").count(), 1, "{shown}");
+    assert_eq!(shown.matches("messi → henderson: before").count(), 1, "{shown}");
+    messi.type_keys("\u{15}\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    assert_eq!(stage.arrived(), ["before", "half of a thought"]);
+    stage.server.stop();
+}
+
+#[test]
+fn a_new_user_logs_in_at_the_prompt_with_a_hidden_password() {
+    let server = Program::start(&["--login-deadline", "1"]);
+    let home = tempfile::tempdir().expect("a folder");
+    let client = || client_in(home.path(), server.address.port(), &[]);
+    let mut messi = Terminal::start(client());
+    messi.draft("> ", 0);
+    messi.line_end(" is there: auth USER logs in, help lists the commands");
+    // A wrong password, a wrong command, and no login.
+    for (typed, said) in [
+        ("hlep", "!! no such command \"hlep\"; did you mean help?; /to USER sets whom you write to"),
+        ("auth", "!! usage: auth USER PASSWORD"),
+        ("/join team", "!! usage: join #ROOM"),
+        ("who", "!! not logged in: auth USER logs in"),
+        ("hi everybody", "!! no such command \"hi\"; help lists them; /to USER sets whom you write to"),
+        ("auth messi wrong", "!! wrong user name or password (bad_credentials)"),
+    ] {
+        messi.type_keys(&format!("{typed}\r"));
+        messi.line(said);
+    }
+    messi.type_keys("auth messi\r");
+    messi.line("Password of messi:");
+    messi.type_keys("surabaya\r");
+    messi.draft("messi> ", 0);
+    assert!(!messi.contents().contains("surabaya"), "{}", messi.contents());
+    messi.type_keys("/to nobody\r");
+    messi.line("!! no such user (no_such_user)");
+    messi.type_keys("/who\r");
+    messi.until("a table", |screen| {
+        screen
+            .contents()
+            .lines()
+            .any(|line| line.starts_with("henderson  ") && line.ends_with("  Jordan Henderson"))
+    });
+    messi.type_keys("help send\r");
+    messi.line("send TO TEXT");
+    messi.type_keys("logout\r");
+    messi.line("-- logged out");
+    messi.draft("> ", 0);
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    server.stop();
+}
+
+#[test]
+fn what_others_write_does_nothing_to_the_terminal() {
+    let stage = Stage::set(&[]);
+    let mut messi = stage.messi(&[]);
+    stage.shell(&["--profile", "h", "send", "messi", "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}x\u{9b}5mend"], "");
+    messi.until("the text", |screen| {
+        screen.contents().contains("\\u001b[2J\\u001b]0;title\\u0007\\u202ex\\u009b5mend")
+    });
+    messi.draft("messi → henderson> ", 0);
+    // A smaller window: the draft is drawn anew.
+    messi.type_keys("a draft that is longer than the window will be");
+    messi.draft("messi → henderson> a draft that is longer than the window will be", 0);
+    messi.type_keys("\u{3}");
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    // Without colours, and on a terminal that cannot move its cursor.
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let mut client = stage.client(&[]);
+        client.env(name, value);
+        let mut messi = Terminal::start(client);
+        messi.until("a prompt", |screen| {
+            screen.contents().ends_with("messi> ") || screen.contents().ends_with("messi>")
+        });
+        messi.type_keys("/to henderson\r");
+        messi.until("a prompt", |screen| screen.contents().trim_end().ends_with("henderson>"));
+        messi.type_keys(&format!("by {name}\r"));
+        messi.line_end(&format!(" messi → henderson: by {name} ✓"));
+        messi.type_keys("\u{4}");
+        assert_eq!(messi.end(), Some(0));
+    }
+    assert_eq!(stage.arrived(), ["by NO_COLOR", "by TERM"]);
+    stage.server.stop();
+}
+
+#[test]
+fn a_line_that_the_terminal_has_cut_is_refused() {
+    let stage = Stage::set(&[]);
+    for (args, term) in [(&["--classic"][..], "xterm"), (&[], "dumb")] {
+        let mut client = stage.client(args);
+        client.env("TERM", term);
+        let mut messi = Terminal::start(client);
+        let prompt = if args.is_empty() { "messi>" } else { "Command :" };
+        messi.until(prompt, |screen| screen.contents().trim_end().ends_with(prompt));
+        if !args.is_empty() {
+            messi.type_keys("auth messi surabaya\r");
+            messi.until("a token", |screen| screen.contents().contains("logged in, token"));
+        }
+        messi.type_keys(&format!("send henderson {}END\r", "A".repeat(5000)));
+        messi.until("a refusal", |screen| {
+            screen.contents().contains("this line may be cut: a terminal takes 4,095 bytes")
+        });
+        messi.type_keys("\u{4}");
+        assert_eq!(messi.end(), Some(if args.is_empty() { 0 } else { 1 }));
+    }
+    assert!(stage.arrived().is_empty());
+    stage.server.stop();
+}
+
+#[test]
+fn what_is_typed_never_reaches_the_shell_behind() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = Program::start(&[]);
+    let port = server.address.port();
+    // A shell in which the client runs, and goes on typing when the server is gone for good.
+    let mut shell = client_in(home.path(), port, &[]);
+    let program = shell.get_program().to_owned();
+    shell = command("bash");
+    shell.args(["--norc", "-i"]).env("HOME", home.path()).env("PS1", "shell$ ").env("TERM", "xterm");
+    shell.env("CHAT_PORT", port.to_string()).env("CLIENT", program);
+    let mut typed = Terminal::start(shell);
+    typed.until("a shell", |screen| screen.contents().trim_end().ends_with("shell$"));
+    typed.type_keys("\"$CLIENT\"\r");
+    typed.line_end("auth USER logs in, help lists the commands");
+    typed.type_keys("auth messi surabaya\r");
+    typed.draft("messi> ", 0);
+    server.stop_now();
+    typed.until("a word", |screen| screen.contents().contains("-- lost the server: "));
+    typed.type_keys("send henderson touch evil\r");
+    typed.line_end("(waiting for the server)");
+    typed.type_keys("who\r");
+    typed.draft("messi> ", 0);
+    typed.type_keys("\u{4}");
+    typed.until("the end", |screen| screen.contents().trim_end().ends_with("shell$"));
+    assert!(typed.contents().contains("1 messages were not sent"), "{}", typed.contents());
+    assert!(!typed.contents().contains("command not found"), "{}", typed.contents());
+    typed.type_keys("exit 0\r");
+    typed.end();
+}
