@@ -98,7 +98,7 @@ impl Terminal {
 
     /// Waits until a line of the screen is this one.
     fn line(&self, line: &str) {
-        self.until(line, |screen| screen.contents().lines().any(|shown| shown == line));
+        self.until(line, |screen| screen.contents().lines().any(|shown| shown.trim_end() == line));
     }
 
     /// Waits until a line of the screen ends so.
@@ -120,8 +120,23 @@ impl Terminal {
         self.seen.0.lock().expect("nobody panics").parser.as_ref().expect("set").screen().contents()
     }
 
+    /// Waits until the program has ended; returns its exit status.
     fn end(mut self) -> Option<i32> {
+        let (seen, changed) = &*self.seen;
+        let seen = seen.lock().expect("nobody panics");
+        let (seen, waited) =
+            changed.wait_timeout_while(seen, SOON, |seen| !seen.has_ended).expect("nobody panics");
+        let shown = seen.parser.as_ref().expect("set").screen().contents();
+        assert!(!waited.timed_out(), "it does not end:\n{shown}");
+        drop(seen);
         self.child.wait().expect("it ran").code()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
@@ -274,8 +289,10 @@ fn what_is_pasted_is_one_message_and_nothing_of_it_is_carried_out() {
     messi.line_end("END ✓");
     // Beyond the limit, it is refused, and stays as a draft.
     messi.type_keys(&format!("\u{1b}[200~{}\u{1b}[201~\r", "B".repeat(8197)));
-    messi.until("the limit", |screen| screen.contents().contains("8,197 of 8,192 bytes"));
-    messi.type_keys("\u{3}\u{4}");
+    messi.line(
+        "!! not sent to henderson: too long: 8,197 of 8,192 bytes (message_too_long); Up brings it back",
+    );
+    messi.type_keys("\u{4}");
     assert_eq!(messi.end(), Some(0));
     assert_eq!(stage.arrived(), [letter.to_owned(), long]);
     stage.server.stop();
@@ -440,6 +457,7 @@ fn what_others_write_does_nothing_to_the_terminal() {
     messi.type_keys("a draft that is longer than the window will be");
     messi.draft("messi → henderson> a draft that is longer than the window will be", 0);
     messi.type_keys("\u{3}");
+    messi.draft("messi → henderson> ", 0);
     messi.type_keys("\u{4}");
     assert_eq!(messi.end(), Some(0));
     // Without colours, and on a terminal that cannot move its cursor.

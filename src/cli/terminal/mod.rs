@@ -5,6 +5,7 @@
 mod command;
 mod editor;
 mod marks;
+mod modes;
 mod outbox;
 mod paint;
 mod presence;
@@ -13,7 +14,7 @@ mod talk;
 
 use std::sync::{Arc, Mutex};
 
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcsetattr};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -23,6 +24,7 @@ use tokio::{
 use self::{
     command::Typed,
     editor::{Editor, Keys, Line, Names},
+    modes::Modes,
     printer::Printer,
     talk::{Input, Next, Talk},
 };
@@ -38,13 +40,21 @@ const BY_SIGNAL: i32 = 128 + 15;
 /// Runs the prompt until its user ends it.
 pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit, Failure> {
     let identity = Identity::find(reach)?;
-    guard_terminal(runtime);
+    let modes = Modes::take();
+    if let Some(modes) = &modes {
+        guard_terminal(runtime, modes.original().clone());
+    }
     let (names, keys) = (Arc::<Mutex<Names>>::default(), Arc::<Keys>::default());
     let history = state_folder().map(|folder| folder.join("history"));
     if let Some(history) = &history {
         files::create_private_folder(files::parent(history)).ok();
     }
     let (mut editor, sink) = Editor::open(history, names.clone(), keys.clone());
+    // Without an editor, the terminal edits the line.
+    let modes = modes.filter(|_| matches!(editor, Editor::Full { .. }));
+    if let Some(modes) = &modes {
+        modes.between();
+    }
     let (written, was_written) = mpsc::channel(16);
     let printer = Printer::start(sink, keys.screen.clone(), written)
         .map_err(|error| Failure::new(Exit::Refused, format!("cannot start: {error}")))?;
@@ -71,7 +81,7 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
             }
             Line::End => break,
         };
-        let Some(input) = take(&mut editor, &next, &typed) else {
+        let Some(input) = take(&mut editor, modes.as_ref(), &next, &typed) else {
             next.draft.clear();
             continue;
         };
@@ -91,19 +101,19 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
 
 /// Understands a line: asks for passwords, keeps it in the history unless it has one, and takes messages off the screen, because they
 /// are shown with their time when they are stored. `None` if there is nothing to do.
-fn take(editor: &mut Editor, next: &Next, line: &str) -> Option<Typed> {
+fn take(editor: &mut Editor, modes: Option<&Modes>, next: &Next, line: &str) -> Option<Typed> {
     let typed = command::parse(line, next.has_recipient);
     match typed {
         Typed::Nothing => None,
         Typed::Auth { user, password: None } => {
             editor.remember(line.trim());
-            let password = ask(&format!("Password of {user}: "))?;
+            let password = ask(modes, &format!("Password of {user}: "))?;
             Some(Typed::Auth { user, password: Some(password) })
         }
         Typed::Passwd(None) => {
             editor.remember(line.trim());
-            let (old, new) = (ask("Old password: ")?, ask("New password: ")?);
-            if ask("New password again: ")? != new {
+            let (old, new) = (ask(modes, "Old password: ")?, ask(modes, "New password: ")?);
+            if ask(modes, "New password again: ")? != new {
                 return Some(Typed::Wrong(
                     "the new passwords are not the same: nothing was changed".to_owned(),
                 ));
@@ -134,20 +144,21 @@ fn take(editor: &mut Editor, next: &Next, line: &str) -> Option<Typed> {
     }
 }
 
-fn ask(prompt: &str) -> Option<String> {
-    match rpassword::prompt_password(prompt) {
-        Ok(secret) => Some(secret),
-        Err(error) => {
-            complain(&format!("cannot read the password: {error}"));
-            None
-        }
+fn ask(modes: Option<&Modes>, prompt: &str) -> Option<String> {
+    // The terminal edits the line.
+    if let Some(modes) = modes {
+        modes.restore();
     }
+    let secret = rpassword::prompt_password(prompt);
+    if let Some(modes) = modes {
+        modes.between();
+    }
+    secret.map_err(|error| complain(&format!("cannot read the password: {error}"))).ok()
 }
 
 /// Ctrl-C drops the line, and does not end the client, also while it is not editing. A signal that ends it leaves the terminal as it
 /// was.
-fn guard_terminal(runtime: &Runtime) {
-    let Ok(modes) = tcgetattr(std::io::stdin()) else { return };
+fn guard_terminal(runtime: &Runtime, modes: Termios) {
     runtime.spawn(async move {
         let of = |kind| signal(kind).ok();
         let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =

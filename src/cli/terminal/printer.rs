@@ -175,6 +175,7 @@ impl Work {
 
 /// Whether the editor reads keys: then it takes texts, too.
 fn is_edited(turns: u64) -> bool {
-    let is_raw = || tcgetattr(io::stdin()).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::ICANON));
+    // Between two lines, the keys for signals are in force.
+    let is_raw = || tcgetattr(io::stdin()).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::ISIG));
     turns % 2 == 1 && is_raw()
 }

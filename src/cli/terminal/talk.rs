@@ -48,6 +48,9 @@ const LAST_MESSAGES: Duration = Duration::from_secs(3);
 /// Time between two notices that the user is typing.
 const TYPING: Duration = Duration::from_secs(3);
 
+/// Most bytes of a refused text that the next line begins with: a longer one would hide why it was refused.
+const LONGEST_DRAFT: usize = 500;
+
 /// What was typed, and where the next prompt is sent.
 pub(super) struct Input {
     pub(super) typed: Typed,
@@ -428,6 +431,9 @@ impl Talk {
                     self.paint.own(sent.at, &to, &text, Mark::Stored)
                 };
                 self.printer.print(line);
+            }
+            Err(error) if text.len() > LONGEST_DRAFT => {
+                self.problem(&format!("not sent to {to}: {}; Up brings it back", worded(&error)));
             }
             Err(error) => {
                 self.problem(&format!("not sent to {to}: {}: {text}", worded(&error)));
