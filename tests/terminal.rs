@@ -465,11 +465,9 @@ fn what_others_write_does_nothing_to_the_terminal() {
         let mut client = stage.client(&[]);
         client.env(name, value);
         let mut messi = Terminal::start(client);
-        messi.until("a prompt", |screen| {
-            screen.contents().ends_with("messi> ") || screen.contents().ends_with("messi>")
-        });
+        messi.until("a prompt", |screen| screen.contents().contains("messi>"));
         messi.type_keys("/to henderson\r");
-        messi.until("a prompt", |screen| screen.contents().trim_end().ends_with("henderson>"));
+        messi.until("a prompt", |screen| screen.contents().contains("henderson>"));
         messi.type_keys(&format!("by {name}\r"));
         messi.line_end(&format!(" messi → henderson: by {name} ✓"));
         messi.type_keys("\u{4}");
@@ -497,7 +495,7 @@ fn a_line_that_the_terminal_has_cut_is_refused() {
             screen.contents().contains("this line may be cut: a terminal takes 4,095 bytes")
         });
         messi.type_keys("\u{4}");
-        assert_eq!(messi.end(), Some(if args.is_empty() { 0 } else { 1 }));
+        assert_eq!(messi.end(), Some(i32::from(!args.is_empty())));
     }
     assert!(stage.arrived().is_empty());
     stage.server.stop();

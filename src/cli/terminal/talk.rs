@@ -87,6 +87,8 @@ pub(super) struct Talk {
     presence: Presence,
     login: Option<Login>,
     recipient: Option<String>,
+    /// Own messages up to this one are from before.
+    known_own: u64,
     /// The conversation of which a page was shown last, and the oldest message of the page.
     page: Option<(String, u64)>,
     /// A text that was refused.
@@ -131,6 +133,7 @@ impl Talk {
             presence: Presence::new(),
             login: None,
             recipient: None,
+            known_own: 0,
             page: None,
             draft: String::new(),
             on_their_way: VecDeque::new(),
@@ -264,6 +267,9 @@ impl Talk {
         if let Ok(rooms) = show::all_rooms(&client).await {
             self.lock_names().rooms = rooms.into_iter().map(|room| room.room.into_owned()).collect();
         }
+        let conversations = client.conversations(Some(1000)).await.map(|reply| reply.conversations);
+        let last = conversations.unwrap_or_default().into_iter().filter_map(|conversation| conversation.last);
+        self.known_own = last.map(|message| message.id).max().unwrap_or(0);
         let events = client.watch(WatchOptions { after: None, own: true }).await;
         self.login = Some(Login { client, user: user.to_owned(), events });
     }
@@ -541,6 +547,10 @@ impl Talk {
 
     fn show(&mut self, message: &MessageObject) {
         let Some(login) = &self.login else { return };
+        // Nothing takes own messages out of the inbox: those from before would be shown at each start.
+        if message.from == login.user && message.id <= self.known_own && message.to != login.user {
+            return;
+        }
         self.marks.shown(&login.user, message);
         let line = self.paint.message(message);
         self.printer.print_message(line, message.id);
