@@ -216,6 +216,12 @@ impl Task {
                     {
                         watch.events.put(Event::Refused(refused.clone()));
                     }
+                    if request.is_own()
+                        && let (false, ClientError::Refused(refused)) = (request.is_watch(), &refused)
+                    {
+                        // As when there are too many connections: it closes this one.
+                        return Err(End::Lost(format!("it refused the connection: {}", refused.message)));
+                    }
                     request.answer(Err(refused));
                 }
                 _ => return Err(End::Lost(format!("it said {json:?}"))),

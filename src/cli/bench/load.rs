@@ -23,6 +23,9 @@ use crate::{
 /// Default of `--duration`.
 const DURATION: Duration = Duration::from_secs(10);
 
+/// Longest latency that is told apart, in nanoseconds: a day.
+const LONGEST: u64 = 24 * 60 * 60 * 1_000_000_000;
+
 /// A run, as all tasks share it.
 pub(super) struct Run {
     pub(super) texts: Texts,
@@ -56,6 +59,8 @@ pub(super) struct State {
     pub(super) last_answer: Option<Instant>,
     /// When the last message arrived.
     pub(super) last_arrival: Option<Instant>,
+    /// How often the connection that watches was made again.
+    pub(super) reconnections: u64,
 }
 
 /// A message to send.
@@ -68,13 +73,15 @@ impl Run {
     /// A run that begins now.
     pub(super) fn begin(args: &BenchArgs, user: String, limits: BTreeMap<String, u64>) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
+        let latency = Histogram::new_with_max(LONGEST, 3).expect("3 digits are possible");
         let state = State {
             ledger: Ledger::default(),
-            latency: Histogram::new(3).expect("3 digits are possible"),
+            latency,
             limits,
             fatal: None,
             last_answer: None,
             last_arrival: None,
+            reconnections: 0,
         };
         let duration = if args.messages.is_none() { args.duration.or(Some(DURATION)) } else { None };
         Run {

@@ -52,6 +52,8 @@ pub(super) async fn run(
     options.reconnect = args.verify.then_some(LONGEST_PAUSE);
     let receiver = Client::connect(options.clone()).await?;
     let inbox = receiver.hello().await?.limits.inbox;
+    // From its first request in the session on, it is a connection of the user: those that send may find no place, but this one has.
+    receiver.whoami().await?;
     let opened = Opened::open(&options, args.clients).await?;
     let connected = opened.clients.len();
     // What comes in the meantime waits in the inbox.

@@ -68,6 +68,7 @@ mod tests {
     #[test]
     fn a_point_says_how_rare_a_latency_is() {
         let mut latency = Histogram::new(3).expect("3 digits");
+        latency.auto(true);
         for i in 1..=1000 {
             latency.record(i * 1_000_000).expect("it fits");
         }

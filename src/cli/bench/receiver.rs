@@ -112,6 +112,7 @@ impl Receiver {
                     return Err(Failure::new(Exit::NotLoggedIn, "the session has ended"));
                 }
                 Some(Event::Refused(refused)) => return Err(ClientError::Refused(refused).into()),
+                Some(Event::Connected) => self.run.state().reconnections += 1,
                 Some(_) => {}
                 None => return Err(Failure::new(Exit::Lost, "lost the server")),
             }

@@ -36,6 +36,8 @@ pub(super) struct Report {
     delivered_per_second: Option<f64>,
     /// In microseconds; without any, nothing was measured.
     latency_us: Option<Latency>,
+    /// How often the connection that watches was made again.
+    reconnections: u64,
     /// How often the server has refused something, by code.
     limits: BTreeMap<String, u64>,
 }
@@ -100,6 +102,7 @@ impl Report {
                 .is_live
                 .then(|| per_second(totals.delivered, since_begin(state.last_arrival))),
             latency_us: Latency::of(&state.latency),
+            reconnections: state.reconnections,
             limits: state.limits.clone(),
         }
     }
@@ -132,6 +135,7 @@ impl Report {
             ("unanswered", totals.unanswered),
             ("refused", totals.refused),
             ("not sent in time", self.not_sent.unwrap_or_default()),
+            ("reconnections", self.reconnections),
         ] {
             if count > 0 {
                 table.add(of(what, count, String::new()));
