@@ -36,12 +36,14 @@ struct Watch {
     events: EventSender,
     /// The server streams, as far as it was asked.
     is_on: bool,
+    /// Until the reply to the last `watch`, events are those of the stream before: they come again.
+    is_stale: bool,
 }
 
 impl Watch {
     /// Asks the server for the events after the last one that was shown.
     fn begin(&mut self) -> Request {
-        self.is_on = true;
+        (self.is_on, self.is_stale) = (true, false);
         let mut request = Request::own("watch", true);
         if let Some(after) = self.options.after {
             request.fields.insert("after".to_owned(), after.into());
@@ -167,7 +169,7 @@ impl Task {
         match order {
             Order::Ask(request) => self.waiting.push_back(request),
             Order::Watch(options, events) => {
-                let mut watch = Watch { options, events, is_on: true };
+                let mut watch = Watch { options, events, is_on: true, is_stale: false };
                 self.waiting.push_back(watch.begin());
                 self.watch = Some(watch);
             }
@@ -178,6 +180,7 @@ impl Task {
         match (stream, &mut self.watch) {
             (Stream::HasRoom, Some(watch)) => {
                 let begin = watch.begin();
+                watch.is_stale = true;
                 self.waiting.push_back(begin);
             }
             (Stream::IsOver, Some(watch)) => {
@@ -207,6 +210,9 @@ impl Task {
                         return Err(End::Lost("it has replied to nothing".to_owned()));
                     };
                     if status == Status::Ok {
+                        if let (true, Some(watch)) = (request.is_watch(), &mut self.watch) {
+                            watch.is_stale = false;
+                        }
                         request.answer(Ok(json));
                         continue;
                     }
@@ -236,7 +242,9 @@ impl Task {
         if let EventObject::Closing { reason } = &event {
             return Err(End::Lost(format!("it has closed the connection: {reason}")));
         }
-        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_on) else { return Ok(()) };
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_on && !watch.is_stale) else {
+            return Ok(());
+        };
         if let EventObject::Message(message) = &event {
             watch.options.after = watch.options.after.max(Some(message.id));
         }
