@@ -60,8 +60,8 @@ pub(super) async fn run(
     let live = if args.to == BenchTo::Live { Some(receiver::watch(&receiver).await?) } else { None };
     let run = Arc::new(Run::begin(args, user, opened.refused));
     let receiving = Receiving { client: receiver, live, inbox };
-    let received = tokio::select! {
-        received = measure(&run, &opened.clients, args.pipeline, receiving) => received,
+    let measured = tokio::select! {
+        measured = measure(&run, &opened.clients, args.pipeline, receiving) => measured,
         () = stop_at_interrupt(&run) => {
             let told = "interrupted again: messages of the bench are still in the inbox";
             return Err(Failure::new(Exit::Refused, told));
@@ -72,7 +72,7 @@ pub(super) async fn run(
     if let Some(file) = &args.plot {
         plot::draw(file, &run.state().latency).map_err(|error| cannot_write(file, &error))?;
     }
-    judge(&run, &report, args.verify, received)
+    judge(&run, &report, args.verify, measured)
 }
 
 /// Connections that send.
@@ -134,14 +134,11 @@ async fn measure(
         }
         done.send(()).ok();
     };
-    match live {
-        Some(events) => tokio::join!(receiver(events), load).0,
-        None => {
-            load.await;
-            let events = receiver::watch(&client).await?;
-            receiver(events).await
-        }
+    if let Some(events) = live {
+        return tokio::join!(receiver(events), load).0;
     }
+    load.await;
+    receiver(receiver::watch(&client).await?).await
 }
 
 /// Ends the sends at Ctrl-C; returns at the second one.
@@ -160,10 +157,10 @@ fn judge(
     run: &Run,
     report: &Report,
     is_verified: bool,
-    received: Result<bool, Failure>,
+    measured: Result<bool, Failure>,
 ) -> Result<Exit, Failure> {
     let verdict = if is_verified { report.verdict() } else { Verdict::Fair };
-    if let Ok(false) = received {
+    if let Ok(false) = measured {
         complain("a message of others is in the inbox: those of the bench behind it stay there");
     }
     if let Verdict::Broken(told) = verdict {
@@ -173,7 +170,7 @@ fn judge(
         let exit = of(&error);
         return Err(Failure { exit, ..error.into() });
     }
-    received?;
+    measured?;
     match report.limits() {
         Some(told) => Err(Failure::new(Exit::Refused, told)),
         None => Ok(Exit::Done),
