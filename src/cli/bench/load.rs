@@ -265,7 +265,7 @@ mod tests {
     fn messages_are_due_at_even_times() {
         assert_eq!(due_after(0, 3), Duration::ZERO);
         assert_eq!(due_after(1, 1000), Duration::from_millis(1));
-        assert_eq!(due_after(3_000_000_000, 3), Duration::from_secs(1_000_000_000));
+        assert_eq!(due_after(30_000_000_000, 3), Duration::from_secs(10_000_000_000));
     }
 
     #[tokio::test]
