@@ -10,8 +10,8 @@ use clap::{Args, Parser, ValueEnum, builder::RangedU64ValueParser};
 
 pub use self::{
     client::{
-        Address, ClientArgs, ClientCommand, Device, Face, ListenArgs, ProfileName, Reach, SendArgs,
-        SessionChoice, Take, WaitFor, default_port,
+        Address, BenchArgs, BenchTo, ClientArgs, ClientCommand, Device, Face, ListenArgs, ProfileName, Reach,
+        SendArgs, SessionChoice, Take, WaitFor, default_port,
     },
     commands::{ServerCommand, UserCommand},
     max_hash::{MaxHash, PasswordHashes},

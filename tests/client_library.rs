@@ -16,7 +16,7 @@ use chat_service::{
     store::Memory,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, yield_now},
@@ -251,6 +251,46 @@ async fn who_takes_events_slowly_misses_none_and_can_still_ask() {
     drop(events);
     drop((messi, henderson));
     server.stop().await;
+}
+
+/// Between the request to stop and its reply, a server may still stream: these events come again after the next `watch`.
+#[tokio::test]
+async fn events_that_were_under_way_when_a_stream_was_held_do_not_come_twice() {
+    const LAST: u64 = 1200;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let event = |id: u64| {
+        format!(
+            "{{\"event\": \"message\", \"id\": {id}, \"at\": \"2026-11-28T00:00:00.000Z\", \"from\": \"a\", \
+             \"to\": \"b\", \"msg_from\": \"A\", \"msg_to\": \"B\", \"msg\": \"{id}\"}}\r\n\r\n"
+        )
+    };
+    let client = Client::connect(options(address)).await.expect("connected");
+    let mut events = client.watch(WatchOptions::default()).await;
+    let (stream, _) = listener.accept().await.expect("a client");
+    let (from_client, mut to_client) = stream.into_split();
+    let mut requests = BufReader::new(from_client).lines();
+    for command in ["hello", "watch"] {
+        let request = requests.next_line().await.expect("read").expect("a request");
+        assert!(request.contains(command), "{request}");
+        to_client.write_all(b"{\"status\": \"OK\"}\r\n\r\n").await.expect("taken");
+    }
+    to_client.write_all((1..=1000).map(event).collect::<String>().as_bytes()).await.expect("taken");
+    assert!(requests.next_line().await.expect("read").expect("a request").contains("unwatch"));
+    let mut shown = Vec::new();
+    for _ in 0..700 {
+        shown.push(next_message(&mut events).await.id);
+    }
+    let again = requests.next_line().await.expect("read").expect("a request");
+    assert!(again.contains("\"after\":1000"), "{again}");
+    // The request to stop was still under way.
+    to_client.write_all((1001..=1100).map(event).collect::<String>().as_bytes()).await.expect("taken");
+    to_client.write_all(b"{\"status\": \"OK\"}\r\n\r\n".repeat(2).as_slice()).await.expect("taken");
+    to_client.write_all((1001..=LAST).map(event).collect::<String>().as_bytes()).await.expect("taken");
+    while shown.last() != Some(&LAST) {
+        shown.push(next_message(&mut events).await.id);
+    }
+    assert_eq!(shown, (1..=LAST).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backpressure;
+mod bench;
 mod budgets;
 mod client;
 mod client_library;

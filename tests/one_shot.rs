@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// A server, and a home folder for its clients.
-struct Shell {
-    server: Program,
-    home: tempfile::TempDir,
+pub(crate) struct Shell {
+    pub(crate) server: Program,
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Shell {
@@ -29,7 +29,7 @@ impl Shell {
     }
 
     /// With messi and henderson logged in, in the profiles `default` and `h`.
-    fn logged_in(args: &[&str]) -> Self {
+    pub(crate) fn logged_in(args: &[&str]) -> Self {
         let shell = Shell::start(args);
         assert_eq!(shell.run(&["login", "messi"], "surabaya\n"), (String::new(), Some(0)));
         assert_eq!(
@@ -43,7 +43,7 @@ impl Shell {
         self.server.address.port().to_string()
     }
 
-    fn client(&self, args: &[&str]) -> Command {
+    pub(crate) fn client(&self, args: &[&str]) -> Command {
         let mut client = client_in(self.home.path());
         client.env("CHAT_PORT", self.port()).args(args);
         client
@@ -54,18 +54,18 @@ impl Shell {
     }
 
     /// Standard output and exit status.
-    fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> (String, Option<i32>) {
+    pub(crate) fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> (String, Option<i32>) {
         said(&self.output(args, input))
     }
 
     /// Standard error and exit status.
-    fn fail(&self, args: &[&str], input: impl AsRef<[u8]>) -> (String, Option<i32>) {
+    pub(crate) fn fail(&self, args: &[&str], input: impl AsRef<[u8]>) -> (String, Option<i32>) {
         let output = self.output(args, input);
         assert_eq!(said(&output).0, "", "data on standard output");
         (complained(&output), output.status.code())
     }
 
-    fn profile(&self, name: &str) -> PathBuf {
+    pub(crate) fn profile(&self, name: &str) -> PathBuf {
         self.home.path().join(format!(".local/state/chat-service/{name}.json"))
     }
 
@@ -77,13 +77,13 @@ impl Shell {
     }
 }
 
-fn client_in(home: &Path) -> Command {
+pub(crate) fn client_in(home: &Path) -> Command {
     let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
     client.env("HOME", home).env_remove("XDG_STATE_HOME").env_remove("XDG_CONFIG_HOME").env("TZ", "UTC");
     client
 }
 
-fn objects(lines: &str) -> Vec<Value> {
+pub(crate) fn objects(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 

@@ -1,5 +1,6 @@
 //! The client, for people and for scripts: a prompt on a terminal, plain lines in a pipe, and commands of a shell.
 
+mod bench;
 mod exit;
 mod explain;
 mod once;

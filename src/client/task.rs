@@ -47,12 +47,14 @@ struct Watch {
     /// Messages that this client has sent, and that the stream has not passed. After another connection, the server takes them for
     /// those of another one.
     own: BTreeSet<u64>,
+    /// Until the reply to the last `watch`, events are those of the stream before: they come again.
+    is_stale: bool,
 }
 
 impl Watch {
     /// Asks the server for the events after the last one that was shown.
     fn begin(&mut self) -> Request {
-        self.is_on = true;
+        (self.is_on, self.is_stale) = (true, false);
         let mut request = Request::own("watch", true);
         if let Some(after) = self.options.after {
             request.fields.insert("after".to_owned(), after.into());
@@ -196,7 +198,7 @@ impl Task {
         match order {
             Order::Ask(request) => self.waiting.push_back(request),
             Order::Watch(options, events) => {
-                let mut watch = Watch { options, events, is_on: true, own: BTreeSet::new() };
+                let mut watch = Watch { options, events, is_on: true, own: BTreeSet::new(), is_stale: false };
                 self.waiting.push_back(watch.begin());
                 self.watch = Some(watch);
             }
@@ -207,6 +209,7 @@ impl Task {
         match (stream, &mut self.watch) {
             (Stream::HasRoom, Some(watch)) => {
                 let begin = watch.begin();
+                watch.is_stale = true;
                 self.waiting.push_back(begin);
             }
             (Stream::IsOver, Some(watch)) => {
@@ -237,8 +240,11 @@ impl Task {
                         return Err(End::Lost("it has replied to nothing".to_owned()));
                     };
                     if status == Status::Ok {
-                        if let (Some(watch), true, Some(id)) = (&mut self.watch, request.is_send(), id) {
-                            watch.sent(id);
+                        if let Some(watch) = &mut self.watch {
+                            if let (true, Some(id)) = (request.is_send(), id) {
+                                watch.sent(id);
+                            }
+                            watch.is_stale &= !request.is_watch();
                         }
                         request.answer(Ok(json));
                         continue;
@@ -248,6 +254,12 @@ impl Task {
                         && let (ClientError::Refused(refused), Some(watch)) = (&refused, self.watch.take())
                     {
                         watch.events.put(Event::Refused(refused.clone()));
+                    }
+                    if request.is_own()
+                        && let (false, ClientError::Refused(refused)) = (request.is_watch(), &refused)
+                    {
+                        // As when there are too many connections: it closes this one.
+                        return Err(End::Lost(format!("it refused the connection: {}", refused.message)));
                     }
                     request.answer(Err(refused));
                 }
@@ -263,7 +275,9 @@ impl Task {
         if let EventObject::Closing { reason } = &event {
             return Err(End::Lost(format!("it has closed the connection: {reason}")));
         }
-        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_on) else { return Ok(()) };
+        let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_on && !watch.is_stale) else {
+            return Ok(());
+        };
         if let EventObject::Message(message) = &event
             && watch.pass(message.id)
         {

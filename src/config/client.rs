@@ -1,9 +1,12 @@
 //! The settings of `chat-client`.
 
+mod bench;
+
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::bench::{BenchArgs, BenchTo};
 use super::{PORT, TLS_PORT, count};
 
 /// Client of the chat server: for a terminal, a pipe, and scripts.
@@ -183,6 +186,8 @@ pub enum ClientCommand {
     Whoami,
     /// Change your password; your other sessions end
     Passwd,
+    /// Measure the server with messages to yourself: rates, latency, and whether each message arrives once
+    Bench(BenchArgs),
 }
 
 /// Arguments of `send`.

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use self::{login::Login, output::Output, receive::Receiving};
 use super::{
-    Exit,
+    Exit, bench,
     exit::{self, Failure},
     explain,
     reach::{Identity, device, read_secret},
     runtime,
 };
 use crate::{
-    client::{Client, ClientError},
+    client::{Client, ClientError, Options},
     config::{ClientCommand, Reach},
     model::Token,
 };
@@ -32,10 +32,10 @@ pub(super) fn run(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failur
 }
 
 /// What every command needs.
-struct Context<'a> {
-    reach: &'a Reach,
+pub(super) struct Context<'a> {
+    pub(super) reach: &'a Reach,
     identity: Identity,
-    output: Output,
+    pub(super) output: Output,
 }
 
 async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failure> {
@@ -66,13 +66,19 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
 impl Context<'_> {
     /// Connects, with a token or without one.
     async fn connect(&self, token: Option<Token>) -> Result<Client, Failure> {
-        let mut options = self.identity.target.options(self.reach, true)?;
-        options.token = token;
-        options.device = Some(device(self.reach));
+        let mut options = self.options(token)?;
         if waits_for_ever(self.reach) {
             options.reconnect = Some(LONGEST_PAUSE);
         }
         Ok(Client::connect(options).await?)
+    }
+
+    /// How the server is reached.
+    pub(super) fn options(&self, token: Option<Token>) -> Result<Options, Failure> {
+        let mut options = self.identity.target.options(self.reach, true)?;
+        options.token = token;
+        options.device = Some(device(self.reach));
+        Ok(options)
     }
 
     /// Logs in again with the password of a file, after the session has ended.
@@ -156,6 +162,7 @@ impl Work {
             },
             Work::Passwd { old, new } => Ok(client.passwd(old, new).await.map(|()| Exit::Done)?),
             Work::Ask => match command {
+                ClientCommand::Bench(args) => bench::run(context, client, args).await,
                 ClientCommand::Logout { session } => login::logout(context, client, *session).await,
                 _ => show::ask(&mut context.output, client, command).await,
             },

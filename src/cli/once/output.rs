@@ -8,7 +8,7 @@ use super::super::{Exit, exit::Failure, visible};
 
 /// What a command prints.
 pub(in super::super) struct Output {
-    pub(super) is_json: bool,
+    pub(in super::super) is_json: bool,
     place: Place,
 }
 
@@ -38,21 +38,21 @@ impl Output {
 
     /// Writes a text and a line end. Further lines of the text begin with a tab. Other characters on which a terminal acts are
     /// escaped.
-    pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
+    pub(in super::super) fn line(&mut self, text: &str) -> Result<(), Failure> {
         let harmless = |line: &str| line.split('\t').map(visible).collect::<Vec<_>>().join("\t");
         let lines: Vec<_> = text.split('\n').map(harmless).collect();
         self.write(&format!("{}\n", lines.join("\n\t")))
     }
 
     /// Writes an object as a line of JSON.
-    pub(super) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+    pub(in super::super) fn json(&mut self, object: &impl Serialize) -> Result<(), Failure> {
         let json = serde_json::to_string(object)
             .map_err(|error| Failure::new(Exit::Refused, format!("cannot write: {error}")))?;
         self.write(&format!("{}\n", visible(&json)))
     }
 
     /// Hands everything to the system. What was written before counts as shown.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    pub(in super::super) fn flush(&mut self) -> Result<(), Failure> {
         match &mut self.place {
             Place::Stdout(stdout) => stdout.flush().map_err(|error| failed(&error)),
             Place::Text(_) => Ok(()),
