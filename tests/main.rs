@@ -16,6 +16,7 @@ mod fail2ban;
 mod false_server;
 mod feeds;
 mod flips;
+mod generated;
 mod hostile;
 mod hostile_files;
 mod layering;

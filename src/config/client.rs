@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{PORT, TLS_PORT, count};
+use super::{ManualCommand, PORT, TLS_PORT, count};
 
 /// Client of the chat server: for a terminal, a pipe, and scripts.
 ///
@@ -183,6 +183,9 @@ pub enum ClientCommand {
     Whoami,
     /// Change your password; your other sessions end
     Passwd,
+    /// The man page and completion scripts.
+    #[command(flatten)]
+    Manual(ManualCommand),
 }
 
 /// Arguments of `send`.
