@@ -31,6 +31,7 @@ mod programs;
 mod readme;
 mod reload;
 mod reused_names;
+mod scripts;
 mod second_wire;
 mod session_ends;
 mod store_changes;

@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// A server, and a home folder for its clients.
-struct Shell {
-    server: Program,
-    home: tempfile::TempDir,
+pub(crate) struct Shell {
+    pub(crate) server: Program,
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Shell {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Shell { server: Program::start(args), home: tempfile::tempdir().expect("a folder") }
     }
 
@@ -54,7 +54,7 @@ impl Shell {
     }
 
     /// Standard output and exit status.
-    fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> (String, Option<i32>) {
+    pub(crate) fn run(&self, args: &[&str], input: impl AsRef<[u8]>) -> (String, Option<i32>) {
         said(&self.output(args, input))
     }
 
@@ -70,7 +70,7 @@ impl Shell {
     }
 
     /// Texts of henderson's inbox, which stay there.
-    fn waiting(&self) -> Vec<String> {
+    pub(crate) fn waiting(&self) -> Vec<String> {
         let (json, code) = self.run(&["--profile", "h", "inbox", "--keep", "--json"], "");
         assert_eq!(code, Some(0));
         objects(&json).iter().map(|message| message["msg"].as_str().expect("a text").to_owned()).collect()
@@ -88,7 +88,7 @@ fn objects(lines: &str) -> Vec<Value> {
 }
 
 /// The text after the time and the sender, of each line.
-fn texts(shown: &str) -> Vec<&str> {
+pub(crate) fn texts(shown: &str) -> Vec<&str> {
     shown.lines().map(|line| line.split_once(": ").map_or(line, |(_, text)| text)).collect()
 }
 
