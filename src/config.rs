@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod manual;
 mod max_hash;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -14,6 +15,7 @@ pub use self::{
         SendArgs, SessionChoice, Take, WaitFor, default_port,
     },
     commands::{ServerCommand, UserCommand},
+    manual::{ManualCommand, Shell},
     max_hash::{MaxHash, PasswordHashes},
 };
 

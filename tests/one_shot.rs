@@ -24,7 +24,7 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Shell { server: Program::start(args), home: tempfile::tempdir().expect("a folder") }
     }
 
@@ -70,7 +70,7 @@ impl Shell {
     }
 
     /// Texts of henderson's inbox, which stay there.
-    fn waiting(&self) -> Vec<String> {
+    pub(crate) fn waiting(&self) -> Vec<String> {
         let (json, code) = self.run(&["--profile", "h", "inbox", "--keep", "--json"], "");
         assert_eq!(code, Some(0));
         objects(&json).iter().map(|message| message["msg"].as_str().expect("a text").to_owned()).collect()
@@ -88,7 +88,7 @@ pub(crate) fn objects(lines: &str) -> Vec<Value> {
 }
 
 /// The text after the time and the sender, of each line.
-fn texts(shown: &str) -> Vec<&str> {
+pub(crate) fn texts(shown: &str) -> Vec<&str> {
     shown.lines().map(|line| line.split_once(": ").map_or(line, |(_, text)| text)).collect()
 }
 

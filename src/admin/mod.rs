@@ -1,4 +1,4 @@
-//! The subcommands of `chat-server` that are no server: users, certificates, backups, checks.
+//! The subcommands of `chat-server` that are no server: users, certificates, backups, checks, the manual.
 //!
 //! Each runs in a process of its own, on the files of a server that may be running. It never talks to that server:
 //! the server watches the users file and its certificate, and the store has its own locks.
@@ -13,12 +13,13 @@ use std::{
     path::Path,
 };
 
+use clap::CommandFactory;
 use thiserror::Error;
 
 pub use self::{cert::CertError, import::ImportError, user::UserError};
 use self::{prompt::Times, user::Candidate};
 use crate::{
-    config::{Files, ServerCommand, UserCommand},
+    config::{Files, ServerArgs, ServerCommand, UserCommand},
     store::{self, BackupError, OpenError, Report},
     users::{self, DecisionKind, password_policy},
 };
@@ -89,6 +90,11 @@ pub fn run(command: &ServerCommand) -> Result<(), AdminError> {
         ServerCommand::Cert { files, tls, names } => Ok(cert::make(files, tls, names)?),
         ServerCommand::Check { files, file } => check(files, file.as_deref()),
         ServerCommand::User { command } => user(command),
+        ServerCommand::Manual(command) => {
+            let mut stdout = io::stdout();
+            stdout.write_all(command.text(ServerArgs::command()).as_bytes())?;
+            Ok(stdout.flush()?)
+        }
     }
 }
 

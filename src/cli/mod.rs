@@ -14,11 +14,12 @@ mod visible;
 
 use std::io::{self, IsTerminal, Write};
 
+use clap::CommandFactory;
 use tokio::runtime::{Builder, Runtime};
 
 pub use self::exit::Exit;
 use self::{exit::Failure, reach::Target, visible::visible};
-use crate::config::ClientArgs;
+use crate::config::{ClientArgs, ClientCommand};
 
 /// Runs the client.
 #[must_use]
@@ -38,7 +39,10 @@ fn run_all(args: &ClientArgs) -> Result<Exit, Failure> {
             let told = "--raw, --classic and --no-ack are for the client without a command\n  remedy: --json, or --keep";
             return Err(Failure::new(Exit::Usage, told));
         }
-        return once::run(reach, command);
+        return match command {
+            ClientCommand::Manual(command) => print(&command.text(ClientArgs::command())),
+            command => once::run(reach, command),
+        };
     }
     if !face.raw && !face.classic && io::stdin().is_terminal() && io::stdout().is_terminal() {
         let runtime = runtime()?;
@@ -66,6 +70,17 @@ const FOR_EVER: std::time::Duration = std::time::Duration::from_hours(100 * 365 
 fn runtime() -> Result<Runtime, Failure> {
     let built = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     built.map_err(|error| Failure::new(Exit::Refused, format!("cannot start: {error}")))
+}
+
+/// Prints a text. A program that has read enough and went away is no error.
+fn print(text: &str) -> Result<Exit, Failure> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Refused, format!("cannot write: {error}")))
+        }
+        _ => Ok(Exit::Done),
+    }
 }
 
 fn complain(what: &str) {

@@ -49,7 +49,6 @@ impl Login {
 /// The place of a login.
 #[derive(Debug, Clone)]
 pub(super) struct Profile {
-    file: PathBuf,
     name: String,
 }
 
@@ -61,30 +60,35 @@ pub(super) fn state_folder() -> Option<PathBuf> {
 }
 
 impl Profile {
-    pub(super) fn of(name: &ProfileName) -> Result<Self, Failure> {
+    pub(super) fn of(name: &ProfileName) -> Self {
+        Profile { name: name.to_string() }
+    }
+
+    /// Its file. A client that is given a token needs neither the file nor a home folder.
+    fn file(&self) -> Result<PathBuf, Failure> {
         let folder = state_folder().ok_or_else(|| {
             Failure::new(
                 Exit::Refused,
                 "there is no home folder to keep a login in\n  remedy: set XDG_STATE_HOME, or use --token-file",
             )
         })?;
-        Ok(Profile { file: folder.join(format!("{name}.json")), name: name.to_string() })
+        Ok(folder.join(format!("{}.json", self.name)))
     }
 
     /// The login; `None` if there is none.
     pub(super) fn load(&self) -> Result<Option<Login>, Failure> {
+        let path = self.file()?;
         let failed = |cause: &dyn ToString, remedy: &str| {
-            let told = format!("{}: {}\n  remedy: {remedy}", self.file.display(), cause.to_string());
+            let told = format!("{}: {}\n  remedy: {remedy}", path.display(), cause.to_string());
             Failure::new(Exit::Refused, told)
         };
-        let mut file = match files::read_own(&self.file) {
+        let mut file = match files::read_own(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|error| failed(&error, "chat-client login USER"))?,
         };
         let found = file.metadata().map_err(|error| failed(&error, "chat-client login USER"))?;
         if found.mode() & 0o077 != 0 {
-            let remedy =
-                format!("chmod 600 {}, and log in again if others may have read it", self.file.display());
+            let remedy = format!("chmod 600 {}, and log in again if others may have read it", path.display());
             return Err(failed(&"others can read the token in it", &remedy));
         }
         let mut text = String::new();
@@ -96,20 +100,22 @@ impl Profile {
 
     /// Keeps a login, in the place of another one.
     pub(super) fn save(&self, login: &Login) -> Result<(), Failure> {
+        let path = self.file()?;
         let failed = |cause: &dyn ToString| {
-            Failure::new(Exit::Refused, format!("{}: {}", self.file.display(), cause.to_string()))
+            Failure::new(Exit::Refused, format!("{}: {}", path.display(), cause.to_string()))
         };
         let mut text = serde_json::to_string_pretty(login).map_err(|error| failed(&error))?;
         text.push('\n');
-        files::create_private_folder(files::parent(&self.file)).map_err(|error| failed(&error))?;
-        write_private(&self.file, text.as_bytes()).map_err(|error| failed(&error))
+        files::create_private_folder(files::parent(&path)).map_err(|error| failed(&error))?;
+        write_private(&path, text.as_bytes()).map_err(|error| failed(&error))
     }
 
     /// Forgets the login.
     pub(super) fn forget(&self) -> Result<(), Failure> {
-        match fs::remove_file(&self.file) {
+        let path = self.file()?;
+        match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::new(Exit::Refused, format!("{}: {error}", self.file.display())))
+                Err(Failure::new(Exit::Refused, format!("{}: {error}", path.display())))
             }
             _ => Ok(()),
         }

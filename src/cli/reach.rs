@@ -228,7 +228,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn find(reach: &Reach) -> Result<Self, Failure> {
-        let profile = Profile::of(&reach.profile)?;
+        let profile = Profile::of(&reach.profile);
         let given = given_token(reach)?;
         // A token that is given belongs to the servers that are named.
         let login = if given.is_some() { None } else { profile.load()? };

@@ -7,7 +7,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::bench::{BenchArgs, BenchTo};
-use super::{PORT, TLS_PORT, count};
+use super::{ManualCommand, PORT, TLS_PORT, count};
 
 /// Client of the chat server: for a terminal, a pipe, and scripts.
 ///
@@ -188,6 +188,9 @@ pub enum ClientCommand {
     Passwd,
     /// Measure the server with messages to yourself: rates, latency, and whether each message arrives once
     Bench(BenchArgs),
+    /// The man page and completion scripts.
+    #[command(flatten)]
+    Manual(ManualCommand),
 }
 
 /// Arguments of `send`.

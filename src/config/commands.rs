@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Files, PasswordHashes, TlsFiles};
+use super::{Files, ManualCommand, PasswordHashes, TlsFiles};
 
 /// The subcommands of `chat-server`.
 #[derive(Debug, Clone, Subcommand)]
@@ -44,6 +44,9 @@ pub enum ServerCommand {
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// The man page and completion scripts.
+    #[command(flatten)]
+    Manual(ManualCommand),
 }
 
 /// The subcommands of `chat-server user`. A password is never an argument, because the list of processes shows arguments.
