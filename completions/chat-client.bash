@@ -16,6 +16,9 @@ _chat__client() {
             ",$1")
                 cmd="chat__client"
                 ;;
+            chat__client,bench)
+                cmd="chat__client__subcmd__bench"
+                ;;
             chat__client,completions)
                 cmd="chat__client__subcmd__completions"
                 ;;
@@ -78,6 +81,9 @@ _chat__client() {
                 ;;
             chat__client,whoami)
                 cmd="chat__client__subcmd__whoami"
+                ;;
+            chat__client__subcmd__help,bench)
+                cmd="chat__client__subcmd__help__subcmd__bench"
                 ;;
             chat__client__subcmd__help,completions)
                 cmd="chat__client__subcmd__help__subcmd__completions"
@@ -149,7 +155,7 @@ _chat__client() {
 
     case "${cmd}" in
         chat__client)
-            opts="-h -V --host --port --tls --ca --known-servers --insecure --insecure-plaintext --profile --token-file --password-file --device --timeout --json --raw --classic --no-ack --farewell --help --version login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd completions man help"
+            opts="-h -V --host --port --tls --ca --known-servers --insecure --insecure-plaintext --profile --token-file --password-file --device --timeout --json --raw --classic --no-ack --farewell --help --version login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -192,6 +198,88 @@ _chat__client() {
                     return 0
                     ;;
                 --farewell)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        chat__client__subcmd__bench)
+            opts="-h --clients --pipeline --size --duration --messages --rate --to --plot --verify --host --port --tls --ca --known-servers --insecure --insecure-plaintext --profile --token-file --password-file --device --timeout --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --clients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pipeline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --messages)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -W "live inbox" -- "${cur}"))
+                    return 0
+                    ;;
+                --plot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --known-servers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -303,8 +391,22 @@ _chat__client() {
             return 0
             ;;
         chat__client__subcmd__help)
-            opts="login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd completions man help"
+            opts="login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        chat__client__subcmd__help__subcmd__bench)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
