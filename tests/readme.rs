@@ -2,12 +2,7 @@
 //!
 //! With `CHAT_TEST_NC=1`, a shell runs the lines that show `nc`. Otherwise, their input is sent over a socket.
 
-use std::{
-    fs,
-    io::{Read, Write},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 use chat_service::{
     config::ServerArgs,
@@ -21,7 +16,10 @@ use chat_service::{
 
 use clap::CommandFactory;
 
-use crate::support::program::{Program, command, run, said, terminal, without_tokens};
+use crate::{
+    support::program::{Program, command, run, said, without_tokens},
+    terminal::{Terminal, client_in},
+};
 
 fn page(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a page")
@@ -71,31 +69,40 @@ fn client(server: &Program) -> Command {
     client
 }
 
-/// Returns what the client shows when these lines are typed on a terminal.
-fn type_in(server: &Program, lines: &str) -> String {
-    let (mut keyboard, theirs) = terminal();
-    let mut child = client(server).stdin(theirs).stdout(Stdio::piped()).spawn().expect("it starts");
-    // Ctrl-D at the beginning of a line ends the input.
-    keyboard.write_all(format!("{lines}\u{4}").as_bytes()).expect("typed");
-    let mut shown = String::new();
-    child.stdout.take().expect("piped").read_to_string(&mut shown).expect("UTF-8");
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    shown
-}
-
-/// Splits a session into what was typed after the prompts, and what the session shows without that.
-fn typed(session: &str) -> (String, String) {
-    let (mut lines, mut shown) = (String::new(), String::new());
+/// Types at the client's prompt what a session shows, and returns what then stands on the screen.
+///
+/// What was typed stands behind a prompt. A message that was typed is shown with its time instead.
+fn type_in(server: &Program, session: &str) -> String {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut person = Terminal::start(client_in(home.path(), server.address.port(), &[]));
     for line in session.lines() {
-        match line.strip_prefix("Command ").and_then(|rest| rest.split_once(':')) {
-            Some((token, input)) => {
-                push_line(&mut lines, input);
-                shown.extend(["Command ", token, ":"]);
-            }
-            None => push_line(&mut shown, line),
+        if line.starts_with("Password of ") {
+            person.line(line);
+            person.type_keys("surabaya\r");
+        } else if let Some((prompt, input)) = line.split_once("> ") {
+            person.draft(&format!("{prompt}> "), 0);
+            person.type_keys(&format!("{input}\r"));
+        } else if let Some(message) = line.strip_suffix(" ✓") {
+            let (_, text) = message.split_once(": ").expect("a text");
+            person.type_keys(&format!("{text}\r"));
+            person.line_end(&message[5..]);
         }
     }
-    (lines, shown)
+    let (shown, code) = person.end_with_screen();
+    assert_eq!(code, Some(0));
+    shown.replace(&server.address.to_string(), "127.0.0.1:8889")
+}
+
+/// A session without its times and its day.
+fn without_times(session: &str) -> String {
+    let plain = |line: &str| {
+        if line.starts_with("── ") {
+            return "── DAY ──".to_owned();
+        }
+        let is_time = line.get(..6).is_some_and(|time| time.as_bytes()[2] == b':' && time.ends_with(' '));
+        if is_time { format!("TIME{}", &line[5..]) } else { line.trim_end().to_owned() }
+    };
+    session.trim_end().lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -112,10 +119,7 @@ fn the_sessions_of_the_readme_go_as_it_says() {
             (said(&run(client(&server), printf(input))).0, expected)
         } else if line == "cargo run -q --release --bin chat-client" {
             seen[2] += 1;
-            let (lines, shown) = typed(&expected);
-            // The output ends with the last prompt and a line break.
-            let got = type_in(&server, &lines);
-            (got.strip_suffix("Command :\n").expect("a prompt at the end").to_owned(), shown)
+            (without_times(&type_in(&server, &expected)), without_times(&expected))
         } else {
             panic!("no test knows how to run {line:?}")
         };

@@ -35,14 +35,14 @@ struct Seen {
 }
 
 /// A program on a terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     seen: Arc<(Mutex<Seen>, Condvar)>,
     child: Child,
 }
 
 impl Terminal {
-    fn start(mut client: Command) -> Self {
+    pub(crate) fn start(mut client: Command) -> Self {
         let (keyboard, theirs) = terminal();
         resize(&keyboard, SIZE);
         // It must be the terminal of the process, because passwords are asked for on that.
@@ -78,7 +78,7 @@ impl Terminal {
         Terminal { keyboard, seen, child }
     }
 
-    fn type_keys(&mut self, keys: &str) {
+    pub(crate) fn type_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("taken");
     }
 
@@ -97,17 +97,17 @@ impl Terminal {
     }
 
     /// Waits until a line of the screen is this one.
-    fn line(&self, line: &str) {
+    pub(crate) fn line(&self, line: &str) {
         self.until(line, |screen| screen.contents().lines().any(|shown| shown.trim_end() == line));
     }
 
     /// Waits until a line of the screen ends so.
-    fn line_end(&self, end: &str) {
+    pub(crate) fn line_end(&self, end: &str) {
         self.until(end, |screen| screen.contents().lines().any(|shown| shown.ends_with(end)));
     }
 
     /// Waits until the last line of the screen is this one, and the cursor `back` columns before its end.
-    fn draft(&self, line: &str, back: u16) {
+    pub(crate) fn draft(&self, line: &str, back: u16) {
         self.until(line, |screen| {
             let contents = screen.contents();
             let width = u16::try_from(line.chars().count()).expect("short");
@@ -121,7 +121,12 @@ impl Terminal {
     }
 
     /// Waits until the program has ended; returns its exit status.
-    fn end(mut self) -> Option<i32> {
+    fn end(self) -> Option<i32> {
+        self.end_with_screen().1
+    }
+
+    /// Waits until the program has ended; returns what stands on the screen, and its exit status.
+    pub(crate) fn end_with_screen(mut self) -> (String, Option<i32>) {
         let (seen, changed) = &*self.seen;
         let seen = seen.lock().expect("nobody panics");
         let (seen, waited) =
@@ -129,7 +134,7 @@ impl Terminal {
         let shown = seen.parser.as_ref().expect("set").screen().contents();
         assert!(!waited.timed_out(), "it does not end:\n{shown}");
         drop(seen);
-        self.child.wait().expect("it ran").code()
+        (shown, self.child.wait().expect("it ran").code())
     }
 }
 
@@ -145,7 +150,7 @@ fn resize(terminal: &File, (rows, columns): (u16, u16)) {
     tcsetwinsize(terminal, size).expect("a terminal");
 }
 
-fn client_in(home: &Path, port: u16, args: &[&str]) -> Command {
+pub(crate) fn client_in(home: &Path, port: u16, args: &[&str]) -> Command {
     let mut client = command(env!("CARGO_BIN_EXE_chat-client"));
     client
         .env("HOME", home)
