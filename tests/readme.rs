@@ -85,7 +85,7 @@ fn type_in(server: &Program, session: &str) -> String {
         } else if let Some(message) = line.strip_suffix(" ✓") {
             let (_, text) = message.split_once(": ").expect("a text");
             person.type_keys(&format!("{text}\r"));
-            person.line_end(&message[5..]);
+            person.line_end(&line[5..]);
         }
     }
     let (shown, code) = person.end_with_screen();
