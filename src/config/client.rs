@@ -35,7 +35,7 @@ pub struct ClientArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and login")]
 pub struct Reach {
-    /// The server, as HOST, HOST:PORT or [IPv6]:PORT; or several, which are tried in turn [default: where you logged in, else 127.0.0.1]
+    /// The server, as HOST, HOST:PORT or `[IPv6]:PORT`; or several, which are tried in turn [default: where you logged in, else 127.0.0.1]
     #[arg(long, global = true, env = "CHAT_HOST", value_name = "HOST", value_delimiter = ',')]
     pub host: Vec<Address>,
 
@@ -71,7 +71,7 @@ pub struct Reach {
     #[arg(long, global = true, env = "CHAT_PASSWORD_FILE", value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
-    /// What `sessions` calls this device [default: user@machine]
+    /// What `sessions` calls this device; without it, user and machine
     #[arg(long, global = true, env = "CHAT_DEVICE", value_name = "NAME")]
     pub device: Option<Device>,
 
