@@ -27,6 +27,7 @@ mod login;
 mod one_shot;
 mod owners;
 mod people;
+mod picture;
 mod pipelining;
 mod programs;
 mod readme;

@@ -116,6 +116,11 @@ impl Terminal {
         });
     }
 
+    /// The screen as it is now.
+    pub(crate) fn screen(&self) -> vt100::Screen {
+        self.seen.0.lock().expect("nobody panics").parser.as_ref().expect("set").screen().clone()
+    }
+
     fn contents(&self) -> String {
         self.seen.0.lock().expect("nobody panics").parser.as_ref().expect("set").screen().contents()
     }
@@ -162,13 +167,13 @@ pub(crate) fn client_in(home: &Path, port: u16, args: &[&str]) -> Command {
 }
 
 /// A server, messi at a terminal, and henderson in a shell.
-struct Stage {
-    server: Program,
+pub(crate) struct Stage {
+    pub(crate) server: Program,
     home: tempfile::TempDir,
 }
 
 impl Stage {
-    fn set(args: &[&str]) -> Self {
+    pub(crate) fn set(args: &[&str]) -> Self {
         let stage = Stage { server: Program::start(args), home: tempfile::tempdir().expect("a folder") };
         stage.shell(&["login", "messi"], "surabaya\n");
         stage.shell(&["--profile", "h", "login", "henderson"], "surabaya\n");
@@ -180,19 +185,19 @@ impl Stage {
     }
 
     /// Runs a command of a shell, and returns what it prints.
-    fn shell(&self, args: &[&str], input: &str) -> String {
+    pub(crate) fn shell(&self, args: &[&str], input: &str) -> String {
         let output = run(self.client(args), input);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// Henderson sends messi a message.
-    fn henderson_says(&self, text: &str) {
+    pub(crate) fn henderson_says(&self, text: &str) {
         self.shell(&["--profile", "h", "send", "messi", "-"], text);
     }
 
     /// Messi at the prompt, writing to henderson.
-    fn messi(&self, args: &[&str]) -> Terminal {
+    pub(crate) fn messi(&self, args: &[&str]) -> Terminal {
         let mut messi = Terminal::start(self.client(args));
         messi.draft("messi> ", 0);
         messi.type_keys("/to henderson\r");
@@ -316,17 +321,17 @@ fn what_was_shown_leaves_the_inbox_and_is_read_when_somebody_is_there() {
         messi.line_end(&format!(" henderson: message {i}"));
         stage.shell(&["--profile", "h", "send", "henderson", "x"], "");
         stage.shell(&["--profile", "h", "inbox"], "");
-        let id = newest(&stage);
+        let id = stage.newest();
         stage.until_state(id, "acked");
     }
     assert_eq!(waiting(), 0);
     messi.type_keys("hello");
     messi.draft("messi → henderson> hello", 0);
-    stage.until_state(newest(&stage), "read");
+    stage.until_state(stage.newest(), "read");
     // Henderson has read what messi wrote.
     messi.type_keys("\r");
     messi.line_end(" messi → henderson: hello ✓");
-    let id = newest(&stage);
+    let id = stage.newest();
     stage.shell(&["--profile", "h", "read", "messi", &id.to_string()], "");
     messi.line("      ✓✓ henderson has read: hello");
     messi.type_keys("\u{4}");
@@ -341,14 +346,14 @@ fn what_was_shown_leaves_the_inbox_and_is_read_when_somebody_is_there() {
     stage.server.stop();
 }
 
-/// Number of the newest message between messi and henderson.
-fn newest(stage: &Stage) -> u64 {
-    let shown = stage.shell(&["--profile", "h", "--json", "history", "messi", "--limit", "1"], "");
-    let message: serde_json::Value = serde_json::from_str(shown.trim()).expect("JSON");
-    message["id"].as_u64().expect("a number")
-}
-
 impl Stage {
+    /// Number of the newest message between messi and henderson.
+    pub(crate) fn newest(&self) -> u64 {
+        let shown = self.shell(&["--profile", "h", "--json", "history", "messi", "--limit", "1"], "");
+        let message: serde_json::Value = serde_json::from_str(shown.trim()).expect("JSON");
+        message["id"].as_u64().expect("a number")
+    }
+
     /// Waits until henderson's message was taken, or read.
     fn until_state(&self, id: u64, state: &str) {
         let end = Instant::now() + SOON;

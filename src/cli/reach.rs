@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Default of `--timeout`, for the connection and each reply.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which servers are called, and who calls them.
 pub(super) struct Target {

@@ -6,14 +6,14 @@ mod receive;
 mod send;
 pub(super) mod show;
 
-use std::time::Duration;
+use tokio::time::timeout;
 
 use self::{login::Login, output::Output, receive::Receiving};
 use super::{
     Exit, bench,
     exit::{self, Failure},
     explain,
-    reach::{Identity, device, read_secret},
+    reach::{Identity, TIMEOUT, device, read_secret},
     runtime,
 };
 use crate::{
@@ -36,11 +36,25 @@ pub(super) struct Context<'a> {
     pub(super) reach: &'a Reach,
     identity: Identity,
     pub(super) output: Output,
+    /// The command waits for something, and `--timeout` says how long: not for the connection and each reply.
+    waits: bool,
+}
+
+fn waits(command: &ClientCommand) -> bool {
+    match command {
+        ClientCommand::Listen(_) | ClientCommand::Wait(_) => true,
+        ClientCommand::Send(args) => args.wait.is_some(),
+        _ => false,
+    }
+}
+
+fn too_late() -> Failure {
+    Failure::new(Exit::TimedOut, "the server has not answered in time")
 }
 
 async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failure> {
     let identity = Identity::find(reach)?;
-    let mut context = Context { reach, identity, output: Output::new(reach.json) };
+    let mut context = Context { reach, identity, output: Output::new(reach.json), waits: waits(command) };
     match command {
         ClientCommand::Login { user } => return Login::begin(&context, user)?.run(&context).await,
         ClientCommand::Logout { session: None } if context.identity.token.is_none() => return Ok(Exit::Done),
@@ -48,9 +62,15 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
     }
     // Read before anything is asked of the server: what cannot be read is not sent.
     let mut work = Work::prepare(command)?;
-    let (mut client, mut is_renewed) = match context.identity.token {
-        Some(token) => (context.connect(Some(token)).await?, false),
-        None => (context.renew().await?, true),
+    let connecting = async {
+        match context.identity.token {
+            Some(token) => Ok((context.connect(Some(token)).await?, false)),
+            None => Ok((context.renew().await?, true)),
+        }
+    };
+    let (mut client, mut is_renewed) = match reach.timeout.filter(|_| context.waits) {
+        None => connecting.await?,
+        Some(limit) => timeout(limit, connecting).await.unwrap_or_else(|_| Err(too_late()))?,
     };
     loop {
         match work.run(&mut context, &client, command).await {
@@ -66,16 +86,15 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
 impl Context<'_> {
     /// Connects, with a token or without one.
     async fn connect(&self, token: Option<Token>) -> Result<Client, Failure> {
-        let mut options = self.options(token)?;
-        if waits_for_ever(self.reach) {
-            options.reconnect = Some(LONGEST_PAUSE);
-        }
-        Ok(Client::connect(options).await?)
+        Ok(Client::connect(self.options(token)?).await?)
     }
 
     /// How the server is reached.
     pub(super) fn options(&self, token: Option<Token>) -> Result<Options, Failure> {
         let mut options = self.identity.target.options(self.reach, true)?;
+        if self.waits {
+            options.timeout = TIMEOUT;
+        }
         options.token = token;
         options.device = Some(device(self.reach));
         Ok(options)
@@ -100,13 +119,6 @@ impl Context<'_> {
         profile.save(&target.login(self.reach, &login.user, &token))?;
         Ok(client)
     }
-}
-
-/// Longest pause between two tries to connect again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-fn waits_for_ever(reach: &Reach) -> bool {
-    reach.timeout.is_none()
 }
 
 fn not_logged_in(identity: &Identity) -> Failure {

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     super::{Exit, complain, exit::Failure},
     Context, show,
 };
 use crate::{
-    client::{Client, Event, WatchOptions},
+    client::{Client, ClientError, Event, WatchOptions},
     config::{ListenArgs, Take},
     protocol::objects::{EventObject, MessageObject},
 };
@@ -119,7 +119,7 @@ impl Receiving {
                 Some(event)
             } else {
                 context.output.flush()?;
-                self.acknowledge(client).await?;
+                self.acknowledge_if_there(client).await?;
                 match end {
                     None => events.next().await,
                     Some(end) => match timeout_at(end, events.next()).await {
@@ -132,7 +132,12 @@ impl Receiving {
                 Some(Event::Server(EventObject::Message(message))) => message,
                 Some(Event::Server(EventObject::SessionEnded)) => return Err(ended("the session has ended")),
                 Some(Event::Refused(refused)) => {
-                    return Err(crate::client::ClientError::Refused(refused).into());
+                    let Some(seconds) = refused.retry_after else {
+                        return Err(ClientError::Refused(refused).into());
+                    };
+                    sleep(Duration::from_secs(seconds.into())).await;
+                    events = client.watch(WatchOptions { after: self.shown, own: false }).await;
+                    continue;
                 }
                 Some(Event::Disconnected(reason)) => {
                     complain(&format!("lost the server: {reason}; trying again"));
@@ -153,12 +158,13 @@ impl Receiving {
             if let Some(left) = &mut self.left {
                 *left -= 1;
             }
-            if self.exec.is_some() || self.left == Some(0) {
+            if self.left == Some(0) {
                 context.output.flush()?;
                 self.acknowledge(client).await?;
-            }
-            if self.left == Some(0) {
                 return Ok(Exit::Done);
+            }
+            if self.exec.is_some() {
+                self.acknowledge_if_there(client).await?;
             }
         }
     }
@@ -184,6 +190,14 @@ impl Receiving {
         }
         let told = format!("message {} and those after it stay in the inbox", message.id);
         Err(Failure::new(Exit::ExecFailed, told))
+    }
+
+    /// Takes what was shown out of the inbox, unless the server is away: then the next acknowledgement takes it, too.
+    async fn acknowledge_if_there(&mut self, client: &Client) -> Result<(), Failure> {
+        match self.acknowledge(client).await {
+            Err(Failure { exit: Exit::Lost, .. }) => Ok(()),
+            acknowledged => acknowledged,
+        }
     }
 
     /// Takes what was shown out of the inbox.
