@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use crate::terminal::Stage;
+use crate::support::terminal::Stage;
 
 /// Width and height of a character, in pixels.
 const CELL: (usize, usize) = (9, 20);

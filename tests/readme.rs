@@ -16,8 +16,8 @@ use chat_service::{
 
 use clap::CommandFactory;
 
-use crate::{
-    support::program::{Program, command, run, said, without_tokens},
+use crate::support::{
+    program::{Program, command, run, said, without_tokens},
     terminal::{Terminal, client_in},
 };
 

@@ -10,6 +10,7 @@ pub(crate) mod reordering;
 pub(crate) mod restarted;
 pub(crate) mod shared;
 pub(crate) mod subject;
+pub(crate) mod terminal;
 pub(crate) mod users_file;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
