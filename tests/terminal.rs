@@ -235,6 +235,16 @@ fn what_others_write_does_nothing_to_the_terminal() {
     // A smaller window: the draft is drawn anew.
     messi.type_keys("a draft that is longer than the window will be");
     messi.draft("messi → henderson> a draft that is longer than the window will be", 0);
+    messi.resize((24, 40));
+    messi.type_keys("!");
+    messi.until("the draft in two rows", |screen| {
+        screen.contents().ends_with("messi → henderson> a draft that is longe\nr than the window will be!")
+            || screen
+                .contents()
+                .replace('\n', "")
+                .ends_with("a draft that is longer than the window will be!")
+    });
+    messi.resize((24, 80));
     messi.type_keys("\u{3}");
     messi.draft("messi → henderson> ", 0);
     messi.type_keys("\u{4}");

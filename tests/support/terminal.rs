@@ -43,7 +43,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn start(mut client: Command) -> Self {
         let (keyboard, theirs) = terminal();
-        resize(&keyboard, SIZE);
+        set_size(&keyboard, SIZE);
         // It must be the terminal of the process, because passwords are asked for on that.
         let mut shell = command("setsid");
         shell.args(["--ctty", "--wait"]).arg(client.get_program()).args(client.get_args());
@@ -115,6 +115,15 @@ impl Terminal {
         });
     }
 
+    /// Gives the terminal another size, as somebody does who resizes its window.
+    pub(crate) fn resize(&self, (rows, columns): (u16, u16)) {
+        let size = |number| NonZeroU16::new(number).expect("not 0");
+        let mut seen = self.seen.0.lock().expect("nobody panics");
+        seen.parser.as_mut().expect("set").screen_mut().set_size(size(rows), size(columns));
+        drop(seen);
+        set_size(&self.keyboard, (rows, columns));
+    }
+
     /// The screen as it is now.
     pub(crate) fn screen(&self) -> vt100::Screen {
         self.seen.0.lock().expect("nobody panics").parser.as_ref().expect("set").screen().clone()
@@ -149,7 +158,7 @@ impl Drop for Terminal {
     }
 }
 
-fn resize(terminal: &File, (rows, columns): (u16, u16)) {
+fn set_size(terminal: &File, (rows, columns): (u16, u16)) {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(terminal, size).expect("a terminal");
 }
