@@ -42,9 +42,6 @@ const LAST_MESSAGES: Duration = Duration::from_secs(3);
 /// Time between two notices that the user is typing.
 const TYPING: Duration = Duration::from_secs(3);
 
-/// Most bytes of a refused text that the next line begins with: a longer one would hide why it was refused.
-const LONGEST_DRAFT: usize = 500;
-
 /// What was typed, and where the next prompt is sent.
 pub(super) struct Input {
     pub(super) typed: Typed,
@@ -249,15 +246,8 @@ impl Talk {
                 };
                 self.printer.print(line);
             }
-            Err(error) if text.len() > LONGEST_DRAFT => {
-                self.problem(&format!("not sent to {to}: {}; Up brings it back", worded(&error)));
-            }
-            Err(error) => {
-                self.problem(&format!("not sent to {to}: {}: {text}", worded(&error)));
-                if self.draft.is_empty() {
-                    self.draft = text;
-                }
-            }
+            // It is no draft of the next line: that may have begun, and may go to somebody else.
+            Err(error) => self.problem(&format!("not sent to {to}: {}; Up brings it back", worded(&error))),
         }
     }
 

@@ -133,17 +133,12 @@ impl Talk {
     }
 
     fn send(&mut self, to: &str, text: String, outbox: &mut Outbox) {
-        let Some(client) = self.client() else {
-            self.draft = text;
-            return;
-        };
+        let Some(client) = self.client() else { return };
         let on_its_way = (to.to_owned(), text.clone(), false);
         match outbox.put(Draft { client, to: to.to_owned(), text }) {
             Ok(()) => self.on_their_way.push_back(on_its_way),
-            Err(draft) => {
-                self.problem("too many messages wait for the server: this one was not sent");
-                self.draft = draft.text;
-            }
+            Err(_) => self
+                .problem("too many messages wait for the server: this one was not sent; Up brings it back"),
         }
     }
 
