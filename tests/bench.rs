@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     one_shot::{Shell, client_in, objects},
-    support::program::{Program, chat_server, read_reply, run, said},
+    support::program::{Again, Program, read_reply, run, said},
     tls::complained,
 };
 
@@ -124,21 +124,13 @@ fn people_see_tables_and_a_plot() {
 
 #[test]
 fn over_kills_of_the_server_nothing_is_lost_or_doubled() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("users.toml"), include_str!("../users.toml")).expect("written");
-    let port = {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        free.local_addr().expect("an address").port().to_string()
-    };
-    let start = || {
-        let mut server = chat_server();
-        server.args(["--port", &port, "--no-limits"]).current_dir(folder.path());
-        Program::try_start(server).expect("it starts")
-    };
+    let again = Again::prepare();
+    let (folder, port) = (&again.folder, &again.port);
+    let start = || again.start();
     let mut server = start();
     let client = |args: &[&str]| {
         let mut client = client_in(folder.path());
-        client.args(["--port", &port]).args(args);
+        client.args(["--port", port]).args(args);
         client
     };
     assert_eq!(run(client(&["login", "messi"]), "surabaya\n").status.code(), Some(0));

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    support::program::{Program, chat_server, command, run, said},
+    support::program::{Again, Program, command, run, said},
     tls::{Folder, complained},
 };
 
@@ -419,21 +419,13 @@ fn tls_on_the_plain_port_and_the_reverse_are_told() {
 
 #[test]
 fn a_send_that_is_repeated_over_kills_of_the_server_arrives_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("users.toml"), include_str!("../users.toml")).expect("written");
-    let port = {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        free.local_addr().expect("an address").port().to_string()
-    };
-    let start = || {
-        let mut server = chat_server();
-        server.args(["--port", &port, "--no-limits"]).current_dir(folder.path());
-        Program::try_start(server).expect("it starts")
-    };
+    let again = Again::prepare();
+    let (folder, port) = (&again.folder, &again.port);
+    let start = || again.start();
     let mut server = start();
     let client = |args: &[&str]| {
         let mut client = client_in(folder.path());
-        client.args(["--port", &port]).args(args);
+        client.args(["--port", port]).args(args);
         client
     };
     assert_eq!(run(client(&["login", "messi"]), "surabaya\n").status.code(), Some(0));

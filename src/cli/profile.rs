@@ -5,17 +5,13 @@ use std::{
     env, fs,
     io::{self, Read},
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{Exit, exit::Failure};
-use crate::{
-    config::ProfileName,
-    files::{self, ReplaceError},
-    model::Token,
-};
+use crate::{config::ProfileName, files, model::Token};
 
 /// A login, as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +103,7 @@ impl Profile {
         let mut text = serde_json::to_string_pretty(login).map_err(|error| failed(&error))?;
         text.push('\n');
         files::create_private_folder(files::parent(&path)).map_err(|error| failed(&error))?;
-        write_private(&path, text.as_bytes()).map_err(|error| failed(&error))
+        files::replace(&path, text.as_bytes()).map_err(|error| failed(&error))
     }
 
     /// Forgets the login.
@@ -127,8 +123,4 @@ impl Profile {
             if self.name == "default" { String::new() } else { format!(" --profile {}", self.name) };
         format!("chat-client{profile} login USER")
     }
-}
-
-fn write_private(file: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
-    files::replace(file, bytes)
 }

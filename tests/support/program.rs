@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio},
     sync::{
         Arc, Condvar, Mutex,
@@ -218,6 +218,28 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// A folder in which a server is started again and again, with the sample users and on the same port.
+pub(crate) struct Again {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) port: String,
+}
+
+impl Again {
+    pub(crate) fn prepare() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("users.toml"), include_str!("../../users.toml")).expect("written");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("an address").port().to_string();
+        Again { folder, port }
+    }
+
+    pub(crate) fn start(&self) -> Program {
+        let mut server = chat_server();
+        server.args(["--port", &self.port, "--no-limits"]).current_dir(self.folder.path());
+        Program::try_start(server).expect("it starts")
     }
 }
 

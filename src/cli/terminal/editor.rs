@@ -89,12 +89,12 @@ impl Editor {
         Ok((Editor::Full { editor: Box::new(editor), history, keys }, Sink::Above(Box::new(printer))))
     }
 
-    /// Reads a line, which begins as `draft`.
-    pub(super) fn read(&mut self, prompt: &str, draft: &str) -> Line {
+    /// Reads a line.
+    pub(super) fn read(&mut self, prompt: &str) -> Line {
         match self {
             Editor::Full { editor, keys, .. } => {
                 keys.screen.turn();
-                let read = editor.readline_with_initial(prompt, (draft, ""));
+                let read = editor.readline(prompt);
                 keys.screen.turn();
                 match read {
                     Ok(line) => Line::Typed(line),

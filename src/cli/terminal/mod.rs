@@ -68,13 +68,10 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
         Err(_) => return Err(Failure::new(Exit::Refused, "cannot start")),
     };
     loop {
-        let line = editor.read(&next.prompt, &next.draft);
+        let line = editor.read(&next.prompt);
         let typed = match line {
             Line::Typed(line) => line,
-            Line::Dropped => {
-                next.draft.clear();
-                continue;
-            }
+            Line::Dropped => continue,
             Line::Cut => {
                 complain("this line may be cut: a terminal takes 4,095 bytes. Nothing was sent");
                 continue;
@@ -82,7 +79,6 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
             Line::End => break,
         };
         let Some(input) = take(&mut editor, modes.as_ref(), &next, &typed) else {
-            next.draft.clear();
             continue;
         };
         let is_last = matches!(input, Typed::Quit);

@@ -52,8 +52,6 @@ pub(super) struct Input {
 #[derive(Default)]
 pub(super) struct Next {
     pub(super) prompt: String,
-    /// What it begins with: a text that was refused.
-    pub(super) draft: String,
     /// A line that is no command is a message.
     pub(super) has_recipient: bool,
 }
@@ -82,8 +80,6 @@ pub(super) struct Talk {
     known_own: u64,
     /// The conversation of which a page was shown last, and the oldest message of the page.
     page: Option<(String, u64)>,
-    /// A text that was refused.
-    draft: String,
     /// Own messages on their way, oldest first; and whether they were shown as such.
     on_their_way: VecDeque<(String, String, bool)>,
     typing_told: Option<Instant>,
@@ -126,7 +122,6 @@ impl Talk {
             recipient: None,
             known_own: 0,
             page: None,
-            draft: String::new(),
             on_their_way: VecDeque::new(),
             typing_told: None,
             answers: JoinSet::new(),
@@ -191,14 +186,14 @@ impl Talk {
         }
     }
 
-    fn next(&mut self) -> Next {
+    fn next(&self) -> Next {
         let prompt = match (&self.login, &self.recipient) {
             (Some(login), Some(recipient)) => format!("{} → {recipient}> ", login.user),
             (Some(login), None) => format!("{}> ", login.user),
             (None, _) => "> ".to_owned(),
         };
         let has_recipient = self.login.is_some() && self.recipient.is_some();
-        Next { prompt, draft: std::mem::take(&mut self.draft), has_recipient }
+        Next { prompt, has_recipient }
     }
 
     fn note(&self, text: &str) {
