@@ -123,7 +123,7 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l insecu
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l json -d 'Print JSON, an object a line, with the names of the protocol'
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -s h -l help -d 'Print help'
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l count -d 'End after so many messages' -r
-complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l exec -d 'Run this command (by `sh -c`) for each message instead of printing it: the text is its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l exec -d 'Run this command (by `sh -c`) for each message instead of printing it: the text and a line end are its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l retries -d 'How often a command that fails is run again before that' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l host -d 'The server, as HOST, HOST:PORT or `[IPv6]:PORT`; or several, which are tried in turn [default: where you logged in, else 127.0.0.1]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
@@ -140,7 +140,7 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l insec
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l json -d 'Print JSON, an object a line, with the names of the protocol'
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -s h -l help -d 'Print help'
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l count -d 'End after so many messages' -r
-complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l exec -d 'Run this command (by `sh -c`) for each message instead of printing it: the text is its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l exec -d 'Run this command (by `sh -c`) for each message instead of printing it: the text and a line end are its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l retries -d 'How often a command that fails is run again before that' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l host -d 'The server, as HOST, HOST:PORT or `[IPv6]:PORT`; or several, which are tried in turn [default: where you logged in, else 127.0.0.1]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r

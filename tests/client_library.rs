@@ -344,3 +344,33 @@ async fn what_cannot_be_done_is_an_error_of_its_kind() {
     drop((messi, once, silent, client, events));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_that_hangs_is_not_back() {
+    async fn answer(stream: TcpStream) -> TcpStream {
+        let mut stream = BufReader::new(stream);
+        // `hello` and `watch`.
+        for _ in 0..2 {
+            stream.read_line(&mut String::new()).await.expect("a request");
+            stream.write_all(b"{\"status\": \"OK\"}\r\n\r\n").await.expect("taken");
+        }
+        stream.into_inner()
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let options =
+        Options { timeout: Duration::from_millis(50), ..options(listener.local_addr().expect("an address")) };
+    let client = Client::connect(options).await.expect("connected");
+    assert!(!client.is_there(), "it has not answered");
+    let mut events = client.watch(WatchOptions::default()).await;
+    let accept = async || listener.accept().await.expect("a connection").0;
+    drop(answer(accept().await).await);
+    assert!(matches!(events.next().await, Some(Event::Disconnected(_))));
+    assert!(!client.is_there());
+    // They are accepted, and nobody speaks there.
+    let hanging = [accept().await, accept().await, accept().await];
+    assert_eq!(events.try_next(), None, "said once");
+    let _open = answer(accept().await).await;
+    assert_eq!(events.next().await, Some(Event::Connected));
+    assert!(client.is_there());
+    drop(hanging);
+}

@@ -256,27 +256,13 @@ fn what_was_written_has_left_the_inbox_and_nothing_else() {
 #[test]
 fn a_script_waits_for_messages_as_long_as_it_wants() {
     let shell = Shell::logged_in(&[]);
-    let waited = shell.fail(&["--profile", "h", "wait", "--timeout", "0.2"], "");
+    let waited = shell.fail(&["--profile", "h", "wait", "--timeout", "1"], "");
     assert_eq!(waited, (String::new(), Some(5)));
     assert_eq!(
-        shell.run(&["--profile", "h", "listen", "--timeout", "0.2"], "").1,
+        shell.run(&["--profile", "h", "listen", "--timeout", "1"], "").1,
         Some(0),
         "as long as it was to"
     );
-    // A server that does not answer: a wait is over in its time, and anything else has lost the server.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    for (command, expected) in [("wait", Some(5)), ("whoami", Some(3))] {
-        let mut client = client_in(shell.home.path());
-        client.args([
-            "--host",
-            &silent.local_addr().expect("an address").to_string(),
-            "--timeout",
-            "0.2",
-            command,
-        ]);
-        client.env("CHAT_TOKEN", "57ea03e6-234a-439d-9602-ea8cb00fed28");
-        assert_eq!(run(client, "").status.code(), expected, "{command}");
-    }
     // What waits is included, oldest first.
     assert_eq!(shell.run(&["send", "henderson", "--lines"], "a\nb\nc\n").1, Some(0));
     let (shown, code) = shell.run(&["--profile", "h", "wait", "--timeout", "30s"], "");

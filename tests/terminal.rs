@@ -216,7 +216,7 @@ fn a_new_user_logs_in_at_the_prompt_with_a_hidden_password() {
     messi.type_keys("help send\r");
     messi.line("send TO TEXT");
     messi.type_keys("logout\r");
-    messi.line("-- logged out");
+    messi.line("-- logged out, also for commands in a shell");
     messi.draft("> ", 0);
     messi.type_keys("\u{4}");
     assert_eq!(messi.end(), Some(0));
@@ -315,7 +315,7 @@ fn what_is_typed_never_reaches_the_shell_behind() {
     typed.draft("messi> ", 0);
     typed.type_keys("\u{4}");
     typed.until("the end", |screen| screen.contents().trim_end().ends_with("shell$"));
-    assert!(typed.contents().contains("1 messages were not sent"), "{}", typed.contents());
+    assert!(typed.contents().contains("1 message was not sent"), "{}", typed.contents());
     assert!(!typed.contents().contains("command not found"), "{}", typed.contents());
     typed.type_keys("exit 0\r");
     typed.end();

@@ -51,7 +51,9 @@ pub(super) struct Profile {
 /// The folder for what the client keeps from run to run. `None` without a home folder.
 pub(super) fn state_folder() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
+    // A home folder that does not exist, as that of many services, is not made.
+    let home = || set("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/state"));
+    let state = set("XDG_STATE_HOME").or_else(home)?;
     Some(state.join("chat-service"))
 }
 

@@ -241,7 +241,12 @@ impl Identity {
 fn given_token(reach: &Reach) -> Result<Option<Token>, Failure> {
     let parse = |text: &str, from: &str| {
         let token = Token::parse(text.trim());
-        token.map(Some).ok_or_else(|| Failure::new(Exit::Usage, format!("{from} has no token")))
+        token.map(Some).ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                format!("{from} has no token: that is 36 characters, such as those of `auth`"),
+            )
+        })
     };
     if let Some(file) = &reach.token_file {
         return parse(&read_secret(file)?, &file.display().to_string());

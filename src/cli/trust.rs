@@ -101,7 +101,8 @@ impl Known {
             return Ok(Known { path: path.clone() });
         }
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+        let home = || set("HOME").filter(|home| home.is_dir()).map(|home| home.join(".config"));
+        let config = set("XDG_CONFIG_HOME").or_else(home);
         Ok(Known { path: config.ok_or(TrustError::NoHome)?.join("chat-service/known_servers") })
     }
 

@@ -19,7 +19,7 @@ pub enum Event {
     Disconnected(String),
     /// The server does not stream, as without a session. The stream ends.
     Refused(Box<ErrorReply>),
-    /// There is a connection again, and the events go on after the last message that was shown.
+    /// The server answers again, and the events go on after the last message that was shown.
     Connected,
 }
 

@@ -74,6 +74,8 @@ struct State {
     token: Option<Token>,
     /// The server of the connection.
     server: String,
+    /// The server has answered on this connection, and is not known to be lost.
+    is_there: bool,
 }
 
 impl Shared {
@@ -137,6 +139,13 @@ impl Client {
     #[must_use]
     pub fn server(&self) -> String {
         self.shared.lock().server.clone()
+    }
+
+    /// Whether the server has answered on this connection, and is not known to be lost. A server that hangs counts as lost when it
+    /// has not answered for [`timeout`](Options::timeout).
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.shared.lock().is_there
     }
 
     /// The token of the session; `None` without one.

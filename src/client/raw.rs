@@ -1,8 +1,9 @@
 //! A connection for request lines as they are.
 
-use std::io;
+use std::{io, time::Duration};
 
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::{ClientError, Options, connection};
 
@@ -19,7 +20,10 @@ use super::{ClientError, Options, connection};
 /// # Ok(())
 /// # }
 /// ```
-pub struct RawClient(connection::Connection);
+pub struct RawClient {
+    connection: connection::Connection,
+    timeout: Duration,
+}
 
 impl RawClient {
     /// Connects to the first server that answers.
@@ -27,17 +31,26 @@ impl RawClient {
     /// # Errors
     /// [`ClientError::Unreachable`] or [`ClientError::Untrusted`], if none does.
     pub async fn connect(options: &Options) -> Result<Self, ClientError> {
-        connection::connect(options, 0).await.map(RawClient)
+        let connection = connection::connect(options, 0).await?;
+        Ok(RawClient { connection, timeout: options.timeout })
     }
 
     /// Sends a request, a line without its end, and waits for the reply: JSON, without the empty line after it. Events that come
     /// before the reply are given to `tell`. The event `closing` is returned, because no reply comes after it.
     ///
     /// # Errors
-    /// If the connection is lost.
-    pub async fn call(&mut self, line: &[u8], mut tell: impl FnMut(&str)) -> io::Result<String> {
-        self.0.out.extend_from_slice(line);
-        self.0.out.extend_from_slice(b"\r\n");
+    /// If the connection is lost; `TimedOut` if there is no reply in the time of the options. Then the request may or may not have been
+    /// carried out, and the connection is of no more use, because the reply may still come.
+    pub async fn call(&mut self, line: &[u8], tell: impl FnMut(&str)) -> io::Result<String> {
+        self.connection.out.extend_from_slice(line);
+        self.connection.out.extend_from_slice(b"\r\n");
+        let limit = self.timeout;
+        timeout(limit, self.reply(tell)).await.unwrap_or_else(|_| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no reply within {limit:?}")))
+        })
+    }
+
+    async fn reply(&mut self, mut tell: impl FnMut(&str)) -> io::Result<String> {
         loop {
             while let Some(json) = self.take_object()? {
                 if !is_event(&json) {
@@ -54,7 +67,7 @@ impl RawClient {
     /// # Errors
     /// If what has come is no object.
     pub fn take_object(&mut self) -> io::Result<Option<String>> {
-        self.0.take_object()
+        self.connection.take_object()
     }
 
     /// Waits until something comes, which may be a part of an object. Nothing is lost if the future is dropped.
@@ -62,13 +75,13 @@ impl RawClient {
     /// # Errors
     /// If the connection is lost; `UnexpectedEof` if the server has closed it.
     pub async fn receive(&mut self) -> io::Result<()> {
-        self.0.exchange().await
+        self.connection.exchange().await
     }
 
     /// Whether no object has come in part.
     #[must_use]
     pub fn is_between_objects(&self) -> bool {
-        self.0.is_between_objects()
+        self.connection.is_between_objects()
     }
 
     /// Tells the server that no more requests come. What it still says can be received.
@@ -76,7 +89,7 @@ impl RawClient {
     /// # Errors
     /// If the connection is lost.
     pub async fn finish(&mut self) -> io::Result<()> {
-        self.0.finish().await
+        self.connection.finish().await
     }
 }
 

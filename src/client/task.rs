@@ -109,6 +109,12 @@ pub(super) struct Task {
     /// Requests that were sent and not answered, oldest first.
     under_way: VecDeque<Request>,
     watch: Option<Watch>,
+    /// When a request was sent while nothing else was under way: since then, the server owes an answer.
+    asked: Instant,
+    /// It was told that the connection is lost, and not that there is another one.
+    is_told_lost: bool,
+    /// Pause before the next try to connect.
+    pause: Duration,
 }
 
 /// Why the task leaves a connection.
@@ -127,8 +133,17 @@ impl From<io::Error> for End {
 
 impl Task {
     pub(super) fn new(options: Arc<Options>, shared: Arc<Shared>, orders: Receiver<Order>) -> Self {
-        let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
-        Task { options, shared, orders, waiting, under_way, watch: None }
+        Task {
+            options,
+            shared,
+            orders,
+            waiting: VecDeque::new(),
+            under_way: VecDeque::new(),
+            watch: None,
+            asked: Instant::now(),
+            is_told_lost: false,
+            pause: PAUSE,
+        }
     }
 
     /// Serves the handles until none is left, or until the connection is lost for good.
@@ -143,7 +158,6 @@ impl Task {
             connection = self.connect_again(&reason, next).await;
             if let Some(connection) = &connection {
                 connection.server().clone_into(&mut self.shared.lock().server);
-                self.tell(Event::Connected);
             }
         }
     }
@@ -167,12 +181,19 @@ impl Task {
             while self.under_way.len() < MOST_UNDER_WAY
                 && let Some(request) = self.waiting.pop_front()
             {
+                if self.under_way.is_empty() {
+                    self.asked = Instant::now();
+                }
                 request.write(self.shared.token(), &mut connection.out);
                 self.under_way.push_back(request);
             }
             let is_asked = !self.under_way.is_empty();
-            let patience = if is_asked { self.options.timeout } else { Duration::ZERO };
-            let deadline = connection.heard + self.options.keepalive + patience;
+            let patience = self.options.timeout;
+            let deadline = if is_asked {
+                connection.heard.max(self.asked) + patience
+            } else {
+                connection.heard + self.options.keepalive
+            };
             tokio::select! {
                 order = self.orders.recv() => match order {
                     None => return End::Unused,
@@ -240,6 +261,8 @@ impl Task {
                         return Err(End::Lost("it has replied to nothing".to_owned()));
                     };
                     if status == Status::Ok {
+                        // The first one is that of `hello`.
+                        self.has_answered();
                         if let Some(watch) = &mut self.watch {
                             if let (true, Some(id)) = (request.is_send(), id) {
                                 watch.sent(id);
@@ -291,6 +314,15 @@ impl Task {
         Ok(())
     }
 
+    /// Notes that the server serves this connection. A connection alone says nothing: a program that hangs accepts one, too.
+    fn has_answered(&mut self) {
+        self.shared.lock().is_there = true;
+        self.pause = PAUSE;
+        if std::mem::take(&mut self.is_told_lost) {
+            self.tell(Event::Connected);
+        }
+    }
+
     /// Keeps the requests that can be repeated, and fails the others that were under way.
     fn lose(&mut self, reason: &str) {
         let lost = std::mem::take(&mut self.under_way);
@@ -303,7 +335,10 @@ impl Task {
         }
         // Those of the task itself are made anew.
         self.waiting.retain(|request| !request.is_own());
-        self.tell(Event::Disconnected(reason.to_owned()));
+        self.shared.lock().is_there = false;
+        if !std::mem::replace(&mut self.is_told_lost, true) {
+            self.tell(Event::Disconnected(reason.to_owned()));
+        }
     }
 
     /// Connects again, beginning with the server at `next`; meanwhile, requests are kept. `None` if nobody needs it any more, or if
@@ -313,9 +348,10 @@ impl Task {
             self.give_up(reason).await;
             return None;
         };
-        let (options, mut pause) = (self.options.clone(), PAUSE.min(longest));
+        let options = self.options.clone();
         loop {
-            let until = Instant::now() + pause;
+            let until = Instant::now() + self.pause.min(longest);
+            self.pause = (self.pause * 2).min(longest);
             while let Ok(order) = timeout_at(until, self.orders.recv()).await {
                 self.take_apart(order?);
             }
@@ -329,7 +365,6 @@ impl Task {
                     order = self.orders.recv() => self.take_apart(order?),
                 }
             }
-            pause = (pause * 2).min(longest);
         }
     }
 

@@ -220,7 +220,7 @@ pub struct ListenArgs {
     /// End after so many messages
     #[arg(long, value_name = "N", value_parser = count())]
     pub count: Option<usize>,
-    /// Run this command (by `sh -c`) for each message instead of printing it: the text is its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7
+    /// Run this command (by `sh -c`) for each message instead of printing it: the text and a line end are its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7
     #[arg(long, value_name = "COMMAND")]
     pub exec: Option<String>,
     /// How often a command that fails is run again before that
@@ -295,7 +295,9 @@ impl FromStr for Address {
         if host.is_empty() || host.contains(['/', '@', ' ']) {
             return Err(FORM);
         }
-        let port = port.map(|port| port.parse().ok().filter(|port| *port > 0).ok_or("the port is none"));
+        let port = port.map(|port| {
+            port.parse().ok().filter(|port| *port > 0).ok_or("a port is a number from 1 to 65535")
+        });
         Ok(Address { host: host.to_owned(), port: port.transpose()? })
     }
 }

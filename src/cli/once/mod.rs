@@ -6,11 +6,13 @@ mod receive;
 mod send;
 pub(super) mod show;
 
-use tokio::time::timeout;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
 
 use self::{login::Login, output::Output, receive::Receiving};
 use super::{
-    Exit, bench,
+    Exit, bench, complain,
     exit::{self, Failure},
     explain,
     reach::{Identity, TIMEOUT, device, read_secret},
@@ -31,6 +33,12 @@ pub(super) fn run(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failur
     done
 }
 
+/// Time between two tries to connect.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Shortest time from a renewal of the session to the next one.
+const RENEWAL: Duration = Duration::from_mins(1);
+
 /// What every command needs.
 pub(super) struct Context<'a> {
     pub(super) reach: &'a Reach,
@@ -38,14 +46,10 @@ pub(super) struct Context<'a> {
     pub(super) output: Output,
     /// The command waits for something, and `--timeout` says how long: not for the connection and each reply.
     waits: bool,
-}
-
-fn waits(command: &ClientCommand) -> bool {
-    match command {
-        ClientCommand::Listen(_) | ClientCommand::Wait(_) => true,
-        ClientCommand::Send(args) => args.wait.is_some(),
-        _ => false,
-    }
+    /// It waits for messages.
+    receives: bool,
+    /// When the time of a command is over that waits.
+    end: Option<Instant>,
 }
 
 fn too_late() -> Failure {
@@ -54,7 +58,10 @@ fn too_late() -> Failure {
 
 async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failure> {
     let identity = Identity::find(reach)?;
-    let mut context = Context { reach, identity, output: Output::new(reach.json), waits: waits(command) };
+    let receives = matches!(command, ClientCommand::Listen(_) | ClientCommand::Wait(_));
+    let waits = receives || matches!(command, ClientCommand::Send(args) if args.wait.is_some());
+    let end = reach.timeout.filter(|_| waits).map(|limit| Instant::now() + limit);
+    let mut context = Context { reach, identity, output: Output::new(reach.json), waits, receives, end };
     match command {
         ClientCommand::Login { user } => return Login::begin(&context, user)?.run(&context).await,
         ClientCommand::Logout { session: None } if context.identity.token.is_none() => return Ok(Exit::Done),
@@ -68,15 +75,22 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
             None => Ok((context.renew().await?, true)),
         }
     };
-    let (mut client, mut is_renewed) = match reach.timeout.filter(|_| context.waits) {
+    let (mut client, is_renewed) = match context.end {
         None => connecting.await?,
-        Some(limit) => timeout(limit, connecting).await.unwrap_or_else(|_| Err(too_late()))?,
+        Some(end) => {
+            let late = Failure { exit: Exit::Lost, ..too_late() };
+            timeout_at(end, connecting).await.unwrap_or(Err(late))?
+        }
     };
+    let mut renewed = is_renewed.then(Instant::now);
     loop {
         match work.run(&mut context, &client, command).await {
-            Err(failure) if failure.exit == Exit::NotLoggedIn && !is_renewed => {
+            // A session that was renewed and has ended at once ends again.
+            Err(failure)
+                if failure.exit == Exit::NotLoggedIn && renewed.is_none_or(|at| at.elapsed() > RENEWAL) =>
+            {
                 client = context.renew_after(failure).await?;
-                is_renewed = true;
+                renewed = Some(Instant::now());
             }
             done => return done,
         }
@@ -84,9 +98,20 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
 }
 
 impl Context<'_> {
-    /// Connects, with a token or without one.
+    /// Connects, with a token or without one. Whoever waits for messages waits for the server, too, in the time that there is.
     async fn connect(&self, token: Option<Token>) -> Result<Client, Failure> {
-        Ok(Client::connect(self.options(token)?).await?)
+        let mut told = false;
+        loop {
+            match (Client::connect(self.options(token)?).await, self.end.filter(|_| self.receives)) {
+                (Err(error @ ClientError::Unreachable { .. }), Some(end)) if Instant::now() + AGAIN < end => {
+                    if !std::mem::replace(&mut told, true) {
+                        complain(&format!("{error}; trying again"));
+                    }
+                    sleep(AGAIN).await;
+                }
+                (connected, _) => return Ok(connected?),
+            }
+        }
     }
 
     /// How the server is reached.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 use super::{
     super::{Exit, complain, exit::Failure},
@@ -35,21 +35,11 @@ pub(super) struct Receiving {
     shown: Option<u64>,
     /// The last message that was taken out of the inbox.
     acknowledged: Option<u64>,
-    /// When it began.
-    began: Instant,
 }
 
 impl Receiving {
     pub(super) fn inbox(take: Take) -> Self {
-        Receiving {
-            take,
-            left: None,
-            exec: None,
-            retries: 0,
-            shown: None,
-            acknowledged: None,
-            began: Instant::now(),
-        }
+        Receiving { take, left: None, exec: None, retries: 0, shown: None, acknowledged: None }
     }
 
     pub(super) fn listen(args: &ListenArgs) -> Self {
@@ -111,7 +101,7 @@ impl Receiving {
 
     /// Prints messages as they come, or has a command take them.
     pub(super) async fn run(&mut self, context: &mut Context<'_>, client: &Client) -> Result<Exit, Failure> {
-        let end = context.reach.timeout.map(|limit| self.began + limit);
+        let end = context.end;
         let mut events = client.watch(WatchOptions { after: self.shown, own: false }).await;
         loop {
             // As many as have come are acknowledged at once.
@@ -124,7 +114,7 @@ impl Receiving {
                     None => events.next().await,
                     Some(end) => match timeout_at(end, events.next()).await {
                         Ok(event) => event,
-                        Err(_) => return Ok(self.timed_out()),
+                        Err(_) => return self.timed_out(client),
                     },
                 }
             };
@@ -169,9 +159,13 @@ impl Receiving {
         }
     }
 
-    /// Without a number of messages, the end of the time is what was asked for.
-    fn timed_out(&self) -> Exit {
-        if self.left.is_some() { Exit::TimedOut } else { Exit::Done }
+    /// Without a number of messages, the end of the time is what was asked for. While the server is away, nobody knows whether
+    /// messages have come.
+    fn timed_out(&self, client: &Client) -> Result<Exit, Failure> {
+        if !client.is_there() {
+            return Err(Failure::new(Exit::Lost, format!("{} has not answered", client.server())));
+        }
+        Ok(if self.left.is_some() { Exit::TimedOut } else { Exit::Done })
     }
 
     /// Prints a message, or has a command take it.
@@ -228,8 +222,9 @@ fn execute(command: &str, message: &MessageObject) -> io::Result<ExitStatus> {
         .stdin(Stdio::piped())
         .spawn()?;
     if let Some(mut input) = running.stdin.take() {
-        // A command that does not read the text may succeed all the same.
-        input.write_all(message.msg.as_bytes()).ok();
+        // Programs that read lines, as `read` does, take only those with an end. A command that does not read the text may succeed all
+        // the same.
+        input.write_all(format!("{}\n", message.msg).as_bytes()).ok();
     }
     running.wait()
 }

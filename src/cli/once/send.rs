@@ -7,13 +7,14 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
     super::{Exit, exit::Failure, explain},
     Context,
     output::Output,
+    too_late,
 };
 use crate::{
     client::{Client, Event, WatchOptions},
@@ -75,19 +76,45 @@ impl Sending {
     pub(super) async fn run(&mut self, context: &mut Context<'_>, client: &Client) -> Result<Exit, Failure> {
         match &mut self.text {
             Text::One(text) => {
-                let id = match self.sent {
-                    Some(id) => id,
-                    None => send(&mut context.output, client, (&self.to, text, Some(&self.key))).await?,
+                let end = context.end;
+                let id = if let Some(id) = self.sent {
+                    id
+                } else {
+                    let sent = send(&mut context.output, client, (&self.to, text, Some(&self.key)));
+                    within(end, sent).await.map_err(|failure| self.may_be_stored(failure))?
                 };
                 // After another login, it is only waited for.
                 self.sent = Some(id);
                 match self.wait {
-                    Some(wait) => until(client, id, wait, context.reach.timeout).await,
+                    Some(wait) => until(client, id, wait, end).await,
                     None => Ok(Exit::Done),
                 }
             }
             Text::Lines(lines) => lines.send(&mut context.output, client, &self.to).await,
         }
+    }
+
+    /// Without an answer, nobody knows whether the message is stored.
+    fn may_be_stored(&self, Failure { exit, told }: Failure) -> Failure {
+        if !matches!(exit, Exit::Lost | Exit::TimedOut) {
+            return Failure { exit, told };
+        }
+        let key = &self.key;
+        let told = format!(
+            "{told}: the message may or may not be stored\n  remedy: send it again with --key {key}, and it is stored once"
+        );
+        Failure { exit, told }
+    }
+}
+
+/// Something that takes until then at most.
+async fn within<T>(
+    end: Option<Instant>,
+    done: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match end {
+        None => done.await,
+        Some(end) => timeout_at(end, done).await.unwrap_or_else(|_| Err(too_late())),
     }
 }
 
@@ -209,7 +236,7 @@ fn not_utf8() -> Failure {
 }
 
 /// Waits until a message is so far.
-async fn until(client: &Client, id: u64, wait: WaitFor, limit: Option<Duration>) -> Result<Exit, Failure> {
+async fn until(client: &Client, id: u64, wait: WaitFor, end: Option<Instant>) -> Result<Exit, Failure> {
     let arrived = async {
         // Nothing but what happens to messages is wanted: no message has a higher number.
         let mut events = client.watch(WatchOptions { after: Some(i64::MAX as u64), own: false }).await;
@@ -231,16 +258,15 @@ async fn until(client: &Client, id: u64, wait: WaitFor, limit: Option<Duration>)
             }
         }
     };
-    match limit {
-        None => arrived.await,
-        Some(limit) => timeout(limit, arrived).await.unwrap_or_else(|_| {
-            let state = match wait {
-                WaitFor::Acked => "it is stored, and waits in the inbox",
-                WaitFor::Read => "it is stored, and nobody has read it",
-            };
-            Err(Failure::new(Exit::TimedOut, format!("message {id}: {state}")))
-        }),
-    }
+    let Some(end) = end else { return arrived.await };
+    timeout_at(end, arrived).await.unwrap_or_else(|_| {
+        let state = match wait {
+            _ if !client.is_there() => "it is stored, and the server has not answered since",
+            WaitFor::Acked => "it is stored, and waits in the inbox",
+            WaitFor::Read => "it is stored, and nobody has read it",
+        };
+        Err(Failure::new(Exit::TimedOut, format!("message {id}: {state}")))
+    })
 }
 
 fn is_so_far(status: &StatusReply, wait: WaitFor) -> bool {

@@ -1,8 +1,9 @@
 //! What was typed: a message, a command of the protocol, or one of the client.
 
-use super::super::explain;
+use super::{super::explain, help};
 use crate::{
     config::{ClientCommand, SessionChoice},
+    model::most_similar,
     protocol::{
         request::{Arguments, Request},
         spec::{self, Spec},
@@ -48,11 +49,13 @@ pub(super) enum Typed {
 }
 
 /// Commands of the client, with what they do.
-pub(super) const OWN: [(&str, &str); 3] = [
+pub(super) const OWN: [(&str, &str); 2] = [
     ("/to USER|#ROOM", "Set the recipient: then a line is a message."),
     ("/presence on|off", "Show who comes and goes, or do not."),
-    ("/quit", "End the client; the session stays open."),
 ];
+
+/// Commands of the protocol that the client gives by itself.
+pub(super) const AUTOMATIC: [&str; 7] = ["inbox", "hello", "fetch", "ack", "typing", "watch", "unwatch"];
 
 /// Reads what was typed. With `has_recipient`, a line that is no command is a message.
 pub(super) fn parse(line: &str, has_recipient: bool) -> Typed {
@@ -79,14 +82,18 @@ pub(super) fn parse(line: &str, has_recipient: bool) -> Typed {
         return text_to(trimmed.to_owned(), has_recipient);
     }
     let own = match name {
-        "to" | "query" if has_slash || name == "to" => {
-            let to = (!rest.is_empty()).then(|| rest.to_owned());
-            if to.as_deref().is_some_and(|to| to.contains(' ')) { None } else { Some(Typed::To(to)) }
-        }
+        "to" | "query" if has_slash || name == "to" => match (rest, rest.contains(' ')) {
+            ("", _) => Some(Typed::To(None)),
+            (to, false) => Some(Typed::To(Some(to.to_owned()))),
+            // "to be or not to be"
+            (_, true) if has_recipient && !has_slash => None,
+            (_, true) => Some(Typed::Wrong("usage: /to USER or /to #ROOM".to_owned())),
+        },
         "presence" if has_slash => Some(match rest {
+            "" => Typed::Presence(None),
             "on" => Typed::Presence(Some(true)),
             "off" => Typed::Presence(Some(false)),
-            _ => Typed::Presence(None),
+            _ => Typed::Wrong("usage: /presence on or /presence off".to_owned()),
         }),
         "exit" if rest.is_empty() => Some(Typed::Quit),
         _ => None,
@@ -105,12 +112,24 @@ pub(super) fn parse(line: &str, has_recipient: bool) -> Typed {
         };
     };
     match of_table(command, line, rest) {
+        Some(Typed::History { with: Some(with), limit: None, before: None })
+            if has_recipient && with.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            Typed::History { with: None, limit: with.parse().ok(), before: None }
+        }
         Some(typed) => typed,
         // "hello there" is no command. What may have a password stays here.
         None if has_recipient && !has_slash && !matches!(name, "auth" | "passwd") => {
             Typed::Text(trimmed.to_owned())
         }
-        None => Typed::Wrong(format!("usage: {}", command.usage().replace(" [token]", ""))),
+        None if name == spec::HELP.name => Typed::Wrong(explain::unknown_command(rest)),
+        None => {
+            let usage = help::usage(command);
+            let may_be_text =
+                !has_slash && !has_recipient && (rest.contains(' ') || AUTOMATIC.contains(&name));
+            let hint = if may_be_text { "; /to USER sets whom you write to" } else { "" };
+            Typed::Wrong(format!("usage: {usage}{hint}"))
+        }
     }
 }
 
@@ -144,10 +163,23 @@ fn of_table(command: &'static Spec, line: &str, rest: &str) -> Option<Typed> {
     let arguments = request.bind(command.parameters).ok()?;
     let is_sensible = match (command.name, arguments.optional(0)) {
         ("join" | "leave" | "members", Some(room)) => room.starts_with('#'),
-        ("help", Some(topic)) => spec::find(topic.trim_start_matches('/')).is_some(),
+        ("help", Some(topic)) => may_be_topic(topic.trim_start_matches('/')),
         _ => true,
     };
     is_sensible.then(|| bound(command, &arguments))
+}
+
+/// Whether something is a command, or a slip of one. "me" is none.
+fn may_be_topic(topic: &str) -> bool {
+    let is_own = own_command(topic).is_some();
+    let is_slip =
+        || topic.len() > 4 && most_similar(topic, spec::SPECS.iter().map(|spec| spec.name)).is_some();
+    is_own || spec::find(topic).is_some() || is_slip()
+}
+
+/// What is said of a command of the client.
+pub(super) fn own_command(name: &str) -> Option<(&'static str, &'static str)> {
+    OWN.into_iter().find(|(usage, _)| usage[1..].split(' ').next() == Some(name))
 }
 
 fn bound(command: &'static Spec, arguments: &Arguments<'_>) -> Typed {
@@ -208,6 +240,13 @@ mod tests {
             ("leave me alone", "Text(\"leave me alone\")"),
             ("join us", "Text(\"join us\")"),
             ("help me", "Text(\"help me\")"),
+            ("help histroy", "Help(Some(\"histroy\"))"),
+            ("help to", "Help(Some(\"to\"))"),
+            ("to be or not to be", "Text(\"to be or not to be\")"),
+            ("/to a b", "Wrong(\"usage: /to USER or /to #ROOM\")"),
+            ("/presence maybe", "Wrong(\"usage: /presence on or /presence off\")"),
+            ("/history 5", "History { with: None, limit: Some(5), before: None }"),
+            ("history 5 20", "History { with: Some(\"5\"), limit: Some(20), before: None }"),
             ("read the docs", "Text(\"read the docs\")"),
             ("passwd surabaya", "Wrong(\"usage: passwd OLD NEW\")"),
             ("/who is it?", "Wrong(\"usage: who\")"),
@@ -249,7 +288,9 @@ mod tests {
             ("/hlep", "did you mean help?"),
             ("hi everybody", "/to USER sets whom you write to"),
             ("join", "usage: join #ROOM"),
-            ("send henderson", "usage: send TO TEXT"),
+            ("send henderson", "usage: send TO TEXT\""),
+            ("who is it?", "usage: who; /to USER sets whom you write to"),
+            ("/help wat", "no such command \\\"wat\\\""),
             ("ack abc", "usage: ack ID"),
         ] {
             let said = shown(line, false);

@@ -18,6 +18,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{
     command::OWN,
+    guard::PlainPrompt,
     printer::{Screen, Sink},
 };
 use crate::protocol::spec::{self, Access};
@@ -59,13 +60,18 @@ pub(super) enum Line {
 /// Reads lines from a terminal.
 pub(super) enum Editor {
     Full { editor: Box<LineEditor<Completion, DefaultHistory>>, history: Option<PathBuf>, keys: Arc<Keys> },
-    Plain,
+    Plain(Arc<PlainPrompt>),
 }
 
 impl Editor {
     /// The best editor for the terminal, and where texts are printed while a line is edited.
-    pub(super) fn open(history: Option<PathBuf>, names: Arc<Mutex<Names>>, keys: Arc<Keys>) -> (Self, Sink) {
-        Self::full(history, names, keys).unwrap_or((Editor::Plain, Sink::Plain))
+    pub(super) fn open(
+        history: Option<PathBuf>,
+        names: Arc<Mutex<Names>>,
+        keys: Arc<Keys>,
+        plain: Arc<PlainPrompt>,
+    ) -> (Self, Sink) {
+        Self::full(history, names, keys).unwrap_or((Editor::Plain(plain), Sink::Plain))
     }
 
     fn full(
@@ -102,7 +108,7 @@ impl Editor {
                     Err(_) => Line::End,
                 }
             }
-            Editor::Plain => read_plain(prompt),
+            Editor::Plain(plain) => plain.show(prompt, read_plain),
         }
     }
 
@@ -145,10 +151,7 @@ fn rows(prompt: &str, line: &str, columns: usize) -> usize {
     if column == columns { rows + 1 } else { rows }
 }
 
-fn read_plain(prompt: &str) -> Line {
-    let mut output = io::stdout().lock();
-    write!(output, "{prompt}").and_then(|()| output.flush()).ok();
-    drop(output);
+fn read_plain() -> Line {
     let mut line = Vec::new();
     match io::stdin().lock().read_until(b'\n', &mut line) {
         Ok(0) | Err(_) => Line::End,

@@ -4,6 +4,8 @@
 
 mod command;
 mod editor;
+mod guard;
+mod help;
 mod marks;
 mod modes;
 mod outbox;
@@ -12,18 +14,20 @@ mod presence;
 mod printer;
 mod talk;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, Mutex},
+};
 
-use rustix::termios::{OptionalActions, Termios, tcsetattr};
 use tokio::{
     runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
 };
 
 use self::{
     command::Typed,
     editor::{Editor, Keys, Line, Names},
+    guard::PlainPrompt,
     modes::Modes,
     printer::Printer,
     talk::{Input, Next, Talk},
@@ -34,22 +38,21 @@ use crate::{
     files,
 };
 
-/// Exit status of a program that a signal has ended.
-const BY_SIGNAL: i32 = 128 + 15;
-
 /// Runs the prompt until its user ends it.
 pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit, Failure> {
     let identity = Identity::find(reach)?;
     let modes = Modes::take();
+    let plain = Arc::<PlainPrompt>::default();
+    let interrupted = Arc::<Notify>::default();
     if let Some(modes) = &modes {
-        guard_terminal(runtime, modes.original().clone());
+        guard::begin(runtime, modes.original().clone(), plain.clone(), interrupted.clone());
     }
     let (names, keys) = (Arc::<Mutex<Names>>::default(), Arc::<Keys>::default());
     let history = state_folder().map(|folder| folder.join("history"));
     if let Some(history) = &history {
         files::create_private_folder(files::parent(history)).ok();
     }
-    let (mut editor, sink) = Editor::open(history, names.clone(), keys.clone());
+    let (mut editor, sink) = Editor::open(history, names.clone(), keys.clone(), plain);
     // Without an editor, the terminal edits the line.
     let modes = modes.filter(|_| matches!(editor, Editor::Full { .. }));
     if let Some(modes) = &modes {
@@ -62,7 +65,7 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
     let talk = Talk::new(reach, face, identity, printer, names, keys);
     // The first prompt comes when it is known who is logged in.
     let (begun, first) = oneshot::channel();
-    let talking = runtime.spawn(talk.run(taken, was_written, begun));
+    let talking = runtime.spawn(talk.run(taken, was_written, begun, interrupted));
     let mut next = match first.blocking_recv() {
         Ok(next) => next?,
         Err(_) => return Err(Failure::new(Exit::Refused, "cannot start")),
@@ -82,8 +85,9 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
             continue;
         };
         let is_last = matches!(input, Typed::Quit);
+        let is_bare = next.has_recipient && !typed.trim_start().starts_with('/');
         let (reply, replied) = oneshot::channel();
-        if inputs.blocking_send(Input { typed: input, reply }).is_err() || is_last {
+        if inputs.blocking_send(Input { typed: input, is_bare, reply }).is_err() || is_last {
             break;
         }
         match replied.blocking_recv() {
@@ -149,27 +153,13 @@ fn ask(modes: Option<&Modes>, prompt: &str) -> Option<String> {
     if let Some(modes) = modes {
         modes.between();
     }
-    secret.map_err(|error| complain(&format!("cannot read the password: {error}"))).ok()
-}
-
-/// Ctrl-C drops the line, and does not end the client, also while it is not editing. A signal that ends it leaves the terminal as it
-/// was.
-fn guard_terminal(runtime: &Runtime, modes: Termios) {
-    runtime.spawn(async move {
-        let of = |kind| signal(kind).ok();
-        let (Some(mut interrupt), Some(mut terminate), Some(mut hang_up)) =
-            (of(SignalKind::interrupt()), of(SignalKind::terminate()), of(SignalKind::hangup()))
-        else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => break,
-                _ = hang_up.recv() => break,
-            }
+    match secret {
+        Ok(secret) => Some(secret),
+        // Ctrl-C.
+        Err(error) if error.kind() == ErrorKind::Interrupted => None,
+        Err(error) => {
+            complain(&format!("cannot read the password: {error}"));
+            None
         }
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &modes).ok();
-        std::process::exit(BY_SIGNAL);
-    });
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     cli::{Exit, exit::Failure, reach::Identity},
     client::{Client, Event, Events},
-    config::{Face, Reach},
+    config::{ClientCommand, Face, Reach},
     model::Timestamp,
     protocol::objects::{EventObject, MessageObject},
 };
@@ -45,6 +45,8 @@ const TYPING: Duration = Duration::from_secs(3);
 /// What was typed, and where the next prompt is sent.
 pub(super) struct Input {
     pub(super) typed: Typed,
+    /// There is a recipient and no slash: it could have been a message.
+    pub(super) is_bare: bool,
     pub(super) reply: oneshot::Sender<Next>,
 }
 
@@ -83,8 +85,19 @@ pub(super) struct Talk {
     /// Own messages on their way, oldest first; and whether they were shown as such.
     on_their_way: VecDeque<(String, String, bool)>,
     typing_told: Option<Instant>,
-    /// Answers that are waited for: texts to print.
-    answers: JoinSet<String>,
+    /// Answers that are waited for.
+    answers: JoinSet<Answer>,
+    /// It was said how a line that could be a command becomes a message.
+    is_hint_given: bool,
+}
+
+/// The answer to a command.
+#[derive(Default)]
+struct Answer {
+    /// What is printed.
+    text: String,
+    /// The room that the user has left.
+    left: Option<String>,
 }
 
 /// What happens next.
@@ -94,7 +107,7 @@ enum Happened {
     Sent(Sent),
     Written(u64),
     Key,
-    Answer(String),
+    Answer(Answer),
     Presence,
     End,
 }
@@ -125,6 +138,7 @@ impl Talk {
             on_their_way: VecDeque::new(),
             typing_told: None,
             answers: JoinSet::new(),
+            is_hint_given: false,
         }
     }
 
@@ -134,6 +148,7 @@ impl Talk {
         mut inputs: mpsc::Receiver<Input>,
         mut written: mpsc::Receiver<u64>,
         begun: oneshot::Sender<Result<Next, Failure>>,
+        interrupted: Arc<Notify>,
     ) -> Exit {
         let outcome = self.begin().await;
         let has_failed = outcome.is_err();
@@ -144,7 +159,10 @@ impl Talk {
         loop {
             match self.happens(&mut inputs, &mut written, &mut outbox).await {
                 Happened::End | Happened::Input(Input { typed: Typed::Quit, .. }) => break,
-                Happened::Input(Input { typed, reply }) => {
+                Happened::Input(Input { typed, is_bare, reply }) => {
+                    if is_bare {
+                        self.hint(&typed);
+                    }
                     self.carry_out(typed, &mut outbox).await;
                     self.wait_for_answers(&mut outbox).await;
                     let next = self.next();
@@ -154,11 +172,11 @@ impl Talk {
                 Happened::Sent(sent) => self.sent(sent),
                 Happened::Written(upto) => self.written(upto),
                 Happened::Key => self.key(),
-                Happened::Answer(text) => self.printer.print(text),
+                Happened::Answer(answer) => self.answered(answer),
                 Happened::Presence => self.tell_presence(),
             }
         }
-        self.end(&mut outbox).await
+        self.end(&mut outbox, &interrupted).await
     }
 
     async fn happens(
@@ -208,15 +226,40 @@ impl Talk {
         self.names.lock().expect("nothing panics while it is held")
     }
 
+    /// Says once that a line which could have been a message was a command.
+    fn hint(&mut self, typed: &Typed) {
+        let is_surprise = match typed {
+            Typed::Ask(ClientCommand::Who | ClientCommand::Rooms | ClientCommand::Sessions) => false,
+            Typed::History { with, .. } => with.is_some(),
+            Typed::To(Some(_)) | Typed::Send { .. } | Typed::Ping | Typed::Ask(_) => true,
+            _ => false,
+        };
+        if is_surprise && !std::mem::replace(&mut self.is_hint_given, true) {
+            self.note("taken as a command; with a space before it, such a line is a message");
+        }
+    }
+
+    fn answered(&mut self, Answer { text, left }: Answer) {
+        if left.is_some() && left == self.recipient {
+            self.recipient = None;
+        }
+        self.printer.print(text);
+    }
+
+    /// Shows what becomes of the messages that are on their way, until the last.
+    async fn finish_sending(&mut self, outbox: &mut Outbox) {
+        while outbox.waiting() > 0 {
+            let sent = outbox.next().await;
+            self.sent(sent);
+        }
+    }
+
     /// Prints answers that come at once before the next prompt. Others come when they come.
     async fn wait_for_answers(&mut self, outbox: &mut Outbox) {
         let all = async {
-            while outbox.waiting() > 0 {
-                let sent = outbox.next().await;
-                self.sent(sent);
-            }
+            self.finish_sending(outbox).await;
             while let Some(answer) = self.answers.join_next().await {
-                self.printer.print(answer.unwrap_or_default());
+                self.answered(answer.unwrap_or_default());
             }
         };
         if timeout(ANSWER, all).await.is_err() {
@@ -326,20 +369,27 @@ impl Talk {
     }
 
     /// Waits for messages that are on their way.
-    async fn end(&mut self, outbox: &mut Outbox) -> Exit {
-        let all = async {
-            while outbox.waiting() > 0 {
-                let sent = outbox.next().await;
-                self.sent(sent);
+    async fn end(&mut self, outbox: &mut Outbox, interrupted: &Notify) -> Exit {
+        if timeout(ANSWER, self.finish_sending(outbox)).await.is_err() {
+            let waiting = messages(outbox.waiting(), "waits", "wait");
+            self.note(&format!("{waiting} for the server; Ctrl-C gives up"));
+            tokio::select! {
+                _ = timeout(LAST_MESSAGES, self.finish_sending(outbox)) => {}
+                () = interrupted.notified() => {}
             }
-        };
-        timeout(LAST_MESSAGES, all).await.ok();
+        }
         if outbox.waiting() == 0 {
             return Exit::Done;
         }
-        crate::cli::complain(&format!("{} messages were not sent: the server is away", outbox.waiting()));
+        let unsent = messages(outbox.waiting(), "was", "were");
+        crate::cli::complain(&format!("{unsent} not sent: the server is away"));
         Exit::Lost
     }
+}
+
+/// A number of messages, and a verb for one or for more.
+fn messages(number: usize, one: &str, more: &str) -> String {
+    if number == 1 { format!("1 message {one}") } else { format!("{number} messages {more}") }
 }
 
 /// Now, as the server would say it.

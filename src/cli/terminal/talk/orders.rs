@@ -2,21 +2,19 @@
 
 use tokio::time::timeout;
 
-use super::{ANSWER, Talk};
+use super::{ANSWER, Answer, Talk};
 use crate::{
     cli::{
         exit::Failure,
-        explain,
         once::{output::Output, show},
-        table::Table,
         terminal::{
-            command::{OWN, Typed},
+            command::Typed,
+            help,
             outbox::{Draft, Outbox},
         },
     },
     client::{Client, ClientError, HistoryOptions},
     config::{ClientCommand, SessionChoice},
-    protocol::spec,
 };
 
 impl Talk {
@@ -82,15 +80,19 @@ impl Talk {
                         names.rooms.push(room.clone());
                     }
                 }
-                let (done, problem) = (self.paint.note(&done(&command)), self.paint.clone());
+                let (done, paint) = (self.paint.note(&done(&command)), self.paint.clone());
                 self.answers.spawn(async move {
                     let mut output = Output::text();
                     match show::ask(&mut output, &client, &command).await {
                         Ok(_) => {
                             let text = output.into_text();
-                            if text.is_empty() { done } else { text }
+                            let left = match command {
+                                ClientCommand::Leave { room } => Some(room),
+                                _ => None,
+                            };
+                            Answer { text: if text.is_empty() { done } else { text }, left }
                         }
-                        Err(Failure { told, .. }) => problem.problem(&told),
+                        Err(Failure { told, .. }) => Answer { text: paint.problem(&told), left: None },
                     }
                 });
             }
@@ -108,7 +110,10 @@ impl Talk {
 
     fn answer(&mut self, asked: impl Future<Output = Result<String, ClientError>> + Send + 'static) {
         let paint = self.paint.clone();
-        self.answers.spawn(async move { asked.await.unwrap_or_else(|error| paint.problem(&worded(&error))) });
+        self.answers.spawn(async move {
+            let text = asked.await.unwrap_or_else(|error| paint.problem(&worded(&error)));
+            Answer { text, left: None }
+        });
     }
 
     async fn log_out(&mut self, client: &Client) {
@@ -118,7 +123,7 @@ impl Talk {
                 self.identity.profile.forget().ok();
                 self.login = None;
                 self.recipient = None;
-                self.note("logged out");
+                self.note("logged out, also for commands in a shell");
             }
         }
     }
@@ -174,28 +179,12 @@ impl Talk {
     }
 
     fn help(&self, topic: Option<&str>) {
-        let topic = topic.map(|topic| topic.trim_start_matches('/'));
-        let mut shown = String::new();
-        match topic.map(|topic| (topic, spec::find(topic))) {
-            None => {
-                let mut table = Table::new(["COMMAND", ""]);
-                for (usage, summary) in OWN {
-                    table.add([usage.to_owned(), summary.to_owned()]);
-                }
-                for spec in spec::SPECS {
-                    table.add([spec.usage().replace(" [token]", ""), spec.summary.to_owned()]);
-                }
-                for line in table.lines() {
-                    shown += &line;
-                    shown.push('\n');
-                }
+        let shown = match topic {
+            None => help::all(help::columns()),
+            Some(topic) => {
+                help::of(topic, help::columns()).unwrap_or_else(|unknown| self.paint.problem(&unknown))
             }
-            Some((_, Some(spec))) => {
-                let usage = spec.usage().replace(" [token]", "");
-                shown = format!("{usage}\n{} {}\n", spec.summary, spec.help);
-            }
-            Some((topic, None)) => shown = self.paint.problem(&explain::unknown_command(topic)),
-        }
+        };
         self.printer.print(shown);
     }
 }
