@@ -38,6 +38,7 @@ mod reused_names;
 mod scripts;
 mod second_wire;
 mod session_ends;
+mod start;
 mod store_changes;
 mod store_folder;
 mod store_loss;

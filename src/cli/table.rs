@@ -1,6 +1,6 @@
 //! Tables and times, as people read them.
 
-use jiff::{Timestamp as Instant, tz::TimeZone};
+use jiff::{Timestamp as Instant, ZonedDateTime, tz::TimeZone};
 use unicode_width::UnicodeWidthStr;
 
 use super::visible;
@@ -42,7 +42,10 @@ impl<const N: usize> Table<N> {
 
 /// A time in the time zone of the system, as `2026-11-28 07:58:12`.
 pub(super) fn local_time(at: Timestamp) -> impl std::fmt::Display {
-    let zone = TimeZone::system();
-    let time = Instant::from_millisecond(at.0).unwrap_or(Instant::MAX);
-    time.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    local(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A time in the time zone of the system.
+pub(super) fn local(at: Timestamp) -> ZonedDateTime {
+    Instant::from_millisecond(at.0).unwrap_or(Instant::MAX).to_zoned_datetime(TimeZone::system())
 }

@@ -34,6 +34,7 @@ mod request;
 mod send;
 mod task;
 mod tls;
+mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -2,9 +2,9 @@
 
 use std::{env, io::IsTerminal};
 
-use jiff::{Timestamp as Instant, civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 
-use super::super::visible;
+use super::super::{table::local, visible};
 use crate::{model::Timestamp, protocol::objects::MessageObject};
 
 /// Colours of senders: those that are readable on dark and on light ground.
@@ -17,7 +17,6 @@ const INDENT: &str = "      ";
 #[derive(Clone)]
 pub(super) struct Paint {
     is_coloured: bool,
-    zone: TimeZone,
     /// The user, whose messages are marked.
     me: String,
     /// The day of the last message.
@@ -38,7 +37,7 @@ impl Paint {
         let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = env::var("TERM").is_ok_and(|term| term == "dumb");
         let is_coloured = !is_plain && !is_dumb && std::io::stdout().is_terminal();
-        Paint { is_coloured, zone: TimeZone::system(), me: String::new(), day: None }
+        Paint { is_coloured, me: String::new(), day: None }
     }
 
     pub(super) fn set_me(&mut self, me: &str) {
@@ -59,8 +58,7 @@ impl Paint {
     }
 
     fn line(&mut self, at: Timestamp, from: &str, to: &str, text: &str, mark: Option<Mark>) -> String {
-        let time =
-            Instant::from_millisecond(at.0).unwrap_or(Instant::MAX).to_zoned_datetime(self.zone.clone());
+        let time = local(at);
         let mut shown = self.day_break(time.date());
         shown += &self.dim(&time.strftime("%H:%M").to_string());
         shown.push(' ');
