@@ -11,6 +11,9 @@ use crate::model::{Refusal, Token, TokenText};
 /// Most parameters of a command.
 pub const MAX_PARAMETERS: usize = 4;
 
+/// Up to this length, a line is verified without wide registers. That takes more instructions and less time.
+const SHORT: usize = 512;
+
 /// A request: the name of a command and its arguments, not matched with the command's parameters yet.
 pub struct Request<'a> {
     command: Cow<'a, str>,
@@ -28,7 +31,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Refusal::NotUtf8`]; [`Refusal::BadRequest`] if the line has a NUL, or begins with `{` and is not a request in JSON.
     pub fn parse(line: &'a [u8]) -> Result<Option<Self>, Refusal> {
-        let line = simdutf8::basic::from_utf8(line).map_err(|_| Refusal::NotUtf8)?;
+        let is_short = line.len() <= SHORT;
+        let text = if is_short { str::from_utf8(line).ok() } else { simdutf8::basic::from_utf8(line).ok() };
+        let line = text.ok_or(Refusal::NotUtf8)?;
         if memchr::memchr(0, line.as_bytes()).is_some() {
             return Err(Refusal::BadRequest);
         }

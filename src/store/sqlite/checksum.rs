@@ -1,5 +1,9 @@
 //! The checksum of a message's row, so that a flipped bit is reported instead of delivered.
 
+use std::sync::LazyLock;
+
+use crc32fast::Hasher;
+
 use crate::{
     model::{MessageId, Timestamp},
     store::front::ops::NameId,
@@ -10,6 +14,9 @@ const NUMBERS: usize = 32;
 
 /// Most bytes that are put together before they are summed.
 const SHORT: usize = 256;
+
+/// A new one asks each time what the processor can do.
+static FRESH: LazyLock<Hasher> = LazyLock::new(Hasher::new);
 
 /// Returns the CRC-32 of the other columns of a row of `messages`.
 ///
@@ -39,9 +46,11 @@ pub(super) fn checksum(
         of_text.copy_from_slice(text);
         of_key[..1].copy_from_slice(&key_flag);
         of_key[1..].copy_from_slice(key);
-        return crc32fast::hash(&row[..len]);
+        let mut crc = FRESH.clone();
+        crc.update(&row[..len]);
+        return crc.finalize();
     }
-    let mut crc = crc32fast::Hasher::new();
+    let mut crc = FRESH.clone();
     for part in [&row[..NUMBERS], text, &key_flag, key] {
         crc.update(part);
     }

@@ -71,7 +71,7 @@ impl From<Refusal> for Refused {
 /// Result of a request for which later ones wait.
 pub struct Completed {
     pub(super) reply: At<Reply<Body>>,
-    pub(super) then: Then,
+    pub(super) then: Option<Box<Then>>,
 }
 
 impl Dispatcher for Peer {
@@ -94,9 +94,10 @@ impl Dispatcher for Peer {
             Err(refusal) => Err(refusal.into()),
         };
         match done {
-            Ok(Handled { answer, then: Then::Nothing }) => Some(answer),
             Ok(Handled { answer, then }) => {
-                self.apply(then);
+                if let Some(then) = then {
+                    self.apply(*then);
+                }
                 Some(answer)
             }
             Err(refused) => Some(self.refuse(refused, now)),
@@ -104,7 +105,9 @@ impl Dispatcher for Peer {
     }
 
     fn complete(&mut self, Completed { reply, then }: Completed) -> At<Reply<Body>> {
-        self.apply(then);
+        if let Some(then) = then {
+            self.apply(*then);
+        }
         reply
     }
 
@@ -171,7 +174,7 @@ impl Peer {
         }
         Answer::Wait(Box::pin(async move {
             sleep(PAUSE).await;
-            Completed { reply, then: Then::Nothing }
+            Completed { reply, then: None }
         }))
     }
 
@@ -210,7 +213,7 @@ impl Peer {
         let from = *from;
         let call = Call { chat, from, now, session, shown, rendering, notifier, arguments };
         let handled = (command.run)(&call);
-        if let (Then::Watch(start), Some(session)) = (&handled.then, session) {
+        if let (Some(Then::Watch(start)), Some(session)) = (handled.then.as_deref(), session) {
             let session = session.clone();
             if let Some(greeted) = greeted {
                 greeted.subscription.watch(chat, &session, *start);
@@ -223,7 +226,7 @@ impl Peer {
     fn apply(&mut self, then: Then) {
         match then {
             // Done, where the session of the request is at hand.
-            Then::Nothing | Then::Watch(_) => {}
+            Then::Watch(_) => {}
             Then::Bind(session, seat) => {
                 if seat.is_some() {
                     self.seat = seat;

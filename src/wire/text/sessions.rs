@@ -14,15 +14,15 @@ pub(super) fn auth(call: &Call<'_>) -> Handled {
     let (chat, from, shown) = (call.chat.clone(), call.from, call.shown.cloned());
     let rendering = call.rendering;
     let answer = Answer::Wait(Box::pin(async move {
-        let mut then = Then::Nothing;
+        let mut then = None;
         let login = chat.log_in(&name, password, from, shown.as_ref()).await;
         let reply = rendering.reply(login, |login| {
-            then = Then::Bind(login.session, login.seat);
+            then = Some(Box::new(Then::Bind(login.session, login.seat)));
             render(&AuthReply { status: Status::Ok, tokenid: login.token.reveal() })
         });
         Completed { reply, then }
     }));
-    Handled { answer, then: Then::Nothing }
+    Handled { answer, then: None }
 }
 
 pub(super) fn logout(call: &Call<'_>) -> Handled {
