@@ -28,10 +28,10 @@ complete -c chat-client -n "__fish_chat_client_needs_command" -l host -d 'The se
 complete -c chat-client -n "__fish_chat_client_needs_command" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_needs_command" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_needs_command" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_needs_command" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_needs_command" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_needs_command" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_needs_command" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_needs_command" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_needs_command" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_needs_command" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_needs_command" -l farewell -d 'When the input of a watch has ended: seconds of silence after which the server counts as lost' -r
 complete -c chat-client -n "__fish_chat_client_needs_command" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
@@ -59,7 +59,7 @@ complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "leave" -d '
 complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "status" -d 'Show how far a message is: stored, acknowledged, read'
 complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "sessions" -d 'List your sessions, and from where they were used'
 complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "whoami" -d 'Show whose session it is, on which server, and how long it lasts'
-complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "passwd" -d 'Change your password; your other sessions end'
+complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "passwd" -d 'Change your password; your other sessions end. Without a terminal, standard input has two lines: the old password and the new one'
 complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "bench" -d 'Measure the server with messages to yourself: rates, latency, and whether each message arrives once'
 complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "completions" -d 'Print a completion script, with which a shell completes the commands and flags of this program'
 complete -c chat-client -n "__fish_chat_client_needs_command" -f -a "man" -d 'Print the man page of this program; `man -l FILE` shows it'
@@ -68,10 +68,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l host -
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand login" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -81,10 +81,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l host 
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand logout" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -97,10 +97,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l host -d
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l lines -d 'Send each line of standard input as a message'
 complete -c chat-client -n "__fish_chat_client_using_subcommand send" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
@@ -111,10 +111,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l host -
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l keep -d 'Leave the messages in the inbox'
 complete -c chat-client -n "__fish_chat_client_using_subcommand inbox" -l fail-empty -d 'Exit with 6 if there is none'
@@ -129,10 +129,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l host 
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l keep -d 'Leave the messages in the inbox'
 complete -c chat-client -n "__fish_chat_client_using_subcommand listen" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
@@ -146,10 +146,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l host -d
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l keep -d 'Leave the messages in the inbox'
 complete -c chat-client -n "__fish_chat_client_using_subcommand wait" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
@@ -162,10 +162,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l host
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l fail-empty -d 'Exit with 6 if there is none'
 complete -c chat-client -n "__fish_chat_client_using_subcommand history" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
@@ -176,10 +176,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand conversations" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -189,10 +189,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l host -d
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand read" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -202,10 +202,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l host -d 
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand who" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -215,10 +215,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l host -
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand rooms" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -228,10 +228,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l host
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand members" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -241,10 +241,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l host -d
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand join" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -254,10 +254,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l host -
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand leave" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -267,10 +267,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l host 
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand status" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -280,10 +280,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l hos
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand sessions" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -293,10 +293,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l host 
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand whoami" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -306,10 +306,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l host 
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand passwd" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -328,10 +328,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l host -
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l verify -d 'Account for every message, also when the server is killed and started again; exit with 1 if one is lost or comes twice'
 complete -c chat-client -n "__fish_chat_client_using_subcommand bench" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
@@ -342,10 +342,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l 
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand completions" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -355,10 +355,10 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l host -d 
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l port -d 'Port of the servers that are named without one [default: 8889; with --tls 8890]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l ca -d 'With --tls: trust only this authority or certificate (PEM)' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l known-servers -d 'File of the certificates of first connections [default: chat-service/known_servers in ~/.config]' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l profile -d 'Name of the login, if you use several servers or users: each has a file of its own' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l token-file -d 'Use the token in this file (or in `CHAT_TOKEN`) instead of a login' -r -F
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l password-file -d 'Read the password from this file, to log in, and to log in again when the session has ended' -r -F
-complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l device -d 'What `sessions` calls this device; without it, user and machine' -r
+complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l device -d 'What `sessions` calls this device; without it, user and machine' -r -f
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l timeout -d 'Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]' -r
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l tls -d 'Encrypt, and verify the server: with --ca, otherwise with the authorities of the system, otherwise with the certificate of the first connection'
 complete -c chat-client -n "__fish_chat_client_using_subcommand man" -l insecure-plaintext -l insecure -d 'Without --tls, call a server on another machine: others on the network can read passwords and messages'
@@ -381,7 +381,7 @@ complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __
 complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "status" -d 'Show how far a message is: stored, acknowledged, read'
 complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "sessions" -d 'List your sessions, and from where they were used'
 complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "whoami" -d 'Show whose session it is, on which server, and how long it lasts'
-complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "passwd" -d 'Change your password; your other sessions end'
+complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "passwd" -d 'Change your password; your other sessions end. Without a terminal, standard input has two lines: the old password and the new one'
 complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "bench" -d 'Measure the server with messages to yourself: rates, latency, and whether each message arrives once'
 complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "completions" -d 'Print a completion script, with which a shell completes the commands and flags of this program'
 complete -c chat-client -n "__fish_chat_client_using_subcommand help; and not __fish_seen_subcommand_from login logout send inbox listen wait history conversations read who rooms members join leave status sessions whoami passwd bench completions man help" -f -a "man" -d 'Print the man page of this program; `man -l FILE` shows it'

@@ -7,7 +7,10 @@ mod max_hash;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, ValueEnum, builder::RangedU64ValueParser};
+use clap::{
+    Args, Parser, ValueEnum,
+    builder::{RangedU64ValueParser, Resettable},
+};
 
 pub use self::{
     client::{
@@ -257,6 +260,26 @@ pub struct Confirmed {
     /// Believe the clock at start, however far it is ahead of when the server last ran
     #[arg(long, env = "CHAT_TRUST_CLOCK")]
     pub trust_clock: bool,
+}
+
+/// Parses the arguments of the program. An environment variable that is empty counts as not set, because files for containers and
+/// services often have such.
+///
+/// # Errors
+/// What [`told`] prints.
+pub fn parse<T: Parser>() -> Result<T, clap::Error> {
+    let mut command = without_empty(T::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+fn without_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+    };
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty)
 }
 
 /// Prints what the parser of the arguments has to say: the help, the version, or what is wrong. Returns the exit status, which is not 0

@@ -24,6 +24,7 @@ mod layering;
 mod limits;
 mod log;
 mod login;
+mod misuse;
 mod one_shot;
 mod owners;
 mod patience;

@@ -9,7 +9,8 @@ fn a_line_that_was_taken_as_a_command_is_explained_once() {
     let hint = "-- taken as a command; with a space before it, such a line is a message";
     for (typed, said) in [
         ("to be or not to be", " messi → henderson: to be or not to be ✓"),
-        ("to both?", "!! no such user (no_such_user)"),
+        ("to lineker", " messi → henderson: to lineker ✓"),
+        ("join team", "!! usage: join #ROOM; with a space before it, such a line is a message"),
         ("history lesson", "!! no such user (no_such_user)"),
         (" ping", " messi → henderson: ping ✓"),
         ("/presence maybe", "!! usage: /presence on or /presence off"),
@@ -26,7 +27,7 @@ fn a_line_that_was_taken_as_a_command_is_explained_once() {
     }
     let shown = messi.contents();
     assert_eq!(shown.matches(hint).count(), 1, "{shown}");
-    assert_eq!(stage.arrived(), ["to be or not to be", "ping"]);
+    assert_eq!(stage.arrived(), ["to be or not to be", "to lineker", "ping"]);
     // The page of this conversation.
     messi.type_keys("\u{c}/history 1\r");
     messi.line("-- history again shows what was before");
@@ -61,7 +62,8 @@ fn the_end_says_that_a_message_waits_and_can_be_hurried() {
     messi.line("-- 1 message waits for the server; Ctrl-C gives up");
     messi.type_keys("\u{3}");
     let (shown, code) = messi.end_with_screen();
-    assert!(shown.contains("1 message was not sent: the server is away"), "{shown}");
+    // It was sent, and not answered.
+    assert!(shown.contains("1 message is not known to be stored: the server has not answered"), "{shown}");
     assert_eq!(code, Some(3));
     stage.server.signal("CONT");
     stage.server.stop();
@@ -92,5 +94,31 @@ fn ctrl_c_drops_a_line_and_a_password_on_every_terminal() {
         messi.type_keys("\u{4}");
         assert_eq!(messi.end(), Some(0));
     }
+    stage.server.stop();
+}
+
+#[test]
+fn a_server_that_hangs_at_the_start_is_waited_for_with_a_word() {
+    let stage = Stage::set(&[]);
+    stage.server.signal("STOP");
+    let mut messi = Terminal::start(stage.client(&[]));
+    messi.line(&format!("chat-client: waiting for 127.0.0.1:{}", stage.server.address.port()));
+    stage.server.signal("CONT");
+    messi.draft("messi> ", 0);
+    // Another user has another login and another recipient.
+    messi.type_keys("/to henderson\r");
+    messi.draft("messi → henderson> ", 0);
+    messi.type_keys("login lineker\r");
+    messi.until("a question", |screen| screen.contents().contains("Password of lineker:"));
+    messi.type_keys("surabaya\r");
+    messi.line("-- this login is kept: commands in a shell use it, too");
+    messi.draft("lineker> ", 0);
+    messi.type_keys("\t\t");
+    messi.until("names", |screen| {
+        screen.contents().contains("/presence") && screen.contents().contains("conversations")
+    });
+    assert!(!messi.contents().contains("unwatch"), "{}", messi.contents());
+    messi.type_keys("\u{4}");
+    assert_eq!(messi.end(), Some(0));
     stage.server.stop();
 }

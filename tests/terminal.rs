@@ -315,7 +315,7 @@ fn what_is_typed_never_reaches_the_shell_behind() {
     typed.draft("messi> ", 0);
     typed.type_keys("\u{4}");
     typed.until("the end", |screen| screen.contents().trim_end().ends_with("shell$"));
-    assert!(typed.contents().contains("1 message was not sent"), "{}", typed.contents());
+    assert!(typed.contents().contains("1 message is not known to be stored"), "{}", typed.contents());
     assert!(!typed.contents().contains("command not found"), "{}", typed.contents());
     typed.type_keys("exit 0\r");
     typed.end();

@@ -6,10 +6,9 @@ use chat_service::{
     cli,
     config::{self, ClientArgs},
 };
-use clap::Parser;
 
 fn main() -> ExitCode {
-    match ClientArgs::try_parse() {
+    match config::parse::<ClientArgs>() {
         Ok(args) => cli::run(&args).into(),
         Err(told) => config::told(&told),
     }

@@ -13,13 +13,12 @@ use chat_service::{
     config::{self, ServerArgs},
     files, server,
 };
-use clap::Parser;
 
 /// Exit status when the reader of the output is gone: that of a process which the system ends for it.
 const READER_GONE: u8 = 141;
 
 fn main() -> ExitCode {
-    let args = match ServerArgs::try_parse() {
+    let args = match config::parse::<ServerArgs>() {
         Ok(args) => args,
         Err(told) => return config::told(&told),
     };

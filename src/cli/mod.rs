@@ -7,6 +7,7 @@ mod once;
 mod pipe;
 mod profile;
 mod reach;
+mod stdout;
 mod table;
 mod terminal;
 mod trust;
@@ -18,7 +19,7 @@ use clap::CommandFactory;
 use tokio::runtime::{Builder, Runtime};
 
 pub use self::exit::Exit;
-use self::{exit::Failure, reach::Target, visible::visible};
+use self::{exit::Failure, reach::Target, stdout::Stdout, visible::visible};
 use crate::config::{ClientArgs, ClientCommand};
 
 /// Runs the client.
@@ -74,7 +75,7 @@ fn runtime() -> Result<Runtime, Failure> {
 
 /// Prints a text. A program that has read enough and went away is no error.
 fn print(text: &str) -> Result<Exit, Failure> {
-    let mut stdout = io::stdout();
+    let mut stdout = Stdout::open();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Refused, format!("cannot write: {error}")))

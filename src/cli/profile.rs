@@ -82,17 +82,17 @@ impl Profile {
         };
         let mut file = match files::read_own(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(|error| failed(&error, "chat-client login USER"))?,
+            file => file.map_err(|error| failed(&error, &self.remedy()))?,
         };
-        let found = file.metadata().map_err(|error| failed(&error, "chat-client login USER"))?;
+        let found = file.metadata().map_err(|error| failed(&error, &self.remedy()))?;
         if found.mode() & 0o077 != 0 {
             let remedy = format!("chmod 600 {}, and log in again if others may have read it", path.display());
             return Err(failed(&"others can read the token in it", &remedy));
         }
         let mut text = String::new();
-        file.read_to_string(&mut text).map_err(|error| failed(&error, "chat-client login USER"))?;
+        file.read_to_string(&mut text).map_err(|error| failed(&error, &self.remedy()))?;
         let login: Login = serde_json::from_str(&text)
-            .map_err(|error| failed(&format!("this is not a login: {error}"), "chat-client login USER"))?;
+            .map_err(|error| failed(&format!("this is not a login: {error}"), &self.remedy()))?;
         Ok(Some(login))
     }
 

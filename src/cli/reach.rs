@@ -68,6 +68,12 @@ impl Target {
         })
     }
 
+    /// The servers, for people.
+    pub(super) fn shown(&self) -> String {
+        let all: Vec<_> = self.servers.iter().map(|(host, port)| shown(host, *port)).collect();
+        all.join(", ")
+    }
+
     /// The servers that are named, or those of the login. The login counts only for its own servers.
     pub(super) fn find(reach: &Reach, login: Option<Login>) -> Result<Self, Failure> {
         let named = Target::named(reach)?;
@@ -227,6 +233,18 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// For a login, which takes the place of an earlier one: that may be damaged.
+    pub(super) fn replace(reach: &Reach) -> Result<Self, Failure> {
+        Self::find(reach).or_else(|failure| {
+            let profile = Profile::of(&reach.profile);
+            if given_token(reach)?.is_some() || profile.load().is_ok() {
+                return Err(failure);
+            }
+            let target = Target::named(reach)?;
+            Ok(Identity { profile, target, token: None, is_of_login: true })
+        })
+    }
+
     pub(super) fn find(reach: &Reach) -> Result<Self, Failure> {
         let profile = Profile::of(&reach.profile);
         let given = given_token(reach)?;

@@ -5,7 +5,7 @@ mod values;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint, builder::NonEmptyStringValueParser};
 
 use self::values::duration;
 pub use self::{
@@ -65,7 +65,7 @@ pub struct Reach {
     pub insecure_plaintext: bool,
 
     /// Name of the login, if you use several servers or users: each has a file of its own
-    #[arg(long, global = true, env = "CHAT_PROFILE", default_value = "default")]
+    #[arg(long, global = true, env = "CHAT_PROFILE", default_value = "default", value_hint = ValueHint::Other)]
     pub profile: ProfileName,
 
     /// Use the token in this file (or in `CHAT_TOKEN`) instead of a login
@@ -77,7 +77,7 @@ pub struct Reach {
     pub password_file: Option<PathBuf>,
 
     /// What `sessions` calls this device; without it, user and machine
-    #[arg(long, global = true, env = "CHAT_DEVICE", value_name = "NAME")]
+    #[arg(long, global = true, env = "CHAT_DEVICE", value_name = "NAME", value_hint = ValueHint::Other)]
     pub device: Option<Device>,
 
     /// Longest wait, such as 6s or 5m: for the connection and each reply [default: 30s]; for wait, listen --count and send --wait, for what they wait for [default: for ever]
@@ -189,7 +189,7 @@ pub enum ClientCommand {
     Sessions,
     /// Show whose session it is, on which server, and how long it lasts
     Whoami,
-    /// Change your password; your other sessions end
+    /// Change your password; your other sessions end. Without a terminal, standard input has two lines: the old password and the new one
     Passwd,
     /// Measure the server with messages to yourself: rates, latency, and whether each message arrives once
     Bench(BenchArgs),
@@ -203,7 +203,7 @@ pub enum ClientCommand {
 pub struct SendArgs {
     /// A user, or a room such as '#team'
     pub to: String,
-    /// The text; `-`, or nothing if standard input is no terminal: all of standard input. Before a text that begins with `-`, write `--`
+    /// The text; standard input is not read then. `-`, or nothing if standard input is no terminal: all of standard input. Before a text that begins with `-`, write `--`
     pub text: Vec<String>,
     /// Send each line of standard input as a message
     #[arg(long)]
@@ -226,7 +226,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "N", value_parser = count())]
     pub count: Option<usize>,
     /// Run this command (by `sh -c`) for each message instead of printing it: the text and a line end are its standard input, and `CHAT_FROM`, `CHAT_TO`, `CHAT_ID` and `CHAT_AT` tell the rest. When it fails, the message stays in the inbox, and this ends with 7
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub exec: Option<String>,
     /// How often a command that fails is run again before that
     #[arg(long, value_name = "N", default_value_t = 0, requires = "exec")]

@@ -161,7 +161,7 @@ fn refused(host: String, port: u16, flag: &str, cause: io::Error) -> ListenError
         (io::ErrorKind::PermissionDenied, _) => {
             "ports below 1024 need privileges; take another with --tls-port"
         }
-        _ => "name an address of this machine with --host",
+        _ => "name an address of this machine, without a port, with --host or CHAT_HOST",
     };
     ListenError::Refused { host, port, cause, remedy }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::{
-    super::{Exit, exit::Failure, reach::read_secret},
+    super::{Exit, complain, exit::Failure, reach::read_secret},
     Context,
 };
 use crate::{client::Client, config::SessionChoice};
@@ -42,6 +42,9 @@ impl Login {
                 client.logout(None).await.ok();
             }
         }
+        if !identity.is_of_login {
+            complain("this login is kept, and CHAT_TOKEN or --token-file is used instead of it");
+        }
         if io::stderr().is_terminal() {
             let server = client.server();
             writeln!(io::stderr(), "{user} is logged in at {server}").ok();
@@ -73,8 +76,15 @@ pub(super) async fn logout(
 
 /// The old and the new password: asked for, or two lines of standard input.
 pub(super) fn read_passwords() -> Result<(String, String), Failure> {
-    let old = ask("Old password: ")?;
-    let new = ask("New password: ")?;
+    let read = |prompt| {
+        ask(prompt).map_err(|Failure { exit, told }| match exit {
+            Exit::Usage => {
+                Failure::new(exit, "standard input has two lines: the old password and the new one")
+            }
+            _ => Failure { exit, told },
+        })
+    };
+    let (old, new) = (read("Old password: ")?, read("New password: ")?);
     if io::stdin().is_terminal() && ask("New password again: ")? != new {
         return Err(Failure::new(Exit::Refused, "the new passwords are not the same: nothing was changed"));
     }

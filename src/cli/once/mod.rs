@@ -57,7 +57,10 @@ fn too_late() -> Failure {
 }
 
 async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Failure> {
-    let identity = Identity::find(reach)?;
+    let identity = match command {
+        ClientCommand::Login { .. } => Identity::replace(reach)?,
+        _ => Identity::find(reach)?,
+    };
     let receives = matches!(command, ClientCommand::Listen(_) | ClientCommand::Wait(_));
     let waits = receives || matches!(command, ClientCommand::Send(args) if args.wait.is_some());
     let end = reach.timeout.filter(|_| waits).map(|limit| Instant::now() + limit);
@@ -92,7 +95,7 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
                 client = context.renew_after(failure).await?;
                 renewed = Some(Instant::now());
             }
-            done => return done,
+            done => return done.map_err(|failure| context.explain_end(failure)),
         }
     }
 }
@@ -125,10 +128,25 @@ impl Context<'_> {
         Ok(options)
     }
 
+    /// Says which session has ended.
+    fn explain_end(&self, failure: Failure) -> Failure {
+        if failure.exit != Exit::NotLoggedIn {
+            return failure;
+        }
+        let told = if self.identity.is_of_login {
+            format!("your session has ended\n  remedy: {}", self.identity.profile.remedy())
+        } else {
+            "the token of CHAT_TOKEN or --token-file is that of no session here (not_authorized)\n  \
+             remedy: another token, or none, to use the login"
+                .to_owned()
+        };
+        Failure { told, ..failure }
+    }
+
     /// Logs in again with the password of a file, after the session has ended.
     async fn renew_after(&self, ended: Failure) -> Result<Client, Failure> {
         if self.reach.password_file.is_none() || self.identity.target.login.is_none() {
-            return Err(ended);
+            return Err(self.explain_end(ended));
         }
         self.renew().await
     }
@@ -210,7 +228,8 @@ impl Work {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let told = match &error {
-            ClientError::Refused(refused) => explain::refusal(refused, None),
+            // At a prompt and in a shell, nobody writes tokens.
+            ClientError::Refused(refused) => explain::refusal(refused, None).replace(" [token]", ""),
             ClientError::TooLong { got, limit } => {
                 let (got, limit) = (*got as u64, *limit as u64);
                 format!("too long: {} of {} bytes", explain::grouped(got), explain::grouped(limit))

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
-use super::super::{Exit, exit::Failure, visible};
+use super::super::{Exit, exit::Failure, stdout::Stdout, visible};
 
 /// What a command prints.
 pub(in super::super) struct Output {
@@ -13,14 +13,14 @@ pub(in super::super) struct Output {
 }
 
 enum Place {
-    Stdout(io::Stdout),
+    Stdout(Stdout),
     Text(String),
 }
 
 impl Output {
     /// Standard output.
     pub(super) fn new(is_json: bool) -> Self {
-        Output { is_json, place: Place::Stdout(io::stdout()) }
+        Output { is_json, place: Place::Stdout(Stdout::open()) }
     }
 
     /// A text, which is kept.

@@ -153,7 +153,7 @@ impl Lines {
                 None => match self.read.recv().await {
                     Some(line) => {
                         self.number += 1;
-                        line?
+                        line.map_err(|failure| self.unsent(failure))?
                     }
                     None => return Ok(Exit::Done),
                 },
@@ -171,12 +171,17 @@ impl Lines {
                     self.unsent = Some(line);
                     return Err(failure);
                 }
-                Err(Failure { exit, told }) => {
-                    let told = format!("line {}: {told}; it and those after it were not sent", self.number);
-                    return Err(Failure { exit, told });
-                }
+                Err(failure) => return Err(self.unsent(failure)),
             }
         }
+    }
+
+    /// The line that was taken last cannot be sent.
+    fn unsent(&self, Failure { exit, told }: Failure) -> Failure {
+        // Without an answer, nobody knows.
+        let not_sent = if exit == Exit::Lost { "may or may not be stored" } else { "was not sent" };
+        let told = format!("line {}: {told}; it {not_sent}, and those after it were not sent", self.number);
+        Failure { exit, told }
     }
 }
 
@@ -184,6 +189,12 @@ impl Lines {
 fn check(text: &str) -> Result<(), Failure> {
     if text.is_empty() {
         return Err(Failure::new(Exit::Refused, "the text is empty"));
+    }
+    if text.contains('\0') {
+        return Err(Failure::new(
+            Exit::Refused,
+            "the text has a NUL character, so it is hardly a text (bad_request)",
+        ));
     }
     if text.len() > MAX_MESSAGE {
         let (got, limit) = (explain::grouped(text.len() as u64), explain::grouped(MAX_MESSAGE as u64));

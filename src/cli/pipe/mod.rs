@@ -18,7 +18,7 @@ use self::{
     input::{Input, Line},
     session::{ServerObject, Session},
 };
-use super::{Exit, complain, explain, visible};
+use super::{Exit, complain, explain, stdout::Stdout, visible};
 use crate::{
     client::{Options, RawClient},
     config::Face,
@@ -54,8 +54,8 @@ pub(super) async fn run(options: &Options, face: &Face) -> Exit {
         Err(error) => return stop(Stop::Commands(error)),
     };
     let prompt = if input.is_terminal() { Prompt::Due } else { Prompt::Never };
-    let output = io::stdout();
-    let form = match (face.raw, output.is_terminal()) {
+    let output = Stdout::open();
+    let form = match (face.raw, io::stdout().is_terminal()) {
         (false, _) => Form::Text,
         (true, false) => Form::Json,
         (true, true) => Form::VisibleJson,

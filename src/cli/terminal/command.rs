@@ -82,11 +82,10 @@ pub(super) fn parse(line: &str, has_recipient: bool) -> Typed {
         return text_to(trimmed.to_owned(), has_recipient);
     }
     let own = match name {
-        "to" | "query" if has_slash || name == "to" => match (rest, rest.contains(' ')) {
+        // In a conversation, it may begin a sentence.
+        "to" | "query" if has_slash || name == "to" && !has_recipient => match (rest, rest.contains(' ')) {
             ("", _) => Some(Typed::To(None)),
             (to, false) => Some(Typed::To(Some(to.to_owned()))),
-            // "to be or not to be"
-            (_, true) if has_recipient && !has_slash => None,
             (_, true) => Some(Typed::Wrong("usage: /to USER or /to #ROOM".to_owned())),
         },
         "presence" if has_slash => Some(match rest {
@@ -101,6 +100,11 @@ pub(super) fn parse(line: &str, has_recipient: bool) -> Typed {
     if let Some(own) = own {
         return own;
     }
+    // The name that it has in a shell.
+    let (name, line) = match line.strip_prefix("login") {
+        Some(rest) if name == "login" => (spec::AUTH.name, format!("{}{rest}", spec::AUTH.name)),
+        _ => (name, line.to_owned()),
+    };
     let Some(command) = spec::find(name) else {
         return match (has_slash, has_recipient) {
             (true, _) => Typed::Wrong(explain::unknown_command(name)),
@@ -111,17 +115,22 @@ pub(super) fn parse(line: &str, has_recipient: bool) -> Typed {
             }
         };
     };
-    match of_table(command, line, rest) {
+    match of_table(command, &line, rest) {
         Some(Typed::History { with: Some(with), limit: None, before: None })
             if has_recipient && with.bytes().all(|byte| byte.is_ascii_digit()) =>
         {
             Typed::History { with: None, limit: with.parse().ok(), before: None }
         }
         Some(typed) => typed,
-        // "hello there" is no command. What may have a password stays here.
-        None if has_recipient && !has_slash && !matches!(name, "auth" | "passwd") => {
-            Typed::Text(trimmed.to_owned())
-        }
+        // "hello there" is no command. What may have a password stays here, and so does a room without its #.
+        None if has_recipient && !has_slash => match name {
+            "auth" | "passwd" => Typed::Wrong(format!("usage: {}", help::usage(command))),
+            "join" | "leave" | "members" if !rest.is_empty() && !rest.contains(' ') => {
+                let usage = help::usage(command);
+                Typed::Wrong(format!("usage: {usage}; with a space before it, such a line is a message"))
+            }
+            _ => Typed::Text(trimmed.to_owned()),
+        },
         None if name == spec::HELP.name => Typed::Wrong(explain::unknown_command(rest)),
         None => {
             let usage = help::usage(command);
@@ -237,8 +246,11 @@ mod tests {
             (" who", "Text(\"who\")"),
             ("hello there", "Text(\"hello there\")"),
             ("who is it?", "Text(\"who is it?\")"),
+            ("to lineker", "Text(\"to lineker\")"),
+            ("login messi", "Auth { user: \"messi\", password: None }"),
             ("leave me alone", "Text(\"leave me alone\")"),
-            ("join us", "Text(\"join us\")"),
+            ("join team", "Wrong(\"usage: join #ROOM; with a space before it, such a line is a message\")"),
+            ("join us now", "Text(\"join us now\")"),
             ("help me", "Text(\"help me\")"),
             ("help histroy", "Help(Some(\"histroy\"))"),
             ("help to", "Help(Some(\"to\"))"),

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{
-    command::OWN,
+    command::{AUTOMATIC, OWN},
     guard::PlainPrompt,
     printer::{Screen, Sink},
 };
@@ -213,9 +213,11 @@ fn complete(line: &str, names: &Names) -> (usize, Vec<String>) {
     if begin == 0 {
         let (slash, start) = word.strip_prefix('/').map_or(("", word), |start| ("/", start));
         let own = OWN.iter().filter_map(|(usage, _)| usage.split([' ', '/']).find(|word| !word.is_empty()));
-        let all = spec::SPECS.iter().map(|spec| spec.name).chain(own.filter(|_| slash == "/"));
+        let people = spec::SPECS.iter().map(|spec| spec.name).filter(|name| !AUTOMATIC.contains(name));
+        let own = own.filter(|name| name.starts_with(start)).map(|name| format!("/{name} "));
         let mut found: Vec<_> =
-            all.filter(|name| name.starts_with(start)).map(|name| format!("{slash}{name} ")).collect();
+            people.filter(|name| name.starts_with(start)).map(|name| format!("{slash}{name} ")).collect();
+        found.extend(own.filter(|_| slash == "/" || word.is_empty()));
         found.sort_unstable();
         found.dedup();
         return (begin, found);

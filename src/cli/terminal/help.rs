@@ -25,7 +25,9 @@ pub(super) fn all(columns: usize) -> String {
             usage = "";
         }
     }
-    shown + "Messages are shown as they come. `help COMMAND` tells more.\n"
+    shown
+        + "Messages are shown as they come. A line that begins with a space is a message.\n\
+           Tab completes, Up brings back earlier lines. help COMMAND tells more.\n"
 }
 
 /// What one command does; that there is none, otherwise.

@@ -381,8 +381,9 @@ impl Talk {
         if outbox.waiting() == 0 {
             return Exit::Done;
         }
-        let unsent = messages(outbox.waiting(), "was", "were");
-        crate::cli::complain(&format!("{unsent} not sent: the server is away"));
+        let open = messages(outbox.waiting(), "is", "are");
+        let told = "not known to be stored: the server has not answered\n  remedy: `chat-client history` shows what is stored";
+        crate::cli::complain(&format!("{open} {told}"));
         Exit::Lost
     }
 }

@@ -1,12 +1,17 @@
 //! Sessions at the prompt.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{Login, Talk};
+use tokio::time::timeout;
+
 use crate::{
-    cli::{exit::Failure, once::show, reach::device},
+    cli::{complain, exit::Failure, once::show, reach::device},
     client::{Client, WatchOptions},
 };
+
+/// Time after which it is said that the server is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Talk {
     /// Takes up the session of an earlier login. Without one, it is seen whether the server is there.
@@ -14,7 +19,19 @@ impl Talk {
         let mut options = self.identity.target.options(&self.reach, true)?;
         options.token = self.identity.token;
         options.device = Some(device(&self.reach));
-        let client = Client::connect(options).await?;
+        let shown = self.identity.target.shown();
+        let reached = async {
+            let client = Client::connect(options).await?;
+            // A server that hangs accepts connections, too.
+            client.ping().await.map(|()| client)
+        };
+        let mut reached = std::pin::pin!(reached);
+        let client = if let Ok(client) = timeout(PATIENCE, &mut reached).await {
+            client?
+        } else {
+            complain(&format!("waiting for {shown}"));
+            reached.await?
+        };
         // From now on, the editor has the terminal.
         self.identity.target.may_ask.store(false, Ordering::Relaxed);
         if self.identity.token.is_none() {
@@ -38,9 +55,12 @@ impl Talk {
         let client = Client::connect(options).await?;
         let token = client.auth(user, password).await?;
         let kept = self.identity.profile.save(&self.identity.target.login(&self.reach, user, &token));
+        // It was the other user's.
+        self.recipient = None;
         self.log_in(client, user).await;
-        if let Err(Failure { told, .. }) = kept {
-            self.problem(&format!("this login is not kept: {told}"));
+        match kept {
+            Ok(()) => self.note("this login is kept: commands in a shell use it, too"),
+            Err(Failure { told, .. }) => self.problem(&format!("this login is not kept: {told}")),
         }
         Ok(())
     }

@@ -138,7 +138,11 @@ impl Talk {
     }
 
     fn send(&mut self, to: &str, text: String, outbox: &mut Outbox) {
-        let Some(client) = self.client() else { return };
+        let Some(login) = &self.login else {
+            self.problem("not sent, because you are not logged in: auth USER logs in; Up brings it back");
+            return;
+        };
+        let client = login.client.clone();
         let on_its_way = (to.to_owned(), text.clone(), false);
         match outbox.put(Draft { client, to: to.to_owned(), text }) {
             Ok(()) => self.on_their_way.push_back(on_its_way),
