@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    process::Stdio,
+    process::{Child, Stdio},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ fn what_cannot_be_written_stays_in_the_inbox() {
             .stdin(Stdio::null())
             .stdout(File::open("/dev/null").expect("there is one"))
             .stderr(Stdio::piped());
-        let output = client.spawn().and_then(|client| client.wait_with_output()).expect("it runs");
+        let output = client.spawn().and_then(Child::wait_with_output).expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(complained(&output).contains("cannot write: Bad file descriptor"), "{output:?}");
         assert_eq!(shell.waiting(), ["hi"], "{args:?}");

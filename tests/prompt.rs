@@ -122,3 +122,30 @@ fn a_server_that_hangs_at_the_start_is_waited_for_with_a_word() {
     assert_eq!(messi.end(), Some(0));
     stage.server.stop();
 }
+
+#[test]
+fn messages_that_a_wider_window_may_have_lost_are_shown_again() {
+    let stage = Stage::set(&[]);
+    let mut messi = stage.messi(&[]);
+    stage.henderson_says("one");
+    stage.henderson_says("two");
+    messi.line_end(" henderson: two");
+    // A draft of one row loses nothing.
+    messi.resize((24, 40));
+    messi.resize((24, 80));
+    messi.type_keys(&"draft ".repeat(9));
+    messi.until("a draft", |screen| screen.contents().trim_end().ends_with("draft draft"));
+    messi.resize((24, 40));
+    messi.until("two rows", |screen| screen.rows(0, 40).any(|row| row.starts_with("ft draft")));
+    assert!(!messi.contents().contains("once more"), "{}", messi.contents());
+    messi.resize((24, 80));
+    messi.line("-- the window is wider, so the last lines once more:");
+    messi.until("the message and the draft", |screen| {
+        let contents = screen.contents();
+        let after = contents.split("once more:").nth(1).unwrap_or_default();
+        after.contains(" henderson: two") && after.trim_end().ends_with("draft draft")
+    });
+    messi.type_keys("\u{15}\u{4}");
+    assert_eq!(messi.end(), Some(0));
+    stage.server.stop();
+}

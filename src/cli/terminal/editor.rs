@@ -44,6 +44,15 @@ pub(super) struct Keys {
     pub(super) pressed: Notify,
     /// A message is being typed.
     pub(super) writes: std::sync::atomic::AtomicBool,
+    /// What is typed so far.
+    draft: Mutex<String>,
+}
+
+impl Keys {
+    /// Number of rows of the prompt and of what is typed so far, on a screen of `columns`.
+    pub(super) fn rows(&self, prompt: &str, columns: usize) -> usize {
+        rows(prompt, &self.draft.lock().expect("nothing panics while it is held"), columns)
+    }
 }
 
 /// What came of a line.
@@ -86,7 +95,7 @@ impl Editor {
             .build();
         let mut editor = LineEditor::with_config(config)?;
         let printer = editor.create_external_printer()?;
-        editor.set_helper(Some(Completion(names)));
+        editor.set_helper(Some(Completion { names, keys: keys.clone() }));
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(Watcher(keys.clone()))));
         if let Some(history) = &history {
             // There is none at first.
@@ -183,13 +192,16 @@ impl ConditionalEventHandler for Watcher {
 }
 
 /// Completes commands, users and rooms.
-pub(super) struct Completion(Arc<Mutex<Names>>);
+pub(super) struct Completion {
+    names: Arc<Mutex<Names>>,
+    keys: Arc<Keys>,
+}
 
 impl Completer for Completion {
     type Candidate = String;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let names = self.0.lock().expect("nothing panics while it is held");
+        let names = self.names.lock().expect("nothing panics while it is held");
         Ok(complete(&line[..at], &names))
     }
 }
@@ -198,6 +210,12 @@ impl Helper for Completion {}
 impl Validator for Completion {}
 impl Hinter for Completion {
     type Hint = String;
+
+    /// Gives none. The editor calls this whenever the line is another one.
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        line.clone_into(&mut self.keys.draft.lock().expect("nothing panics while it is held"));
+        None
+    }
 }
 impl Highlighter for Completion {
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {

@@ -1,8 +1,7 @@
 //! What `help` says.
 
-use std::{fmt::Write, io};
+use std::fmt::Write;
 
-use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthStr;
 
 use super::{
@@ -44,11 +43,6 @@ pub(super) fn of(topic: &str, columns: usize) -> Result<String, String> {
 /// How a command is written at the prompt, where a session needs no token.
 pub(super) fn usage(spec: &Spec) -> String {
     spec.usage().replace(" [token]", "")
-}
-
-/// Columns of the terminal.
-pub(super) fn columns() -> usize {
-    tcgetwinsize(io::stdout()).map_or(80, |size| size.ws_col.into())
 }
 
 /// Lines of whole words, at most so wide, unless a word is wider, or the room is too narrow for words.

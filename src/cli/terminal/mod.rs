@@ -12,6 +12,7 @@ mod outbox;
 mod paint;
 mod presence;
 mod printer;
+mod resize;
 mod talk;
 
 use std::{
@@ -62,6 +63,8 @@ pub(super) fn run(runtime: &Runtime, reach: &Reach, face: &Face) -> Result<Exit,
     let printer = Printer::start(sink, keys.screen.clone(), written)
         .map_err(|error| Failure::new(Exit::Refused, format!("cannot start: {error}")))?;
     let (inputs, taken) = mpsc::channel(1);
+    // For its signals.
+    let _runtime = runtime.enter();
     let talk = Talk::new(reach, face, identity, printer, names, keys);
     // The first prompt comes when it is known who is logged in.
     let (begun, first) = oneshot::channel();

@@ -1,6 +1,7 @@
 //! Prints above the line that is being edited, and finds out when what was printed has been written.
 
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
@@ -31,10 +32,18 @@ pub(super) enum Sink {
     Plain,
 }
 
-/// A text to print; and, if it is a message, its number.
-struct Text {
-    text: String,
-    message: Option<u64>,
+/// Most texts that are kept, to be printed again.
+const KEPT: usize = 100;
+
+/// What is to be printed.
+enum Text {
+    New {
+        text: String,
+        /// Its number, if it is a message.
+        message: Option<u64>,
+    },
+    /// The last lines that were printed, after a line that says so.
+    Again { lines: usize, note: String },
 }
 
 /// What the threads of editor and printer share.
@@ -88,17 +97,22 @@ impl Printer {
     /// Starts the thread that prints. It tells the number of the last message that was written, and all before it, to `written`.
     pub(super) fn start(sink: Sink, screen: Arc<Screen>, written: mpsc::Sender<u64>) -> io::Result<Self> {
         let (texts, taken) = sync_channel(MOST);
-        let work = Work { sink, screen, written, last: None };
+        let work = Work { sink, screen, written, last: None, kept: VecDeque::new() };
         thread::Builder::new().name("printer".to_owned()).spawn(move || work.run(&taken))?;
         Ok(Printer(texts))
     }
 
     pub(super) fn print(&self, text: String) {
-        self.0.send(Text { text, message: None }).ok();
+        self.0.send(Text::New { text, message: None }).ok();
     }
 
     pub(super) fn print_message(&self, text: String, message: u64) {
-        self.0.send(Text { text, message: Some(message) }).ok();
+        self.0.send(Text::New { text, message: Some(message) }).ok();
+    }
+
+    /// Prints the last lines once more, after a note.
+    pub(super) fn print_again(&self, lines: usize, note: String) {
+        self.0.send(Text::Again { lines, note }).ok();
     }
 }
 
@@ -108,6 +122,8 @@ struct Work {
     written: mpsc::Sender<u64>,
     /// The last message that was printed, and is not known to be written.
     last: Option<u64>,
+    /// The last texts, for a screen that has lost them.
+    kept: VecDeque<String>,
 }
 
 impl Work {
@@ -118,7 +134,7 @@ impl Work {
                 Some(_) => texts.recv_timeout(Duration::ZERO),
             };
             let printed = match next {
-                Ok(text) => self.print(&text),
+                Ok(text) => self.print(text),
                 Err(RecvTimeoutError::Timeout) => self.confirm(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -128,11 +144,35 @@ impl Work {
         }
     }
 
-    fn print(&mut self, Text { text, message }: &Text) -> Result<(), ()> {
+    fn print(&mut self, text: Text) -> Result<(), ()> {
         self.screen.lock().printed += 1;
-        self.put(text)?;
-        self.last = message.or(self.last);
-        Ok(())
+        match text {
+            Text::New { text, message } => {
+                self.put(&text)?;
+                self.last = message.or(self.last);
+                self.kept.push_back(text);
+                if self.kept.len() > KEPT {
+                    self.kept.pop_front();
+                }
+                Ok(())
+            }
+            Text::Again { lines, note } => {
+                let again = note + &self.last_texts(lines);
+                self.put(&again)
+            }
+        }
+    }
+
+    /// The last texts that have so many lines together, or all.
+    fn last_texts(&self, lines: usize) -> String {
+        let mut left = lines;
+        let is_wanted = |text: &&String| {
+            let is_wanted = left > 0;
+            left = left.saturating_sub(text.lines().count());
+            is_wanted
+        };
+        let wanted: Vec<_> = self.kept.iter().rev().take_while(is_wanted).map(String::as_str).collect();
+        wanted.into_iter().rev().collect()
     }
 
     fn put(&mut self, text: &str) -> Result<(), ()> {

@@ -24,6 +24,7 @@ use super::{
     paint::{Mark, Paint},
     presence::Presence,
     printer::Printer,
+    resize::Resizing,
 };
 use crate::{
     cli::{Exit, exit::Failure, reach::Identity},
@@ -76,6 +77,7 @@ pub(super) struct Talk {
     paint: Paint,
     marks: Marks,
     presence: Presence,
+    resizing: Resizing,
     login: Option<Login>,
     recipient: Option<String>,
     /// Own messages up to this one are from before.
@@ -109,6 +111,8 @@ enum Happened {
     Key,
     Answer(Answer),
     Presence,
+    /// The window is wider, and this many lines above the draft may be gone.
+    Resized(usize),
     End,
 }
 
@@ -131,6 +135,7 @@ impl Talk {
             paint: Paint::new(),
             marks: Marks::default(),
             presence: Presence::new(),
+            resizing: Resizing::begin(),
             login: None,
             recipient: None,
             known_own: 0,
@@ -174,6 +179,10 @@ impl Talk {
                 Happened::Key => self.key(),
                 Happened::Answer(answer) => self.answered(answer),
                 Happened::Presence => self.tell_presence(),
+                Happened::Resized(gone) => {
+                    let note = self.paint.note("the window is wider, so the last lines once more:");
+                    self.printer.print_again(gone, note);
+                }
             }
         }
         self.end(&mut outbox, &interrupted).await
@@ -185,7 +194,8 @@ impl Talk {
         written: &mut mpsc::Receiver<u64>,
         outbox: &mut Outbox,
     ) -> Happened {
-        let Talk { login, keys, answers, presence, .. } = self;
+        let prompt = self.next().prompt;
+        let Talk { login, keys, answers, presence, resizing, .. } = self;
         let event = async {
             match login {
                 Some(login) => login.events.next().await,
@@ -199,6 +209,7 @@ impl Talk {
             sent = outbox.next() => Happened::Sent(sent),
             Some(upto) = written.recv() => Happened::Written(upto),
             () = keys.pressed.notified() => Happened::Key,
+            gone = resizing.gone(|columns| keys.rows(&prompt, columns)) => Happened::Resized(gone),
             Some(answer) = answers.join_next() => Happened::Answer(answer.unwrap_or_default()),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Happened::Presence,
         }

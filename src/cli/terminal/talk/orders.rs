@@ -11,6 +11,7 @@ use crate::{
             command::Typed,
             help,
             outbox::{Draft, Outbox},
+            resize::columns,
         },
     },
     client::{Client, ClientError, HistoryOptions},
@@ -184,10 +185,8 @@ impl Talk {
 
     fn help(&self, topic: Option<&str>) {
         let shown = match topic {
-            None => help::all(help::columns()),
-            Some(topic) => {
-                help::of(topic, help::columns()).unwrap_or_else(|unknown| self.paint.problem(&unknown))
-            }
+            None => help::all(columns()),
+            Some(topic) => help::of(topic, columns()).unwrap_or_else(|unknown| self.paint.problem(&unknown)),
         };
         self.printer.print(shown);
     }
