@@ -357,8 +357,10 @@ async fn a_server_that_hangs_is_not_back() {
         stream.into_inner()
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let options =
-        Options { timeout: Duration::from_millis(50), ..options(listener.local_addr().expect("an address")) };
+    let options = Options {
+        timeout: Duration::from_millis(500),
+        ..options(listener.local_addr().expect("an address"))
+    };
     let client = Client::connect(options).await.expect("connected");
     assert!(!client.is_there(), "it has not answered");
     let mut events = client.watch(WatchOptions::default()).await;
