@@ -26,7 +26,9 @@ impl Talk {
             client.ping().await.map(|()| client)
         };
         let mut reached = std::pin::pin!(reached);
-        let client = if let Ok(client) = timeout(PATIENCE, &mut reached).await {
+        // With TLS, it may be the user who is waited for: whether the server is the right one.
+        let patience = if self.identity.target.is_encrypted { Duration::MAX } else { PATIENCE };
+        let client = if let Ok(client) = timeout(patience, &mut reached).await {
             client?
         } else {
             complain(&format!("waiting for {shown}"));
