@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -141,4 +142,35 @@ fn a_home_folder_that_does_not_exist_is_not_made() {
     assert!(complained(&output).contains("there is no home folder"), "{}", complained(&output));
     assert!(!nowhere.exists());
     shell.server.stop();
+}
+
+/// A server that greets, and refuses to stream for a minute.
+fn busy() -> String {
+    let (listener, address) = silent();
+    std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        let mut requests = BufReader::new(stream.try_clone().expect("another"));
+        let refusal =
+            r#"{"status": "ERROR", "message": "Too Many", "code": "rate_limited", "retry_after": 60}"#;
+        for reply in [r#"{"status": "OK"}"#, refusal] {
+            requests.read_line(&mut String::new()).expect("a request");
+            (&stream).write_all(format!("{reply}\r\n\r\n").as_bytes()).expect("taken");
+        }
+        // Until the client goes away.
+        requests.read_line(&mut String::new()).ok();
+    });
+    address
+}
+
+#[test]
+fn a_limit_does_not_make_a_wait_longer_than_it_may_be() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut client = client_in(home.path());
+    client.args(["--host", &busy(), "wait", "--timeout", "10"]);
+    client.env("CHAT_TOKEN", "57ea03e6-234a-439d-9602-ea8cb00fed28");
+    let began = Instant::now();
+    let output = run(client, "");
+    assert_eq!(said(&output), (String::new(), Some(1)));
+    assert!(complained(&output).contains("again in 60 s (rate_limited)"), "{output:?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     super::{Exit, complain, exit::Failure},
@@ -122,10 +122,13 @@ impl Receiving {
                 Some(Event::Server(EventObject::Message(message))) => message,
                 Some(Event::Server(EventObject::SessionEnded)) => return Err(ended("the session has ended")),
                 Some(Event::Refused(refused)) => {
-                    let Some(seconds) = refused.retry_after else {
+                    let again = refused
+                        .retry_after
+                        .map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+                    let Some(again) = again.filter(|again| end.is_none_or(|end| *again < end)) else {
                         return Err(ClientError::Refused(refused).into());
                     };
-                    sleep(Duration::from_secs(seconds.into())).await;
+                    sleep_until(again).await;
                     events = client.watch(WatchOptions { after: self.shown, own: false }).await;
                     continue;
                 }
