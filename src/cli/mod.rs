@@ -64,6 +64,9 @@ fn run_all(args: &ClientArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Most bytes of a line that a terminal takes without an editor; it drops the others.
+const TERMINAL_LINE: usize = 4095;
+
 /// A hundred years: adding it to a time does not overflow.
 const FOR_EVER: std::time::Duration = std::time::Duration::from_hours(100 * 365 * 24);
 

@@ -233,23 +233,24 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// For a login, which takes the place of an earlier one: that may be damaged.
-    pub(super) fn replace(reach: &Reach) -> Result<Self, Failure> {
-        Self::find(reach).or_else(|failure| {
-            let profile = Profile::of(&reach.profile);
-            if given_token(reach)?.is_some() || profile.load().is_ok() {
-                return Err(failure);
-            }
-            let target = Target::named(reach)?;
-            Ok(Identity { profile, target, token: None, is_of_login: true })
-        })
+    /// Of the login that is kept.
+    pub(super) fn find(reach: &Reach) -> Result<Self, Failure> {
+        Self::with(reach, Profile::load)
     }
 
-    pub(super) fn find(reach: &Reach) -> Result<Self, Failure> {
+    /// For a login, which takes the place of an earlier one: that may be damaged.
+    pub(super) fn replace(reach: &Reach) -> Result<Self, Failure> {
+        Self::with(reach, |profile| Ok(profile.load().unwrap_or_default()))
+    }
+
+    fn with(
+        reach: &Reach,
+        load: impl FnOnce(&Profile) -> Result<Option<Login>, Failure>,
+    ) -> Result<Self, Failure> {
         let profile = Profile::of(&reach.profile);
         let given = given_token(reach)?;
         // A token that is given belongs to the servers that are named.
-        let login = if given.is_some() { None } else { profile.load()? };
+        let login = if given.is_some() { None } else { load(&profile)? };
         let target = Target::find(reach, login)?;
         let of_login = target.login.as_ref().and_then(Login::token);
         Ok(Identity { profile, token: given.or(of_login), is_of_login: given.is_none(), target })

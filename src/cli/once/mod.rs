@@ -90,9 +90,11 @@ async fn run_command(reach: &Reach, command: &ClientCommand) -> Result<Exit, Fai
         match work.run(&mut context, &client, command).await {
             // A session that was renewed and has ended at once ends again.
             Err(failure)
-                if failure.exit == Exit::NotLoggedIn && renewed.is_none_or(|at| at.elapsed() > RENEWAL) =>
+                if failure.exit == Exit::NotLoggedIn
+                    && context.can_renew()
+                    && renewed.is_none_or(|at| at.elapsed() > RENEWAL) =>
             {
-                client = context.renew_after(failure).await?;
+                client = context.renew().await?;
                 renewed = Some(Instant::now());
             }
             done => return done.map_err(|failure| context.explain_end(failure)),
@@ -143,12 +145,9 @@ impl Context<'_> {
         Failure { told, ..failure }
     }
 
-    /// Logs in again with the password of a file, after the session has ended.
-    async fn renew_after(&self, ended: Failure) -> Result<Client, Failure> {
-        if self.reach.password_file.is_none() || self.identity.target.login.is_none() {
-            return Err(self.explain_end(ended));
-        }
-        self.renew().await
+    /// Whether there is the password of a login.
+    fn can_renew(&self) -> bool {
+        self.reach.password_file.is_some() && self.identity.target.login.is_some()
     }
 
     /// Logs in with the password of a file.

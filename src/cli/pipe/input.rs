@@ -9,8 +9,7 @@ use std::{
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Most bytes of a line that a terminal takes; it drops the others.
-const TERMINAL_LINE: usize = 4095;
+use super::super::TERMINAL_LINE;
 
 /// Standard input.
 pub(super) struct Input {

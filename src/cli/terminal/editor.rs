@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{
+    super::TERMINAL_LINE,
     command::{AUTOMATIC, OWN},
     guard::PlainPrompt,
     printer::{Screen, Sink},
@@ -25,9 +26,6 @@ use crate::protocol::spec::{self, Access};
 
 /// Lines that are kept from run to run.
 const HISTORY: usize = 1000;
-
-/// Most bytes of a line that a terminal takes without an editor.
-const TERMINAL_LINE: usize = 4095;
 
 /// Names that can be completed.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 mod login;
 mod orders;
+mod sending;
 
 use std::{
     collections::VecDeque,
@@ -15,7 +16,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::orders::worded;
 use super::{
     command::Typed,
     editor::{Keys, Names},
@@ -36,9 +36,6 @@ use crate::{
 
 /// Time for which the next prompt waits for the answer to what was typed.
 const ANSWER: Duration = Duration::from_millis(400);
-
-/// Time for which the end waits for messages that are on their way.
-const LAST_MESSAGES: Duration = Duration::from_secs(3);
 
 /// Time between two notices that the user is typing.
 const TYPING: Duration = Duration::from_secs(3);
@@ -257,14 +254,6 @@ impl Talk {
         self.printer.print(text);
     }
 
-    /// Shows what becomes of the messages that are on their way, until the last.
-    async fn finish_sending(&mut self, outbox: &mut Outbox) {
-        while outbox.waiting() > 0 {
-            let sent = outbox.next().await;
-            self.sent(sent);
-        }
-    }
-
     /// Prints answers that come at once before the next prompt. Others come when they come.
     async fn wait_for_answers(&mut self, outbox: &mut Outbox) {
         let all = async {
@@ -279,24 +268,6 @@ impl Talk {
                     self.printer.print(self.paint.own(now(), to, text, Mark::Waiting));
                 }
             }
-        }
-    }
-
-    /// Shows what became of a message.
-    fn sent(&mut self, Sent { to, text, outcome }: Sent) {
-        let was_shown = self.on_their_way.pop_front().is_some_and(|(_, _, is_shown)| is_shown);
-        match outcome {
-            Ok(sent) => {
-                self.marks.sent(sent.id, &to, &text);
-                let line = if was_shown {
-                    self.paint.now_stored(&text)
-                } else {
-                    self.paint.own(sent.at, &to, &text, Mark::Stored)
-                };
-                self.printer.print(line);
-            }
-            // It is no draft of the next line: that may have begun, and may go to somebody else.
-            Err(error) => self.problem(&format!("not sent to {to}: {}; Up brings it back", worded(&error))),
         }
     }
 
@@ -378,30 +349,6 @@ impl Talk {
             self.note(&format!("{user} {}", if is_there { "is here" } else { "has gone" }));
         }
     }
-
-    /// Waits for messages that are on their way.
-    async fn end(&mut self, outbox: &mut Outbox, interrupted: &Notify) -> Exit {
-        if timeout(ANSWER, self.finish_sending(outbox)).await.is_err() {
-            let waiting = messages(outbox.waiting(), "waits", "wait");
-            self.note(&format!("{waiting} for the server; Ctrl-C gives up"));
-            tokio::select! {
-                _ = timeout(LAST_MESSAGES, self.finish_sending(outbox)) => {}
-                () = interrupted.notified() => {}
-            }
-        }
-        if outbox.waiting() == 0 {
-            return Exit::Done;
-        }
-        let open = messages(outbox.waiting(), "is", "are");
-        let told = "not known to be stored: the server has not answered\n  remedy: `chat-client history` shows what is stored";
-        crate::cli::complain(&format!("{open} {told}"));
-        Exit::Lost
-    }
-}
-
-/// A number of messages, and a verb for one or for more.
-fn messages(number: usize, one: &str, more: &str) -> String {
-    if number == 1 { format!("1 message {one}") } else { format!("{number} messages {more}") }
 }
 
 /// Now, as the server would say it.

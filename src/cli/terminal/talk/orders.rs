@@ -7,12 +7,7 @@ use crate::{
     cli::{
         exit::Failure,
         once::{output::Output, show},
-        terminal::{
-            command::Typed,
-            help,
-            outbox::{Draft, Outbox},
-            resize::columns,
-        },
+        terminal::{command::Typed, help, outbox::Outbox, resize::columns},
     },
     client::{Client, ClientError, HistoryOptions},
     config::{ClientCommand, SessionChoice},
@@ -135,20 +130,6 @@ impl Talk {
         match timeout(ANSWER, client.history(to, HistoryOptions { limit: Some(1), before: None })).await {
             Ok(Err(error @ ClientError::Refused(_))) => self.problem(&worded(&error)),
             _ => self.recipient = Some(to.to_owned()),
-        }
-    }
-
-    fn send(&mut self, to: &str, text: String, outbox: &mut Outbox) {
-        let Some(login) = &self.login else {
-            self.problem("not sent, because you are not logged in: auth USER logs in; Up brings it back");
-            return;
-        };
-        let client = login.client.clone();
-        let on_its_way = (to.to_owned(), text.clone(), false);
-        match outbox.put(Draft { client, to: to.to_owned(), text }) {
-            Ok(()) => self.on_their_way.push_back(on_its_way),
-            Err(_) => self
-                .problem("too many messages wait for the server: this one was not sent; Up brings it back"),
         }
     }
 
